@@ -1,0 +1,76 @@
+"""Evidence: what one control measured over which artifacts. An unsigned fact; `custody.statements` signs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from hauberk.core.findings import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """What a control returns: numbers, findings and curves, with nothing of who ran it, when, or on what.
+
+    metrics: name to number, finite; the gate reads these. findings: what a person should look at.
+    series: name to a list of points, for plots ({"x": ..., "y": ...}). outputs: name to bytes that are worth
+    keeping as artifacts (example pictures, row indices). notes: plain sentences.
+    """
+
+    metrics: Mapping[str, float]
+    findings: tuple[Finding, ...] = ()
+    series: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
+    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """An artifact by name and SHA-256 (hex)."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """A measurement with its circumstances: enough to repeat it.
+
+    control: registered name. practice: blueprint id. role: what the subject plays ("plain", "hardened",
+    "data"), so that one control can measure two models. parameters: JSON values. seed: of every generator.
+    versions: of Hauberk, Python and the libraries that computed. started, finished: RFC 3339 UTC.
+    """
+
+    control: str
+    practice: str
+    role: str
+    subjects: tuple[Subject, ...]
+    parameters: Mapping[str, Any]
+    seed: int
+    versions: Mapping[str, str]
+    started: str
+    finished: str
+    metrics: Mapping[str, float]
+    findings: tuple[Finding, ...]
+    series: Mapping[str, list[dict[str, float]]]
+    outputs: tuple[Subject, ...]
+    notes: tuple[str, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the predicate: everything but the subjects, which the in-toto statement carries."""
+        return {
+            "control": self.control,
+            "practice": self.practice,
+            "role": self.role,
+            "parameters": dict(self.parameters),
+            "seed": self.seed,
+            "versions": dict(self.versions),
+            "started": self.started,
+            "finished": self.finished,
+            "metrics": {name: float(value) for name, value in self.metrics.items()},
+            "findings": [finding.to_json() for finding in self.findings],
+            "series": {name: list(points) for name, points in self.series.items()},
+            "outputs": [{"name": o.name, "digest": {"sha256": o.sha256}} for o in self.outputs],
+            "notes": list(self.notes),
+        }

@@ -1,0 +1,32 @@
+"""Import an optional library, or say in one line how to get it."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from hauberk.core.errors import MissingExtra
+
+_EXTRA_OF = {
+    "numpy": "data",
+    "polars": "data",
+    "sklearn": "data",
+    "PIL": "data",
+    "onnx": "models",
+    "onnxruntime": "models",
+    "safetensors": "models",
+    "skl2onnx": "models",
+    "onnxscript": "torch",
+    "torch": "torch",
+}
+
+
+def need(module: str) -> Any:  # noqa: ANN401 - a module has no narrower type
+    """Return the imported module. Raises MissingExtra naming the pip command when it is absent."""
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        top = module.partition(".")[0]
+        if error.name is not None and error.name.partition(".")[0] != top:
+            raise
+        raise MissingExtra(top, _EXTRA_OF.get(top, "all")) from error

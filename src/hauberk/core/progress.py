@@ -1,0 +1,60 @@
+"""Progress on standard error while a person watches, and nothing at all when nobody does."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Protocol
+
+
+class Task(Protocol):
+    """A running piece of work that can be told how far it is."""
+
+    def update(self, done: float, *, text: str = "") -> None:
+        """`done` in [0, 1]; `text` stands beside the bar."""
+
+
+@dataclass(slots=True)
+class Quiet:
+    """Shows nothing. The default of every function, so that algorithms never print."""
+
+    done: float = field(default=0.0)
+
+    def update(self, done: float, *, text: str = "") -> None:  # noqa: ARG002 - the shape of Task
+        """Remember how far the work is."""
+        self.done = done
+
+
+class Progress:
+    """Gives out tasks. `visible` None means: when standard error is a terminal."""
+
+    def __init__(self, *, visible: bool | None = None) -> None:
+        self.visible = sys.stderr.isatty() if visible is None else visible
+
+    @contextmanager
+    def task(self, title: str) -> Iterator[Task]:
+        """Show `title` with a bar while the block runs."""
+        if not self.visible:
+            yield Quiet()
+            return
+        from rich.console import Console
+        from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import Progress as Bars
+
+        columns = (
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=28),
+            TextColumn("[dim]{task.fields[text]}"),
+            TimeElapsedColumn(),
+        )
+        with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
+            identifier = bars.add_task(title, total=1.0, text="")
+
+            class Shown:
+                def update(self, done: float, *, text: str = "") -> None:
+                    bars.update(identifier, completed=done, text=text)
+
+            yield Shown()

@@ -1,0 +1,139 @@
+"""Threat: a declared adversary with a budget, tied to MITRE ATLAS technique ids.
+
+Numbers are in the units of the input: an image threat's `eps` in pixel units of [0, 1], a table threat's `by`
+in the column's own unit. A budget that no adversary could use, or that allows everything, is refused here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import ClassVar
+
+from hauberk.core.errors import InvalidInput
+
+
+class Norm(StrEnum):
+    """How the size of a change to an image is measured."""
+
+    LINF = "linf"
+    L2 = "l2"
+
+
+class Direction(StrEnum):
+    """Which way a column may be moved."""
+
+    BOTH = "both"
+    UP = "up"
+    DOWN = "down"
+
+
+def _positive(name: str, value: float) -> None:
+    if not (math.isfinite(value) and value > 0):
+        raise InvalidInput(f"{name} must be a finite number above 0, found {value}.")
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnBudget:
+    """What an adversary may do to one column of a table.
+
+    column: its name. by: the largest absolute change, in the column's unit; for a category column it is left
+    at 0 and any other known category may be chosen. direction: which way. cost: price of one unit of change
+    (for a category: of one change), in the unit of the threat's `cost`.
+    """
+
+    column: str
+    by: float = 0.0
+    direction: Direction = Direction.BOTH
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.by) and self.by >= 0):
+            raise InvalidInput(f"column {self.column!r}: `by` must be 0 or more and finite, found {self.by}.")
+        if not (math.isfinite(self.cost) and self.cost >= 0):
+            raise InvalidInput(f"column {self.column!r}: `cost` must be 0 or more, found {self.cost}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Evasion:
+    """An adversary who changes inputs at prediction time.
+
+    Either `norm` and `eps` (images: L-inf or L2 radius in [0, 1] pixel units) or `columns` and optionally
+    `cost` (tables: the total that one row's changes may cost; 0 means no limit on the total).
+    """
+
+    kind: ClassVar[str] = "evasion"
+    atlas: ClassVar[tuple[str, ...]] = ("AML.T0015", "AML.T0043")
+
+    norm: Norm | None = None
+    eps: float = 0.0
+    columns: tuple[ColumnBudget, ...] = ()
+    cost: float = 0.0
+
+    def __post_init__(self) -> None:
+        if (self.norm is None) == (not self.columns):
+            raise InvalidInput("an evasion threat has either `norm` and `eps` (images) or `columns` (tables).")
+        if self.norm is not None:
+            _positive("evasion `eps`", self.eps)
+            if self.norm is Norm.LINF and self.eps >= 1:
+                raise InvalidInput(
+                    f"evasion `eps` = {self.eps} lets every pixel take any value, so no model can withstand it: "
+                    "use a radius in [0, 1] pixel units, such as 8/255 = 0.031."
+                )
+        if not (math.isfinite(self.cost) and self.cost >= 0):
+            raise InvalidInput(f"evasion `cost` must be 0 or more, found {self.cost}.")
+        names = [budget.column for budget in self.columns]
+        for name in names:
+            if names.count(name) > 1:
+                raise InvalidInput(f"evasion column {name!r} is declared twice.")
+
+
+@dataclass(frozen=True, slots=True)
+class Poisoning:
+    """An adversary who controls a share of the training rows, 0 < share < 0.5."""
+
+    kind: ClassVar[str] = "poisoning"
+    atlas: ClassVar[tuple[str, ...]] = ("AML.T0020", "AML.T0018")
+
+    share: float
+
+    def __post_init__(self) -> None:
+        _positive("poisoning `share`", self.share)
+        if self.share >= 0.5:
+            raise InvalidInput(
+                f"poisoning `share` = {self.share}: an adversary with half of the rows or more decides what is "
+                "true, and no defence can tell. Declare a share below 0.5."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Extraction:
+    """An adversary who copies the model by asking it at most `queries` times."""
+
+    kind: ClassVar[str] = "extraction"
+    atlas: ClassVar[tuple[str, ...]] = ("AML.T0024",)
+
+    queries: int
+
+    def __post_init__(self) -> None:
+        _positive("extraction `queries`", self.queries)
+
+
+@dataclass(frozen=True, slots=True)
+class Inference:
+    """An adversary who asks whether a person's row was trained on; `advantage` in (0, 1] is what is tolerated."""
+
+    kind: ClassVar[str] = "inference"
+    atlas: ClassVar[tuple[str, ...]] = ("AML.T0024",)
+
+    advantage: float
+
+    def __post_init__(self) -> None:
+        _positive("inference `advantage`", self.advantage)
+        if self.advantage > 1:
+            raise InvalidInput(f"inference `advantage` is at most 1, found {self.advantage}.")
+
+
+Threat = Evasion | Poisoning | Extraction | Inference
+KINDS: dict[str, type[Threat]] = {t.kind: t for t in (Evasion, Poisoning, Extraction, Inference)}
