@@ -39,9 +39,7 @@ def decode(data: bytes, *, what: str) -> Any:  # noqa: ANN401 - any JSON value
         raise ValueError(f"{name} is not JSON")
 
     try:
-        return json.loads(
-            data.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=no_constants
-        )
+        return json.loads(data.decode("utf-8"), object_pairs_hook=no_duplicates, parse_constant=no_constants)
     except (ValueError, RecursionError) as error:
         raise InvalidInput(f"{what} is not valid JSON: {error}. It may be truncated or damaged.") from error
 

@@ -1,0 +1,39 @@
+"""What commands say: one JSON document for machines, or tables and colours for people, never both."""
+
+from __future__ import annotations
+
+import json as json_module
+from collections.abc import Callable
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def json_option(command: F) -> F:
+    """Give a command `--json`, passed on as `json: bool`."""
+    return click.option("--json", "json", is_flag=True, help="Print one JSON document and nothing else.")(command)
+
+
+class Output:
+    """Standard output of one command. `json` decides who reads it."""
+
+    def __init__(self, json: bool) -> None:  # noqa: FBT001 - it is the flag itself
+        self.json = json
+
+    @cached_property
+    def console(self) -> Console:
+        """A rich console on standard output that stays silent under `--json`."""
+        from rich.console import Console
+
+        return Console(quiet=self.json, highlight=False)
+
+    def document(self, value: dict[str, Any]) -> None:
+        """Print the machine's document when it was asked for."""
+        if self.json:
+            click.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
