@@ -1,0 +1,138 @@
+"""The gate: declared rules over evidence, and a verdict that names each rule, its value and where it came from.
+
+Pure: it reads predicates that were verified already and decides; it opens, signs and writes nothing. A rule
+that finds no evidence does not hold (fail closed), and evidence about another model or other data is no evidence.
+
+A rule is written `metric = "OP LIMIT"` in `[gate]`, such as `robust_accuracy = ">= 0.60"`. The metric may name
+the role that it is read from, `plain.clean_accuracy`; without one it is read from whatever is to be released,
+and from the data.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hauberk.core.errors import InvalidInput
+
+_OPERATORS: dict[str, Callable[[float, float], bool]] = {
+    ">=": operator.ge,
+    "<=": operator.le,
+    "==": operator.eq,
+    ">": operator.gt,
+    "<": operator.lt,
+}
+_RULE = re.compile(r"\s*(>=|<=|==|>|<)\s*(\S+)\s*")
+_METRIC = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """`metric` (with or without a role before a dot) compared by `op` with `limit`, a finite number."""
+
+    metric: str
+    op: str
+    limit: float
+
+    @classmethod
+    def parse(cls, metric: str, text: str) -> Rule:
+        """Read one line of `[gate]`. Raises InvalidInput with the form that is expected."""
+        if not _METRIC.fullmatch(metric):
+            raise InvalidInput(f"{metric!r} is no metric name: write `metric` or `role.metric`.")
+        found = _RULE.fullmatch(text)
+        example = f'write {metric} = ">= 0.60", with one of {", ".join(_OPERATORS)}'
+        if found is None:
+            raise InvalidInput(f"the rule {metric} = {text!r} cannot be read: {example}.")
+        try:
+            limit = float(found[2])
+        except ValueError:
+            limit = math.nan
+        if not math.isfinite(limit):
+            raise InvalidInput(f"the rule {metric} = {text!r} has no finite number for its limit: {example}.")
+        return cls(metric, found[1], limit)
+
+    def __str__(self) -> str:
+        return f"{self.metric} {self.op} {self.limit:g}"
+
+    def holds(self, value: float) -> bool:
+        """Whether a finite `value` satisfies the rule; NaN and infinity never do."""
+        return math.isfinite(value) and _OPERATORS[self.op](value, self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Exhibit:
+    """Evidence as the gate sees it: SHA-256 of its envelope, digests of its subjects, and its predicate."""
+
+    digest: str
+    subjects: frozenset[str]
+    predicate: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Ruling:
+    """One rule applied: the deciding value and the envelope that it was read from, or None and why."""
+
+    rule: Rule
+    holds: bool
+    value: float | None
+    evidence: str | None
+    reason: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form that the verdict's attestation carries."""
+        return {
+            "rule": str(self.rule),
+            "metric": self.rule.metric,
+            "op": self.rule.op,
+            "limit": self.rule.limit,
+            "value": self.value,
+            "holds": self.holds,
+            "evidence": self.evidence,
+            "reason": self.reason,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Every rule's ruling; the release is allowed when all hold, and never without a rule."""
+
+    rulings: tuple[Ruling, ...]
+
+    @property
+    def allowed(self) -> bool:
+        """Whether there may be a release."""
+        return bool(self.rulings) and all(ruling.holds for ruling in self.rulings)
+
+
+def evaluate(rules: Sequence[Rule], exhibits: Sequence[Exhibit], *, about: Mapping[str, str]) -> Verdict:
+    """Apply each rule to the evidence about these subjects.
+
+    about: role to SHA-256 of what plays it, such as {"data": ..., "hardened": ...}. Evidence counts for a role
+    only when it names that role and that digest is among its subjects, so that a good result of another model
+    cannot stand in. Where several pieces measure one metric (two threats, say) the worst of them decides.
+    Answers: a release on missing, foreign or cherry-picked evidence. Does not answer: rules that ask too little.
+    """
+    return Verdict(tuple(_rule(rule, exhibits, about) for rule in rules))
+
+
+def _rule(rule: Rule, exhibits: Sequence[Exhibit], about: Mapping[str, str]) -> Ruling:
+    role, _, metric = rule.metric.rpartition(".")
+    values: list[tuple[float, str]] = []
+    for exhibit in exhibits:
+        played = exhibit.predicate.get("role")
+        if played not in about or about[played] not in exhibit.subjects or (role and played != role):
+            continue
+        value = exhibit.predicate.get("metrics", {}).get(metric)
+        if isinstance(value, int | float) and not isinstance(value, bool):
+            values.append((float(value), exhibit.digest))
+    if not values:
+        return Ruling(rule, holds=False, value=None, evidence=None, reason="no evidence")
+    failing = [pair for pair in values if not rule.holds(pair[0])]
+    worst = min if rule.op in (">=", ">") else max
+    value, digest = worst(failing or values, key=lambda pair: pair[0])
+    reason = f"{value:.4g} {'satisfies' if not failing else 'does not satisfy'} {rule.op} {rule.limit:g}"
+    return Ruling(rule, holds=not failing, value=value, evidence=digest, reason=reason)
