@@ -7,10 +7,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauberk.core.errors import InvalidInput
-from hauberk.custody.gate import Exhibit, Rule, evaluate
+from hauberk.custody.gate import Exhibit, Rule
+from hauberk.custody.gate import evaluate as evaluate_for
 
 MODEL, DATA, OTHER = "aa" * 32, "dd" * 32, "00" * 32
 ABOUT = {"hardened": MODEL, "plain": OTHER, "data": DATA}
+
+
+def evaluate(rules, exhibits, *, about):
+    return evaluate_for(rules, exhibits, about=about, released="hardened")
+
+
 RULE = Rule.parse("robust_accuracy", ">= 0.6")
 
 
@@ -41,8 +48,7 @@ def test_evidence_about_another_model_is_no_evidence():
 
 
 def test_the_plain_model_cannot_stand_in_for_the_hardened_one():
-    about = {"hardened": MODEL}
-    assert not evaluate([RULE], [exhibit(0.99, role="plain", subject=OTHER)], about=about).allowed
+    assert not evaluate([RULE], [exhibit(0.99, role="plain", subject=OTHER)], about=ABOUT).allowed
 
 
 def test_the_worst_of_several_measurements_decides():

@@ -108,23 +108,27 @@ class Verdict:
         return bool(self.rulings) and all(ruling.holds for ruling in self.rulings)
 
 
-def evaluate(rules: Sequence[Rule], exhibits: Sequence[Exhibit], *, about: Mapping[str, str]) -> Verdict:
+def evaluate(
+    rules: Sequence[Rule], exhibits: Sequence[Exhibit], *, about: Mapping[str, str], released: str
+) -> Verdict:
     """Apply each rule to the evidence about these subjects.
 
-    about: role to SHA-256 of what plays it, such as {"data": ..., "hardened": ...}. Evidence counts for a role
-    only when it names that role and that digest is among its subjects, so that a good result of another model
-    cannot stand in. Where several pieces measure one metric (two threats, say) the worst of them decides.
+    about: role to SHA-256 of what plays it, such as {"data": ..., "plain": ..., "hardened": ...}; released: the
+    role that would be released. A rule without a role reads from `released` and "data". Evidence counts for a
+    role only when it names that role and that digest is among its subjects, so that a good result of another
+    model cannot stand in. Where several pieces measure one metric (two threats, say) the worst of them decides.
     Answers: a release on missing, foreign or cherry-picked evidence. Does not answer: rules that ask too little.
     """
-    return Verdict(tuple(_rule(rule, exhibits, about) for rule in rules))
+    return Verdict(tuple(_rule(rule, exhibits, about, released) for rule in rules))
 
 
-def _rule(rule: Rule, exhibits: Sequence[Exhibit], about: Mapping[str, str]) -> Ruling:
+def _rule(rule: Rule, exhibits: Sequence[Exhibit], about: Mapping[str, str], released: str) -> Ruling:
     role, _, metric = rule.metric.rpartition(".")
+    wanted = {name: about[name] for name in ([role] if role else ["data", released]) if name in about}
     values: list[tuple[float, str]] = []
     for exhibit in exhibits:
-        played = exhibit.predicate.get("role")
-        if played not in about or about[played] not in exhibit.subjects or (role and played != role):
+        subject = wanted.get(str(exhibit.predicate.get("role")))
+        if subject is None or subject not in exhibit.subjects:
             continue
         value = exhibit.predicate.get("metrics", {}).get(metric)
         if isinstance(value, int | float) and not isinstance(value, bool):
