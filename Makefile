@@ -1,0 +1,61 @@
+# Needs Python 3.11 or newer, make and a C library. Everything else is installed into .venv from constraints.txt.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
+WORKERS ?= auto
+
+
+.PHONY: help setup demo test test-slow check bench fix clean
+help:
+	@echo "make demo       set up, protect examples/digits, verify the release"
+	@echo "make test       set up, run the tests (make test-slow: the long and fault-injection ones)"
+	@echo "make check      lint, types, import floors"
+	@echo "make bench      side by side with the peers, in an environment of their own"
+
+$(BIN)/python:
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/user: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing hauberk[torch] into $(VENV)"
+	$(PIP) install --constraint constraints.txt --editable '.[torch]'
+	@touch $@
+
+$(VENV)/dev: $(VENV)/user
+	@echo "installing the development tools into $(VENV)"
+	$(PIP) install --constraint constraints.txt --editable '.[torch,dev]'
+	@touch $@
+
+setup: $(VENV)/user
+
+demo: $(VENV)/user
+	$(BIN)/hauberk protect examples/digits
+	$(BIN)/hauberk verify examples/digits/release
+	@echo "the report: examples/digits/report.html"
+
+test: $(VENV)/dev
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-slow: $(VENV)/dev
+	$(BIN)/python -m pytest -n $(WORKERS) -m slow
+
+check: $(VENV)/dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: $(VENV)/dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+BENCH := .venv-bench/bin
+bench: pyproject.toml constraints.txt benchmarks/requirements.txt
+	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt -e '.[torch]' -r benchmarks/requirements.txt
+	$(BENCH)/python benchmarks/startup.py
+	$(BENCH)/python benchmarks/ledger.py
+	$(BENCH)/python benchmarks/sealing.py
+
+clean:
+	rm -rf $(VENV) .venv-bench

@@ -1,0 +1,88 @@
+"""The `hauberk` command: a table of commands, each in its own file and imported only when it is called.
+
+Exit codes: 0 fine, 1 not proven or hostile, 2 bad usage or bad input, 3 refused by the gate, 4 an extra or a
+service is missing, 130 interrupted. Errors go to standard error; under `--json` also as one document on standard output.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+from typing import Any
+
+import click
+
+import hauberk
+from hauberk.core.errors import HauberkError
+
+# command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
+_COMMANDS: dict[str, tuple[str, str, str]] = {
+    "init": ("init", "init", "Look at the data and write a commented hauberk.toml that runs."),
+    "protect": ("protect", "protect", "Check, train, attack, harden, sign, seal, decide: the main job."),
+    "verify": ("verify", "verify", "Prove a release offline, step by step."),
+    "report": ("report", "report", "Write the report again from the ledger."),
+    "data": ("data", "data", "Check data files alone, with no project."),
+    "controls": ("controls", "controls", "List every control, attack and method, with its parameters."),
+    "ledger": ("ledger", "ledger", "Show, prove and audit the tamper-evident log."),
+    "keys": ("keys", "keys", "List, create and rotate keys."),
+    "seal": ("seal", "seal", "Encrypt a file at rest."),
+    "unseal": ("seal", "unseal", "Decrypt a sealed file."),
+}
+
+
+class _Commands(click.Group):
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+        if name not in _COMMANDS:
+            return None
+        module, attribute, _ = _COMMANDS[name]
+        command: click.Command = getattr(importlib.import_module(f"hauberk.cli.{module}"), attribute)
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
+
+
+@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(hauberk.__version__, prog_name="hauberk")
+def cli() -> None:
+    """Secure a machine-learning system from the first row of data to a release that anyone can verify."""
+
+
+def main() -> None:
+    """Run the command line and leave with the exit code that the error tree names."""
+    sys.exit(run(sys.argv[1:]))
+
+
+def run(arguments: list[str]) -> int:
+    """Run one command line and return its exit code; every error is printed here and nowhere else."""
+    try:
+        result = cli.main(args=arguments, prog_name="hauberk", standalone_mode=False)
+    except HauberkError as error:
+        return _fail(arguments, type(error).__name__, str(error), error.exit_code)
+    except click.ClickException as error:
+        if "--json" in arguments:
+            return _fail(arguments, "InvalidInput", error.format_message(), 2)
+        error.show()
+        return 2
+    except (click.Abort, KeyboardInterrupt):
+        return _fail(
+            arguments, "Interrupted", "interrupted. What was finished is kept; run the same command to go on.", 130
+        )
+    except BrokenPipeError:
+        sys.stderr.close()
+        return 0
+    return result if isinstance(result, int) else 0
+
+
+def _fail(arguments: list[str], kind: str, message: str, code: int) -> int:
+    if "--json" in arguments:
+        document: dict[str, Any] = {"ok": False, "error": {"kind": kind, "message": message, "exit_code": code}}
+        click.echo(json.dumps(document, indent=2))
+    click.secho("error: ", err=True, nl=False, fg="red", bold=True)
+    click.echo(message, err=True)
+    return code

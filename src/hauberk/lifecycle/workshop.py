@@ -1,0 +1,216 @@
+"""Workshop: what one project keeps under `.hauberk/`, opened for one run, and the one place that signs and logs.
+
+    .hauberk/keyring      encrypted keys             .hauberk/ledger/    the log
+    .hauberk/ledger.pub   the log's verifying key    .hauberk/store/     artifacts by digest
+    .hauberk/steps/       what each step finished with (a cache: it may be deleted at any time)
+
+Controls return measurements; this module turns them into evidence, signs it, stores the envelope and logs it, so
+that no control can forget to.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import hauberk
+from hauberk.core import canonical
+from hauberk.core.disk import Disk
+from hauberk.core.errors import InvalidInput, NotProven
+from hauberk.core.evidence import Evidence, Measurement, Subject
+from hauberk.custody import statements
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.entries import entry_of
+from hauberk.custody.keys import ED25519, KeyService, open_keys
+from hauberk.custody.keys.port import AES_256, PublicKey, Signer
+from hauberk.custody.ledger import Ledger, check_extends, open_checkpoint
+from hauberk.custody.seen import Seen
+from hauberk.custody.statements import Statement
+
+Clock = Callable[[], datetime]
+
+SIGNING, LOGGING, SEALING = "signing", "ledger", "data"
+_LIBRARIES = ("numpy", "torch", "scikit-learn", "onnx", "onnxruntime", "polars", "cryptography")
+_BACKWARDS_S = 2.0  # a clock may be stepped this far back by time synchronisation
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an RFC 3339 text in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Return the versions that a measurement depends on: Hauberk, Python and the libraries that are installed."""
+    found = {"hauberk": hauberk.__version__, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An attestation in the ledger: its index, the SHA-256 of its envelope, and what it states."""
+
+    index: int
+    digest: str
+    statement: Statement
+
+
+class Workshop(AbstractContextManager["Workshop"]):
+    """An open project. Use as a context manager: the ledger's writer lock is held until it is left."""
+
+    def __init__(self, folder: Path, artifacts: Artifacts, keys: KeyService, ledger: Ledger, clock: Clock) -> None:
+        self.folder = folder
+        self.artifacts = artifacts
+        self.keys = keys
+        self.ledger = ledger
+        self._clock = clock
+
+    @classmethod
+    def open(  # noqa: PLR0913 - everything outside the folder is passed in, so that tests can replace it
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        keys_uri: str,
+        algorithm: str = ED25519,
+        passphrase: Callable[[], bytes] | None = None,
+        clock: Clock = utc_now,
+        seen: Seen | None = None,
+        disk: Disk | None = None,
+    ) -> Self:
+        """Open the workshop of a project, creating keys and ledger the first time.
+
+        Raises NotProven when the ledger was tampered with, or rolled back behind what this machine has seen of it;
+        InvalidInput for a wrong passphrase, an unwritable folder, or a clock that stands before the last entry;
+        Unavailable while another process is writing.
+        """
+        disk = disk or Disk()
+        keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
+        known = keys.names()
+        for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256)):
+            if key not in known:
+                keys.create(key, kind)
+        logger = keys.signer(LOGGING)
+        place = folder / "ledger"
+        if (place / "checkpoint").exists():
+            ledger = Ledger.open(place, logger, disk=disk)
+        else:
+            origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
+            ledger = Ledger.create(place, origin, logger, disk=disk)
+            disk.write(folder / "ledger.pub", logger.public.pem().encode("ascii"))
+        workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock)
+        try:
+            workshop._check_history(seen or Seen(disk=disk))
+            workshop._check_clock()
+        except BaseException:
+            ledger.close()
+            raise
+        return workshop
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.ledger.close()
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs attestations and releases."""
+        return self.keys.signer(SIGNING)
+
+    def now(self) -> str:
+        """Return the time as RFC 3339."""
+        return rfc3339(self._clock())
+
+    def attest(self, statement: Statement) -> Logged:
+        """Sign a statement, keep its envelope, and log it. Returns once the entry is durable."""
+        envelope = statements.attest(statement, self.signer)
+        digest = self.artifacts.put(envelope)
+        index = self.ledger.append(entry_of(envelope, statement))
+        return Logged(index, digest, statement)
+
+    def recall(self, index: int, digest: str) -> Logged:
+        """Return an earlier attestation. Raises NotProven when store, signature and ledger do not agree on it."""
+        envelope = self.artifacts.get(digest)
+        statement = statements.open_attestation(envelope, self.keys.publics(SIGNING), what=f"attestation {index}")
+        if index >= self.ledger.size or self.ledger.entry(index) != entry_of(envelope, statement):
+            raise NotProven(f"ledger entry {index} is not the attestation {digest[:16]} that the step finished with.")
+        return Logged(index, digest, statement)
+
+    def event(self, name: str, subjects: tuple[Subject, ...], **details: Any) -> Statement:  # noqa: ANN401 - JSON
+        """Return a statement that something happened to these artifacts now."""
+        predicate = {"event": name, "time": self.now(), "details": details}
+        return Statement(subjects, statements.EVENT, predicate)
+
+    def evidence(  # noqa: PLR0913 - the circumstances of a measurement, each of its own kind
+        self,
+        measurement: Measurement,
+        *,
+        control: str,
+        practice: str,
+        role: str,
+        subjects: tuple[Subject, ...],
+        parameters: Mapping[str, Any],
+        seed: int,
+        started: str,
+    ) -> Statement:
+        """Return the statement of a measurement, its outputs kept as artifacts. Raises InvalidInput for NaN."""
+        outputs = tuple(Subject(name, self.artifacts.put(data)) for name, data in measurement.outputs.items())
+        evidence = Evidence(
+            control=control,
+            practice=practice,
+            role=role,
+            subjects=subjects,
+            parameters=parameters,
+            seed=seed,
+            versions=versions(),
+            started=started,
+            finished=self.now(),
+            metrics=measurement.metrics,
+            findings=measurement.findings,
+            series=measurement.series,
+            outputs=outputs,
+            notes=measurement.notes,
+        )
+        return Statement(subjects, statements.EVIDENCE, evidence.to_json())
+
+    def _check_history(self, seen: Seen) -> None:
+        note = seen.get(self.ledger.origin)
+        if note is None:
+            return
+        before = open_checkpoint(note, self.ledger.origin, self.ledger.public)
+        proof = self.ledger.prove_consistency(before.size, self.ledger.size) if before.size <= self.ledger.size else []
+        now = open_checkpoint(self.ledger.checkpoint(), self.ledger.origin, self.ledger.public)
+        check_extends(before, now, proof)
+
+    def _check_clock(self) -> None:
+        if self.ledger.size == 0:
+            return
+        last = canonical.decode(self.ledger.entry(self.ledger.size - 1), what="the last ledger entry").get("time", "")
+        now = self._clock()
+        try:
+            before = datetime.fromisoformat(last)
+        except ValueError:
+            return
+        if (before - now).total_seconds() > _BACKWARDS_S:
+            raise InvalidInput(
+                f"the clock says {rfc3339(now)}, but the ledger's last entry was made at {last}: "
+                "set this machine's clock right and run the same command again. Nothing was written."
+            )

@@ -1,0 +1,160 @@
+"""A release: a folder that proves itself offline. This module lays it out; `verification` takes it apart.
+
+    manifest.json            DSSE envelope of an in-toto statement whose subjects are all the other files
+    model.onnx               what is served            (or model.onnx.sealed)
+    weights.safetensors      what is trained further   (or weights.safetensors.sealed; torch models only)
+    attestations/00007.json  DSSE envelopes, named by their index in the ledger
+    proofs/00007.tlog-proof  the inclusion proof of each (C2SP tlog-proof)
+    checkpoint               the signed tree head that all proofs lead to (C2SP tlog-checkpoint)
+    consistency.json         proofs that this checkpoint extends that of every release before
+    keys/KEYID.pem           verifying keys: of the signer and of the ledger
+    card.md                  the model card
+
+The folder is built beside its place and put there by renaming, so a reader meets the old release or the new.
+"""
+
+from __future__ import annotations
+
+import base64
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.disk import Disk, explain
+from hauberk.core.evidence import Subject
+from hauberk.custody import statements
+from hauberk.custody.keys.port import PublicKey, Signer
+from hauberk.custody.ledger import Ledger
+
+MANIFEST = "manifest.json"
+CHECKPOINT = "checkpoint"
+CONSISTENCY = "consistency.json"
+SEALED_SUFFIX = ".sealed"
+SEALED_CONTEXT = b"hauberk release model"
+
+Sealer = Callable[[bytes, bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What goes into a release.
+
+    models: file name to plain bytes. attestations: ledger index to envelope bytes. about: role to the SHA-256 of
+    what plays it; released: the role that is released; verdict: ledger index of the gate's attestation. made: RFC
+    3339 UTC. earlier: tree sizes of the checkpoints of earlier releases. sealer: (plain, context) to sealed bytes,
+    or None to leave the models plain.
+    """
+
+    project: str
+    made: str
+    models: Mapping[str, bytes]
+    attestations: Mapping[int, bytes]
+    about: Mapping[str, str]
+    released: str
+    verdict: int
+    card: str
+    earlier: Sequence[int] = ()
+    sealer: Sealer | None = None
+
+
+def write(place: Path, contents: Contents, *, ledger: Ledger, signer: Signer, disk: Disk | None = None) -> bytes:
+    """Put the release at `place`, in the stead of an earlier one, and return the bytes of its manifest.
+
+    Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; what was at `place`
+    is then still there.
+    """
+    disk = disk or Disk()
+    files = _files(contents, ledger, signer.public)
+    manifest = statements.attest(_statement(contents, files, ledger, signer.public), signer)
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        building = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
+    except OSError as error:
+        raise explain(error, place) from error
+    try:
+        building.chmod(0o755)
+        for name, data in {**files, MANIFEST: manifest}.items():
+            disk.write(building / name, data)
+        _swap(building, place, disk)
+    finally:
+        shutil.rmtree(building, ignore_errors=True)
+    return manifest
+
+
+def _swap(building: Path, place: Path, disk: Disk) -> None:
+    old = building.with_name(building.name + ".old")
+    try:
+        if place.exists():
+            disk.rename(place, old)
+        try:
+            disk.rename(building, place)
+        except OSError:
+            if old.exists():
+                disk.rename(old, place)
+            raise
+        disk.sync_folder(place.parent)
+    except OSError as error:
+        raise explain(error, place) from error
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def attestation_name(index: int) -> str:
+    """Return the file of the attestation at a ledger index."""
+    return f"attestations/{index:05d}.json"
+
+
+def proof_name(index: int) -> str:
+    """Return the file of the inclusion proof of a ledger index."""
+    return f"proofs/{index:05d}.tlog-proof"
+
+
+def _files(contents: Contents, ledger: Ledger, signing: PublicKey) -> dict[str, bytes]:
+    size = ledger.size
+    files = dict(_models(contents))
+    for index, envelope in contents.attestations.items():
+        files[attestation_name(index)] = envelope
+        files[proof_name(index)] = ledger.tlog_proof(index)
+    files[CHECKPOINT] = ledger.checkpoint()
+    proofs = [
+        {"size": old, "hashes": [base64.b64encode(h).decode() for h in ledger.prove_consistency(old, size)]}
+        for old in sorted(set(contents.earlier))
+        if 0 < old <= size
+    ]
+    files[CONSISTENCY] = canonical.encode(proofs)
+    for key in (signing, ledger.public):
+        files[f"keys/{key.key_id}.pem"] = key.pem().encode("ascii")
+    files["card.md"] = contents.card.encode("utf-8")
+    return files
+
+
+def _models(contents: Contents) -> list[tuple[str, bytes]]:
+    if contents.sealer is None:
+        return list(contents.models.items())
+    return [
+        (name + SEALED_SUFFIX, contents.sealer(plain, SEALED_CONTEXT + b"\0" + name.encode()))
+        for name, plain in contents.models.items()
+    ]
+
+
+def _statement(
+    contents: Contents, files: Mapping[str, bytes], ledger: Ledger, signing: PublicKey
+) -> statements.Statement:
+    subjects = tuple(Subject(name, canonical.sha256(data)) for name, data in sorted(files.items()))
+    predicate: dict[str, Any] = {
+        "project": contents.project,
+        "made": contents.made,
+        "signer": signing.key_id,
+        "ledger": {"origin": ledger.origin, "size": ledger.size, "key": ledger.public.key_id},
+        "about": dict(contents.about),
+        "released": contents.released,
+        "verdict": contents.verdict,
+        "models": [
+            {"name": name, "sha256": canonical.sha256(plain), "sealed": contents.sealer is not None}
+            for name, plain in contents.models.items()
+        ],
+    }
+    return statements.Statement(subjects, statements.RELEASE, predicate)
