@@ -7,11 +7,12 @@ A secret key never leaves its holder: a `Signer` signs, a `KeyService` wraps and
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Protocol
 
-from cryptography.exceptions import InvalidSignature
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
 
@@ -20,34 +21,38 @@ from hauberk.core.errors import InvalidInput, NotProven
 ED25519 = "ed25519"
 ECDSA_P256 = "ecdsa-p256"
 AES_256 = "aes-256"
+ALGORITHMS = (ED25519, ECDSA_P256, AES_256)
+
+_Verifier = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 
 
 @dataclass(frozen=True, slots=True)
 class PublicKey:
-    """A verifying key: `algorithm` is "ed25519" or "ecdsa-p256" (SHA-256); `spki` its DER SubjectPublicKeyInfo."""
+    """A verifying key: `algorithm` is "ed25519" or "ecdsa-p256" (SHA-256); `spki` its DER SubjectPublicKeyInfo.
+
+    Only the one usual DER form can be held, so that a key has one identifier. Raises InvalidInput for another
+    form, another curve, or an algorithm that is not the key's.
+    """
 
     algorithm: str
     spki: bytes
 
+    def __post_init__(self) -> None:
+        algorithm, spki = _usual(_load(self.spki))
+        if (algorithm, spki) != (self.algorithm, self.spki):
+            raise InvalidInput(f"this is no {self.algorithm} key in its usual form: read it with from_spki.")
+
     @classmethod
     def from_spki(cls, spki: bytes) -> PublicKey:
         """Read DER. Raises InvalidInput for anything but Ed25519 and P-256."""
-        try:
-            key = serialization.load_der_public_key(spki)
-        except (ValueError, TypeError) as error:
-            raise InvalidInput(f"not a DER public key: {error}") from error
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            return cls(ED25519, spki)
-        if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
-            return cls(ECDSA_P256, spki)
-        raise InvalidInput("unsupported public key: expected Ed25519 or ECDSA P-256.")
+        return cls(*_usual(_load(spki)))
 
     @classmethod
     def from_pem(cls, text: bytes) -> PublicKey:
         """Read a PEM public key. Raises InvalidInput."""
         try:
             key = serialization.load_pem_public_key(text)
-        except (ValueError, TypeError) as error:
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             raise InvalidInput(f"not a PEM public key: {error}") from error
         spki = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
         return cls.from_spki(spki)
@@ -60,35 +65,69 @@ class PublicKey:
     @property
     def raw(self) -> bytes:
         """The 32 bytes of an Ed25519 key (RFC 8032). Raises InvalidInput for another algorithm."""
-        key = serialization.load_der_public_key(self.spki)
+        key = _load(self.spki)
         if not isinstance(key, ed25519.Ed25519PublicKey):
             raise InvalidInput(f"an Ed25519 key is needed here, found {self.algorithm}.")
         return key.public_bytes_raw()
 
     def pem(self) -> str:
         """Return the key as PEM text."""
-        key = serialization.load_der_public_key(self.spki)
-        pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+        pem = _load(self.spki).public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
         return pem.decode("ascii")
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Raise NotProven unless `signature` is this key's over `message` (ECDSA: DER, or raw r||s of 64 bytes)."""
-        key = serialization.load_der_public_key(self.spki)
-        try:
-            if isinstance(key, ed25519.Ed25519PublicKey):
-                key.verify(signature, message)
-            elif isinstance(key, ec.EllipticCurvePublicKey):
-                key.verify(_der(signature), message, ec.ECDSA(hashes.SHA256()))
-        except InvalidSignature as error:
-            raise NotProven(f"the signature does not hold for key {self.key_id[:16]}.") from error
+        """Raise NotProven unless `signature` is this key's over `message` (ECDSA: DER, or raw r||s of 64 bytes).
+
+        Does not answer: a second valid signature made from a first one (ECDSA holds for n - s as for s), so a
+        signature's bytes identify nothing; the signed message does.
+        """
+        key = _load(self.spki)
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            holds = _holds(partial(key.verify, signature, message))
+        else:
+            algorithm = ec.ECDSA(hashes.SHA256())
+            readings = _as_der(signature)
+            holds = any(_holds(partial(key.verify, reading, message, algorithm)) for reading in readings)
+        if not holds:
+            raise NotProven(f"the signature does not hold for key {self.key_id[:16]}.")
 
 
-def _der(signature: bytes) -> bytes:
-    # DSSE's own example signs with raw r||s; most tools write DER. 64 bytes are DER only if the length byte says so.
-    if len(signature) == 64 and not (signature[0] == 0x30 and signature[1] == 62):
-        r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
-        return utils.encode_dss_signature(r, s)
-    return signature
+@lru_cache(maxsize=256)
+def _load(spki: bytes) -> _Verifier:
+    try:
+        key = serialization.load_der_public_key(spki)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise InvalidInput(f"not a DER public key: {error}") from error
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePublicKey) and isinstance(key.curve, ec.SECP256R1):
+        return key
+    raise InvalidInput("unsupported public key: expected Ed25519 or ECDSA P-256.")
+
+
+def _usual(key: _Verifier) -> tuple[str, bytes]:
+    algorithm = ED25519 if isinstance(key, ed25519.Ed25519PublicKey) else ECDSA_P256
+    return algorithm, key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def _holds(verify: Callable[[], None]) -> bool:
+    try:
+        verify()
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _as_der(signature: bytes) -> tuple[bytes, ...]:
+    # Most tools write DER; DSSE's own example and the IEEE P1363 form are raw r||s. No look at the bytes tells the
+    # two apart with certainty (one raw signature in 65,536 begins like DER of that length, and DER may have 64
+    # bytes), so 64 bytes are tried as both. A forger gains nothing: either reading has to hold as it stands.
+    if len(signature) != 64:
+        return (signature,)
+    r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
+    return (utils.encode_dss_signature(r, s), signature)
 
 
 class Signer(Protocol):
