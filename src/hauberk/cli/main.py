@@ -1,7 +1,8 @@
 """The `hauberk` command: a table of commands, each in its own file and imported only when it is called.
 
 Exit codes: 0 fine, 1 not proven or hostile, 2 bad usage or bad input, 3 refused by the gate, 4 an extra or a
-service is missing, 130 interrupted. Errors go to standard error; under `--json` also as one document on standard output.
+service is missing, 130 interrupted. Errors go to standard error, and under `--json` to standard output as well, as
+one document.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from hauberk.cli._output import Output, json_option
 
 @click.command("verify")
 @click.argument("release", type=click.Path(path_type=Path))
-@click.option("--key", metavar="PEM|KEYID", help="The maker's public key (a PEM file or its key id), to pin who signed.")
+@click.option("--key", metavar="PEM|KEYID", help="The maker's public key or key id: pins who signed.")
 @click.option("--keys", metavar="URI", help="Open sealed models with these keys, such as keyring:.hauberk/keyring.")
 @json_option
 @click.pass_context

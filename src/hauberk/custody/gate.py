@@ -55,6 +55,11 @@ class Rule:
             raise InvalidInput(f"the rule {metric} = {text!r} has no finite number for its limit: {example}.")
         return cls(metric, found[1], limit)
 
+    @classmethod
+    def read(cls, ruling: Mapping[str, Any]) -> Rule:
+        """Return the rule of a ruling's JSON form. Raises InvalidInput."""
+        return cls.parse(str(ruling.get("metric")), f"{ruling.get('op')} {ruling.get('limit')}")
+
     def __str__(self) -> str:
         return f"{self.metric} {self.op} {self.limit:g}"
 

@@ -30,8 +30,8 @@ from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys import ED25519, KeyService, open_keys
-from hauberk.custody.keys.port import AES_256, PublicKey, Signer
-from hauberk.custody.ledger import Ledger, check_extends, open_checkpoint
+from hauberk.custody.keys.port import AES_256, Signer
+from hauberk.custody.ledger import Ledger, check_consistent, open_checkpoint
 from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 
@@ -151,7 +151,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         envelope = self.artifacts.get(digest)
         statement = statements.open_attestation(envelope, self.keys.publics(SIGNING), what=f"attestation {index}")
         if index >= self.ledger.size or self.ledger.entry(index) != entry_of(envelope, statement):
-            raise NotProven(f"ledger entry {index} is not the attestation {digest[:16]} that the step finished with.")
+            raise NotProven(f"ledger entry {index} is not the attestation {digest[:16]} of that step.")
         return Logged(index, digest, statement)
 
     def event(self, name: str, subjects: tuple[Subject, ...], **details: Any) -> Statement:  # noqa: ANN401 - JSON
@@ -196,14 +196,15 @@ class Workshop(AbstractContextManager["Workshop"]):
         if note is None:
             return
         before = open_checkpoint(note, self.ledger.origin, self.ledger.public)
-        proof = self.ledger.prove_consistency(before.size, self.ledger.size) if before.size <= self.ledger.size else []
         now = open_checkpoint(self.ledger.checkpoint(), self.ledger.origin, self.ledger.public)
-        check_extends(before, now, proof)
+        known = before.size <= now.size
+        check_consistent(before, now, self.ledger.prove_consistency(before.size, now.size) if known else ())
 
     def _check_clock(self) -> None:
         if self.ledger.size == 0:
             return
-        last = canonical.decode(self.ledger.entry(self.ledger.size - 1), what="the last ledger entry").get("time", "")
+        entry = self.ledger.entry(self.ledger.size - 1)
+        last = canonical.decode(entry, what="the last ledger entry").get("time", "")
         now = self._clock()
         try:
             before = datetime.fromisoformat(last)

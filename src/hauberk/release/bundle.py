@@ -23,8 +23,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
 from hauberk.core import canonical
 from hauberk.core.disk import Disk, explain
+from hauberk.core.errors import NotProven
 from hauberk.core.evidence import Subject
 from hauberk.custody import statements
 from hauberk.custody.keys.port import PublicKey, Signer
@@ -34,9 +37,61 @@ MANIFEST = "manifest.json"
 CHECKPOINT = "checkpoint"
 CONSISTENCY = "consistency.json"
 SEALED_SUFFIX = ".sealed"
-SEALED_CONTEXT = b"hauberk release model"
+SERVED = "model.onnx"
 
 Sealer = Callable[[bytes, bytes], bytes]
+
+
+def sealed_context(name: str) -> bytes:
+    """Return the associated data of a sealed model file, so that one cannot be passed off as another."""
+    return b"hauberk release model\0" + name.encode()
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Model(_Strict):
+    """A model file: its plain name, the SHA-256 of its plain bytes, and whether the release holds it sealed."""
+
+    name: str
+    sha256: str
+    sealed: bool
+
+
+class LedgerHead(_Strict):
+    """Which ledger the proofs lead to: its origin, the size of the checkpoint, and its key id."""
+
+    origin: str
+    size: int
+    key: str
+
+
+class Manifest(_Strict):
+    """The predicate of the manifest.
+
+    about: role to SHA-256. verdict: the ledger index of the gate's attestation. signers: key ids that attestations
+    may be signed by; the first one signs the manifest, the others are its earlier versions.
+    """
+
+    project: str
+    made: str
+    signers: list[str] = Field(min_length=1)
+    ledger: LedgerHead
+    about: dict[str, str]
+    released: str
+    verdict: int
+    models: list[Model]
+
+    @classmethod
+    def read(cls, predicate: Mapping[str, Any]) -> Manifest:
+        """Check the shape. Raises NotProven: a signed manifest of another shape was not made by Hauberk."""
+        try:
+            return cls.model_validate(dict(predicate))
+        except ValidationError as error:
+            first = error.errors()[0]
+            place = ".".join(map(str, first["loc"]))
+            raise NotProven(f"the manifest does not have a release's shape: {place}: {first['msg']}.") from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +116,24 @@ class Contents:
     sealer: Sealer | None = None
 
 
-def write(place: Path, contents: Contents, *, ledger: Ledger, signer: Signer, disk: Disk | None = None) -> bytes:
+def write(  # noqa: PLR0913 - the parts of custody that a release is made from
+    place: Path,
+    contents: Contents,
+    *,
+    ledger: Ledger,
+    signer: Signer,
+    publics: Sequence[PublicKey],
+    disk: Disk | None = None,
+) -> bytes:
     """Put the release at `place`, in the stead of an earlier one, and return the bytes of its manifest.
 
+    signer signs the manifest; publics are all versions of that key, the current one first.
     Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; what was at `place`
     is then still there.
     """
     disk = disk or Disk()
-    files = _files(contents, ledger, signer.public)
-    manifest = statements.attest(_statement(contents, files, ledger, signer.public), signer)
+    files = _files(contents, ledger, publics)
+    manifest = statements.attest(_statement(contents, files, ledger, publics), signer)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
@@ -112,7 +176,7 @@ def proof_name(index: int) -> str:
     return f"proofs/{index:05d}.tlog-proof"
 
 
-def _files(contents: Contents, ledger: Ledger, signing: PublicKey) -> dict[str, bytes]:
+def _files(contents: Contents, ledger: Ledger, signing: Sequence[PublicKey]) -> dict[str, bytes]:
     size = ledger.size
     files = dict(_models(contents))
     for index, envelope in contents.attestations.items():
@@ -125,7 +189,7 @@ def _files(contents: Contents, ledger: Ledger, signing: PublicKey) -> dict[str, 
         if 0 < old <= size
     ]
     files[CONSISTENCY] = canonical.encode(proofs)
-    for key in (signing, ledger.public):
+    for key in (*signing, ledger.public):
         files[f"keys/{key.key_id}.pem"] = key.pem().encode("ascii")
     files["card.md"] = contents.card.encode("utf-8")
     return files
@@ -135,26 +199,37 @@ def _models(contents: Contents) -> list[tuple[str, bytes]]:
     if contents.sealer is None:
         return list(contents.models.items())
     return [
-        (name + SEALED_SUFFIX, contents.sealer(plain, SEALED_CONTEXT + b"\0" + name.encode()))
+        (name + SEALED_SUFFIX, contents.sealer(plain, sealed_context(name)))
         for name, plain in contents.models.items()
     ]
 
 
 def _statement(
-    contents: Contents, files: Mapping[str, bytes], ledger: Ledger, signing: PublicKey
+    contents: Contents, files: Mapping[str, bytes], ledger: Ledger, signing: Sequence[PublicKey]
 ) -> statements.Statement:
     subjects = tuple(Subject(name, canonical.sha256(data)) for name, data in sorted(files.items()))
-    predicate: dict[str, Any] = {
-        "project": contents.project,
-        "made": contents.made,
-        "signer": signing.key_id,
-        "ledger": {"origin": ledger.origin, "size": ledger.size, "key": ledger.public.key_id},
-        "about": dict(contents.about),
-        "released": contents.released,
-        "verdict": contents.verdict,
-        "models": [
-            {"name": name, "sha256": canonical.sha256(plain), "sealed": contents.sealer is not None}
+    manifest = Manifest(
+        project=contents.project,
+        made=contents.made,
+        signers=[key.key_id for key in signing],
+        ledger=LedgerHead(origin=ledger.origin, size=ledger.size, key=ledger.public.key_id),
+        about=dict(contents.about),
+        released=contents.released,
+        verdict=contents.verdict,
+        models=[
+            Model(name=name, sha256=canonical.sha256(plain), sealed=contents.sealer is not None)
             for name, plain in contents.models.items()
         ],
-    }
-    return statements.Statement(subjects, statements.RELEASE, predicate)
+    )
+    return statements.Statement(subjects, statements.RELEASE, manifest.model_dump())
+
+
+def read_consistency(data: bytes) -> dict[int, tuple[bytes, ...]]:
+    """Return tree size to consistency proof, as `consistency.json` has them. Raises NotProven."""
+    try:
+        return {
+            int(proof["size"]): tuple(base64.b64decode(text, validate=True) for text in proof["hashes"])
+            for proof in canonical.decode(data, what=CONSISTENCY)
+        }
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise NotProven(f"{CONSISTENCY} does not hold consistency proofs.") from error

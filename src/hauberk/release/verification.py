@@ -19,18 +19,17 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hauberk.core import canonical
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
-from hauberk.core.evidence import Subject
 from hauberk.custody import dsse, gate, statements
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys.port import KeyService, PublicKey
-from hauberk.custody.ledger import Checkpoint, check_extends, open_checkpoint, tlogproof
+from hauberk.custody.ledger import Checkpoint, VerifierKey, check_consistent, open_checkpoint, tlogproof
 from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 from hauberk.release import bundle
@@ -54,12 +53,12 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """All steps of one verification, in order, and the manifest's predicate as far as it was proven."""
+    """All steps of one verification, in order, and the manifest once it was proven."""
 
     release: Path
     steps: tuple[Step, ...]
     warnings: tuple[str, ...] = ()
-    manifest: Mapping[str, Any] = field(default_factory=dict)
+    manifest: bundle.Manifest | None = None
 
     @property
     def ok(self) -> bool:
@@ -83,7 +82,11 @@ class Verification:
 
 
 def verify(
-    release: Path | str, *, key: PublicKey | str | None = None, keys: KeyService | None = None, seen: Seen | None = None
+    release: Path | str,
+    *,
+    key: PublicKey | str | None = None,
+    keys: KeyService | None = None,
+    seen: Seen | None = None,
 ) -> Verification:
     """Return the verification of a release that holds; raise NotProven naming the step that does not.
 
@@ -100,7 +103,11 @@ def verify(
 
 
 def check(
-    release: Path | str, *, key: PublicKey | str | None = None, keys: KeyService | None = None, seen: Seen | None = None
+    release: Path | str,
+    *,
+    key: PublicKey | str | None = None,
+    keys: KeyService | None = None,
+    seen: Seen | None = None,
 ) -> Verification:
     """Do what `verify` does, but return a failed step instead of raising it."""
     folder = Path(release)
@@ -116,7 +123,7 @@ def check(
             steps.append(Step(number, name, ok=True, detail=step(run)))
         except (HauberkError, OSError) as error:
             steps.append(Step(number, name, ok=False, detail=str(error)))
-    return Verification(folder, tuple(steps), tuple(run.warnings), run.manifest if steps[1].ok else {})
+    return Verification(folder, tuple(steps), tuple(run.warnings), run.manifest if steps[1].ok else None)
 
 
 class _Run:
@@ -127,8 +134,8 @@ class _Run:
         self.warnings: list[str] = []
         self.files: set[str] = set()
         self.subjects: dict[str, str] = {}
-        self.manifest: Mapping[str, Any] = {}
-        self.signer: PublicKey
+        self.manifest: bundle.Manifest
+        self.signers: tuple[PublicKey, ...]
         self.ledger: PublicKey
         self.checkpoint: Checkpoint
         self.statements: dict[int, tuple[str, Statement]] = {}
@@ -184,26 +191,28 @@ def _signature(run: _Run) -> str:
     unproven = statements.parse(envelope.payload)
     if unproven.predicate_type != statements.RELEASE:
         raise NotProven(f"the manifest is a {unproven.predicate_type}, expected {statements.RELEASE}.")
-    run.signer = run.bundled_key(unproven.predicate.get("signer"))
+    run.manifest = bundle.Manifest.read(unproven.predicate)
+    run.signers = tuple(run.bundled_key(key_id) for key_id in run.manifest.signers)
     _pinned(run)
-    if len(envelope.signatures) != 1 or envelope.signatures[0].keyid != run.signer.key_id:
+    signer = run.signers[0]
+    if len(envelope.signatures) != 1 or envelope.signatures[0].keyid != signer.key_id:
         raise NotProven("the manifest names another key than the one that signed it.")
-    dsse.verify(envelope, (run.signer,))
-    run.manifest = unproven.predicate
+    dsse.verify(envelope, (signer,))
     run.subjects = {subject.name: subject.sha256 for subject in unproven.subjects}
-    return f"signed by {run.signer.key_id}" + ("" if run.key else " (not pinned)")
+    return f"signed by {signer.key_id}" + ("" if run.key else " (not pinned)")
 
 
 def _pinned(run: _Run) -> None:
+    found = run.signers[0].key_id
     if run.key is None:
         run.warnings.append(
             "the signer's key is not pinned: this proves that the release is whole, not who made it. "
-            f"Ask the maker for the key id and pass it: --key {run.signer.key_id}"
+            f"Ask the maker for the key id and pass it: --key {found}"
         )
         return
     expected = run.key if isinstance(run.key, str) else run.key.key_id
-    if expected.lower() != run.signer.key_id:
-        raise NotProven(f"signed by key {run.signer.key_id}, expected {expected}.")
+    if expected.lower() != found:
+        raise NotProven(f"signed by key {found}, expected {expected}.")
 
 
 def _files(run: _Run) -> str:
@@ -221,11 +230,11 @@ def _files(run: _Run) -> str:
 
 
 def _checkpoint(run: _Run) -> str:
-    ledger = run.manifest.get("ledger", {})
-    run.ledger = run.bundled_key(ledger.get("key"))
-    run.checkpoint = open_checkpoint(run.read(bundle.CHECKPOINT), ledger.get("origin", ""), run.ledger)
-    if run.checkpoint.size != ledger.get("size"):
-        raise NotProven(f"the checkpoint is of {run.checkpoint.size} entries, the manifest says {ledger.get('size')}.")
+    ledger = run.manifest.ledger
+    run.ledger = run.bundled_key(ledger.key)
+    run.checkpoint = open_checkpoint(run.read(bundle.CHECKPOINT), ledger.origin, run.ledger)
+    if run.checkpoint.size != ledger.size:
+        raise NotProven(f"the checkpoint is of {run.checkpoint.size} entries, the manifest says {ledger.size}.")
     return f"{run.checkpoint.origin}, {run.checkpoint.size} entries"
 
 
@@ -235,11 +244,10 @@ def _inclusion(run: _Run) -> str:
         statement = statements.parse(dsse.decode(envelope, what=bundle.attestation_name(index)).payload)
         if bundle.proof_name(index) not in run.files:
             raise NotProven(f"{bundle.proof_name(index)} is missing.")
-        proven = tlogproof.verify(
-            run.read(bundle.proof_name(index)), entry_of(envelope, statement), run.checkpoint.origin, run.ledger
-        )
-        if (proven.index, proven.checkpoint.size) != (index, run.checkpoint.size):
-            raise NotProven(f"{bundle.proof_name(index)} proves entry {proven.index} of another checkpoint.")
+        log = VerifierKey(run.checkpoint.origin, run.ledger)
+        proof, head = tlogproof.open(run.read(bundle.proof_name(index)), entry_of(envelope, statement), [log])
+        if (proof.index, head) != (index, run.checkpoint):
+            raise NotProven(f"{bundle.proof_name(index)} proves entry {proof.index} of another checkpoint.")
     return f"{len(run.indices)} proofs"
 
 
@@ -249,13 +257,13 @@ def _attestations(run: _Run) -> str:
         envelope = run.read(name)
         run.statements[index] = (
             canonical.sha256(envelope),
-            statements.open_attestation(envelope, (run.signer,), what=name),
+            statements.open_attestation(envelope, run.signers, what=name),
         )
     return f"{len(run.statements)} attestations"
 
 
 def _verdict(run: _Run) -> str:
-    digest_and_verdict = run.statements.get(run.manifest.get("verdict", -1))
+    digest_and_verdict = run.statements.get(run.manifest.verdict)
     if digest_and_verdict is None or digest_and_verdict[1].predicate_type != statements.VSA:
         raise NotProven("the manifest names no verdict of the gate.")
     predicate = digest_and_verdict[1].predicate
@@ -265,8 +273,8 @@ def _verdict(run: _Run) -> str:
         for digest, statement in run.statements.values()
         if statement.predicate_type == statements.EVIDENCE
     ]
-    rules = [gate.Rule(str(r["metric"]), str(r["op"]), float(r["limit"])) for r in said]
-    again = gate.evaluate(rules, exhibits, about=run.manifest["about"], released=run.manifest["released"])
+    rules = [gate.Rule.read(ruling) for ruling in said]
+    again = gate.evaluate(rules, exhibits, about=run.manifest.about, released=run.manifest.released)
     if not again.allowed or predicate.get("verificationResult") != "PASSED":
         raise NotProven("the gate's rules do not hold on the attestations in this release.")
     if [ruling.to_json() for ruling in again.rulings] != said:
@@ -275,44 +283,38 @@ def _verdict(run: _Run) -> str:
 
 
 def _model(run: _Run) -> str:
-    models = {str(m["name"]): m for m in run.manifest.get("models", ())}
-    if "model.onnx" not in models:
-        raise NotProven("the manifest names no model.onnx.")
-    about = run.manifest["about"].get(run.manifest["released"])
-    if models["model.onnx"]["sha256"] != about:
-        raise NotProven("model.onnx is not the model that the evidence is about.")
+    models = {model.name: model for model in run.manifest.models}
+    served = models.get(bundle.SERVED)
+    if served is None or served.sha256 != run.manifest.about.get(run.manifest.released):
+        raise NotProven(f"{bundle.SERVED} is not the model that the evidence is about.")
     opened = 0
-    for name, model in models.items():
-        if not model["sealed"]:
-            if run.subjects.get(name) != model["sha256"]:
-                raise NotProven(f"{name} is not the model that the evidence is about.")
-        elif run.keys is not None:
-            opened += _open_sealed(run, name, Subject(name, str(model["sha256"])))
-        elif name + bundle.SEALED_SUFFIX not in run.subjects:
-            raise NotProven(f"{name}{bundle.SEALED_SUFFIX} is missing.")
-    sealed = sum(bool(model["sealed"]) for model in models.values())
-    state = "plain" if not sealed else f"{sealed} sealed, {opened} opened and compared"
-    return f"{', '.join(models)} ({state})"
+    for model in models.values():
+        file = model.name + (bundle.SEALED_SUFFIX if model.sealed else "")
+        if file not in run.subjects or (not model.sealed and run.subjects[file] != model.sha256):
+            raise NotProven(f"{file} is not the model that the manifest names.")
+        if model.sealed and run.keys is not None:
+            _open_sealed(run, run.keys, model)
+            opened += 1
+    sealed = sum(model.sealed for model in models.values())
+    return f"{', '.join(models)} " + (f"({sealed} sealed, {opened} opened and compared)" if sealed else "(plain)")
 
 
-def _open_sealed(run: _Run, name: str, expected: Subject) -> int:
+def _open_sealed(run: _Run, keys: KeyService, model: bundle.Model) -> None:
     from hauberk.custody import sealing
 
-    assert run.keys is not None
-    context = bundle.SEALED_CONTEXT + b"\0" + name.encode()
-    plain = sealing.unseal_bytes((run.folder / (name + bundle.SEALED_SUFFIX)).read_bytes(), run.keys, associated=context)
-    if canonical.sha256(plain) != expected.sha256:
-        raise NotProven(f"the sealed {name} holds another model than the evidence is about.")
-    return 1
+    data = (run.folder / (model.name + bundle.SEALED_SUFFIX)).read_bytes()
+    plain = sealing.unseal_bytes(data, keys, associated=bundle.sealed_context(model.name))
+    if canonical.sha256(plain) != model.sha256:
+        raise NotProven(f"the sealed {model.name} holds another model than the evidence is about.")
 
 
 def _freshness(run: _Run) -> str:
     origin = run.checkpoint.origin
     known = run.seen.get(origin)
     if known is not None:
-        proofs = {p["size"]: p["hashes"] for p in canonical.decode(run.read(bundle.CONSISTENCY), what=bundle.CONSISTENCY)}
         before = open_checkpoint(known, origin, run.ledger)
-        check_extends(before, run.checkpoint, bundle.decode_hashes(proofs.get(before.size)))
+        proofs = bundle.read_consistency(run.read(bundle.CONSISTENCY))
+        check_consistent(before, run.checkpoint, proofs.get(before.size, ()))
     try:
         run.seen.record(origin, run.read(bundle.CHECKPOINT))
     except HauberkError as error:
