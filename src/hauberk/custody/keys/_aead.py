@@ -1,0 +1,36 @@
+"""AES-256-GCM with a random nonce in front, for secrets of the size of a key (NIST SP 800-38D).
+
+With random 96-bit nonces one key may seal 2**32 times; `sealing` is for files. GCM does not commit to its key:
+whoever derives the key from a passphrase adds a commitment (see `_vault`).
+"""
+
+from __future__ import annotations
+
+import os
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from hauberk.core.errors import NotProven
+
+KEY_SIZE = 32
+NONCE_SIZE = 12
+TAG_SIZE = 16
+
+
+def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
+    """Return nonce, ciphertext and tag in a row; `key` has 32 bytes."""
+    nonce = os.urandom(NONCE_SIZE)
+    return nonce + AESGCM(key).encrypt(nonce, plaintext, associated)
+
+
+def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
+    """Undo `seal`. Raises NotProven when key, bytes or `associated` are not the same."""
+    if len(sealed) < NONCE_SIZE + TAG_SIZE:
+        raise NotProven(
+            f"sealed bytes have at least {NONCE_SIZE + TAG_SIZE} bytes, found {len(sealed)}: cut short."
+        )
+    try:
+        return AESGCM(key).decrypt(sealed[:NONCE_SIZE], sealed[NONCE_SIZE:], associated)
+    except InvalidTag:
+        raise NotProven("the sealed bytes do not open: another key, other bytes or another context.") from None
