@@ -1,7 +1,8 @@
 """The few things that custody does to a disk, in one place, so that a test can make each of them fail.
 
-Every write here is atomic (a reader sees the old bytes or the new, never a mixture) and durable once the
-call returns (the file and its folder entry are synced).
+`write` is atomic (a reader sees the old bytes or the new, never a mixture) and durable once the call returns
+(the file and its folder entry are synced). `fill` is for many files that nobody reads before a later `write`
+points at them: durable, but not atomic, and the caller syncs the folders once at the end.
 """
 
 from __future__ import annotations
@@ -9,10 +10,13 @@ from __future__ import annotations
 import errno
 import os
 import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from hauberk.core.errors import InvalidInput, Unavailable
+
+_OPEN_AT_ONCE = 64
 
 
 def explain(error: OSError, path: Path) -> InvalidInput | Unavailable:
@@ -30,15 +34,14 @@ class Disk:
     def write(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
         """Replace `path` by `data`, creating parent folders. Raises Unavailable or InvalidInput, with cause."""
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            self.make_folder(path.parent)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
         except OSError as error:
             raise explain(error, path) from error
         try:
             with os.fdopen(handle, "wb") as file:
                 os.fchmod(file.fileno(), mode)
-                file.write(data)
-                file.flush()
+                self.store(file.fileno(), data)
                 self.sync(file.fileno())
             self.rename(Path(name), path)
             self.sync_folder(path.parent)
@@ -47,6 +50,48 @@ class Disk:
         finally:
             with suppress(OSError):
                 Path(name).unlink(missing_ok=True)
+
+    def fill(self, files: Sequence[tuple[Path, bytes]]) -> None:
+        """Create or overwrite files in place and sync their bytes; sync_folder their parents afterwards."""
+        for start in range(0, len(files), _OPEN_AT_ONCE):
+            self._fill(files[start : start + _OPEN_AT_ONCE])
+
+    def _fill(self, files: Sequence[tuple[Path, bytes]]) -> None:
+        # All are written before the first is synced, so that one flush of the disk's journal serves many.
+        descriptors: list[int] = []
+        path = files[0][0]
+        try:
+            for path, data in files:
+                descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
+                self.store(descriptors[-1], data)
+            for descriptor, (path, _) in zip(descriptors, files, strict=True):  # noqa: B007 - the handler names it
+                self.sync(descriptor)
+        except OSError as error:
+            raise explain(error, path) from error
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def make_folder(self, path: Path) -> None:
+        """Create a folder and its parents where missing; each new entry is durable once the call returns."""
+        if path.is_dir():
+            return
+        self.make_folder(path.parent)
+        path.mkdir(exist_ok=True)
+        self.sync_folder(path.parent)
+
+    def store(self, descriptor: int, data: bytes) -> None:
+        """Write all bytes to an open file."""
+        left = memoryview(data)
+        while left:
+            left = left[os.write(descriptor, left) :]
+
+    def remove(self, path: Path) -> None:
+        """Remove a file that may be gone already, or an empty folder."""
+        if path.is_dir():
+            path.rmdir()
+        else:
+            path.unlink(missing_ok=True)
 
     def sync(self, descriptor: int) -> None:
         """Make the bytes of an open file durable."""

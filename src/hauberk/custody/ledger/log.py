@@ -1,0 +1,277 @@
+"""The ledger: an append-only Merkle log in a folder, for one writer and any number of readers.
+
+`append` may be called from many threads: the first to come commits for all that wait (group commit), and each
+returns once its entry is durable. Readers need no lock and no key; with a key they know whose log they read.
+
+Threats answered: an entry, tile or checkpoint altered, exchanged or removed after the fact; a log cut back or
+rewritten behind a reader's back (`refresh`, `check_extends`); a kill or a full disk at any moment. Not answered:
+what the key's holder chooses to write, and a holder who shows different logs to people who never compare
+checkpoints.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from hauberk.core.disk import Disk
+from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
+from hauberk.core.progress import Quiet, Task
+from hauberk.custody.keys.port import PublicKey, Signer
+from hauberk.custody.ledger import heads, notes, tlogproof
+from hauberk.custody.ledger.auditing import Audit, audit
+from hauberk.custody.ledger.heads import Head
+from hauberk.custody.ledger.tiles import check_entry
+from hauberk.custody.ledger.tree import Cache
+from hauberk.custody.ledger.writer import Writer, lock
+
+_DISK = Disk()
+
+
+@dataclass(slots=True)
+class _Ticket:
+    """What one caller waits for: its entries, then their first index or the error."""
+
+    entries: Sequence[bytes]
+    first: int | None = None
+    error: HauberkError | None = None
+
+    @property
+    def done(self) -> bool:
+        return self.first is not None or self.error is not None
+
+
+class Ledger:
+    """An open log; made by `create` and `open`. Safe to share between threads, not across a fork."""
+
+    def __init__(self, folder: Path, publics: tuple[PublicKey, ...], head: Head, writer: Writer | None) -> None:
+        self.folder = folder
+        self._publics = publics
+        self._head = head
+        self._writer = writer
+        self._lock: int | None = None
+        self._process = os.getpid()
+        self._turn = threading.Condition()
+        self._leading = False
+        self._queue: list[_Ticket] = []
+
+    @classmethod
+    def create(cls, folder: Path, origin: str, signer: Signer, *, disk: Disk = _DISK) -> Ledger:
+        """Start an empty log and open it for writing.
+
+        Args:
+            folder: made if missing; what else lies in it is left alone.
+            origin: the log's name, best a host and path that you own; it goes into every signature.
+            signer: an Ed25519 key.
+            disk: another disk, for tests.
+
+        Raises:
+            InvalidInput: a ledger is there, or the name or key cannot sign one.
+            NotProven: there are tiles and no checkpoint.
+            Unavailable: another process writes, or the disk fails.
+        """
+        folder = Path(folder)
+        notes.vkey(origin, signer.public)
+        held = lock(folder, disk)
+        try:
+            Writer(folder, signer, (signer.public,), disk).found(origin)
+        finally:
+            os.close(held)
+        return cls.open(folder, signer, disk=disk)
+
+    @classmethod
+    def open(
+        cls, folder: Path, signer: Signer | None = None, *, publics: Sequence[PublicKey] = (), disk: Disk = _DISK
+    ) -> Ledger:
+        """Open a log: with a signer for writing (takes the lock), without one for reading.
+
+        Args:
+            folder: where the log is.
+            signer: the log's Ed25519 key, or None to read.
+            publics: keys whose checkpoints are accepted: for a writer older versions of the signer's key, for a
+                reader the log's key. A reader that names none trusts the folder's checkpoint unchecked.
+            disk: another disk, for tests.
+
+        Raises:
+            InvalidInput: there is no log.
+            NotProven: the checkpoint is another key's, or a file at the right edge was altered or is missing.
+            Unavailable: another process writes, or the disk fails.
+        """
+        folder = Path(folder)
+        if signer is None:
+            return cls(folder, tuple(publics), heads.read_head(folder, tuple(publics), Cache()), None)
+        heads.read_note(folder)
+        keys = (signer.public, *publics)
+        held = lock(folder, disk)
+        try:
+            writer = Writer(folder, signer, keys, disk)
+            ledger = cls(folder, keys, writer.settle(), writer)
+        except BaseException:
+            os.close(held)
+            raise
+        ledger._lock = held
+        return ledger
+
+    def close(self) -> None:
+        """Give the lock back; a reader has nothing to give."""
+        held, self._lock, self._writer = self._lock, None, None
+        if held is not None:
+            os.close(held)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    # -- writing --------------------------------------------------------------------------------------------
+
+    def append(self, entry: bytes) -> int:
+        """Append one entry of at most 65,535 bytes; return its index once it is durable. See `append_many`."""
+        return self.append_many([entry])[0]
+
+    def append_many(self, entries: Sequence[bytes]) -> list[int]:
+        """Append entries in one commit, all or none; return their indices once they are durable.
+
+        Raises:
+            InvalidInput: an entry is too large or not bytes, or the log is open for reading only.
+            NotProven: after a failed commit, the log on disk was found tampered with.
+            Unavailable: the disk failed (see `Writer.commit` for what then holds).
+        """
+        for entry in entries:
+            check_entry(entry)
+        if self._writer is None or self._process != os.getpid():
+            raise InvalidInput(
+                "this ledger is open for reading only, closed, or opened by another process: reopen it."
+            )
+        if not entries:
+            return []
+        ticket = _Ticket(entries)
+        batch = self._wait(ticket)
+        if batch:
+            self._lead(self._writer, batch)
+        if ticket.error is not None:
+            raise ticket.error
+        assert ticket.first is not None
+        return list(range(ticket.first, ticket.first + len(entries)))
+
+    def _wait(self, ticket: _Ticket) -> list[_Ticket]:
+        # Returns the whole queue to the caller whose turn it is to commit, nothing to one already served.
+        with self._turn:
+            self._queue.append(ticket)
+            while self._leading and not ticket.done:
+                self._turn.wait()
+            if ticket.done:
+                return []
+            self._leading = True
+            batch, self._queue = self._queue, []
+            return batch
+
+    def _lead(self, writer: Writer, batch: list[_Ticket]) -> None:
+        entries = batch[0].entries if len(batch) == 1 else [entry for ticket in batch for entry in ticket.entries]
+        failure: HauberkError = Unavailable(
+            "the commit was interrupted; open the ledger again to see what it holds."
+        )
+        head = None
+        try:
+            head = writer.commit(entries)
+        except HauberkError as error:
+            failure = error
+        finally:
+            with self._turn:
+                if head is None:
+                    _fail(batch, failure)
+                else:
+                    _serve(batch, head.checkpoint.size - len(entries))
+                    self._head = head
+                self._leading = False
+                self._turn.notify_all()
+
+    # -- reading --------------------------------------------------------------------------------------------
+
+    @property
+    def origin(self) -> str:
+        """The log's name."""
+        return self._head.checkpoint.origin
+
+    @property
+    def size(self) -> int:
+        """How many entries the log has, as of the last commit or refresh."""
+        return self._head.checkpoint.size
+
+    def refresh(self) -> int:
+        """Look for a newer checkpoint; return the size. Raises NotProven on a roll-back or a fork since."""
+        if self._writer is None and heads.read_note(self.folder) != self._head.note:
+            head = heads.read_head(self.folder, self._publics, Cache())
+            heads.check_extends(self._head.checkpoint, head)
+            # The new head extends the old one, so what was verified under the old one still is.
+            self._head = replace(head, tree=replace(head.tree, cache=self._head.tree.cache))
+        return self.size
+
+    def checkpoint(self) -> bytes:
+        """Return the signed checkpoint (tlog-checkpoint)."""
+        return self._head.note
+
+    def root(self, size: int | None = None) -> bytes:
+        """Return the 32-byte root, of the log now or when it had `size` entries."""
+        head = self._head
+        return head.checkpoint.root if size is None else head.tree.root_at(size)
+
+    def entry(self, index: int) -> bytes:
+        """Return one entry, verified against the root. Raises InvalidInput (no such entry), NotProven (altered)."""
+        return self._head.tree.entry(index)
+
+    def entries(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+        """Yield the entries from `start` to before `stop` (or the end), verified; a snapshot of now."""
+        tree = self._head.tree
+        return tree.entries(max(0, start), tree.size if stop is None else min(stop, tree.size))
+
+    def prove_inclusion(self, index: int, size: int | None = None) -> list[bytes]:
+        """Return the proof that entry `index` is in the log (of `size` entries), leaf to root (RFC 6962 §2.1.1)."""
+        tree = self._head.tree
+        return tree.inclusion(index, tree.size if size is None else size)
+
+    def prove_consistency(self, old: int, new: int | None = None) -> list[bytes]:
+        """Return the proof that the log of `new` (or all) entries extends that of `old` (RFC 6962 §2.1.2)."""
+        tree = self._head.tree
+        return tree.consistency(old, tree.size if new is None else new)
+
+    def tlog_proof(self, index: int) -> bytes:
+        """Return a file that proves entry `index` offline (c2sp.org/tlog-proof@v1)."""
+        head = self._head
+        return tlogproof.encode(index, head.tree.inclusion(index, head.tree.size), head.note)
+
+    # -- judging --------------------------------------------------------------------------------------------
+
+    def audit(self, public: PublicKey, *, origin: str | None = None, task: Task | None = None) -> Audit:
+        """Read every byte on disk again and trace each entry to the root that `public` signed. See `auditing`."""
+        return audit(self.folder, (public,), origin=origin, task=task or Quiet())
+
+    def check_extends(self, old_checkpoint: bytes, public: PublicKey) -> None:
+        """Raise NotProven unless this log, newly read, extends a checkpoint of it that was seen before.
+
+        Names a roll-back (the log is smaller than it was) and a fork (another history). Both checkpoints have to
+        be signed by `public`.
+        """
+        old = heads.open_checkpoint(old_checkpoint, (public,), what="the checkpoint seen before")
+        heads.check_extends(old, heads.read_head(self.folder, (public,), Cache()))
+
+
+def _serve(batch: list[_Ticket], first: int) -> None:
+    for ticket in batch:
+        ticket.first = first
+        first += len(ticket.entries)
+
+
+def _fail(batch: list[_Ticket], failure: HauberkError) -> None:
+    # Each caller gets its own: one exception object raised in several threads would mix their tracebacks.
+    for ticket in batch:
+        ticket.error = type(failure)(*failure.args)
+        ticket.error.__cause__ = failure
