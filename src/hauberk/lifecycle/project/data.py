@@ -1,0 +1,60 @@
+"""The `[data]` section: which files, which column is the target, and how rows are split."""
+
+from __future__ import annotations
+
+import pathlib
+
+from hauberk.data.loading import DataSpec
+from hauberk.lifecycle.project.paths import existing
+from hauberk.lifecycle.project.reading import Table
+
+BUILT_IN = "sklearn:"
+
+
+def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
+    """Return what to load, with absolute paths. Unset variables and absent files are noted by name and line."""
+    table = root.child("data")
+    before = len(table.problems.found)
+    kind = table.choice("kind", ("image", "table"), needed='write kind = "image" or kind = "table".')
+    files = _files(table, "files", folder)
+    if not table.values.get("files"):
+        table.wrong("files", 'is missing: name the data files, such as files = ["data.csv"].')
+    test_files = _files(table, "test_files", folder)
+    target, group = table.text("target"), table.text("group")
+    test_share = table.number("test_share", 0.2, low=0.01, high=0.9, why="It is a share of all rows.")
+    if test_files and table.has("test_share"):
+        table.wrong("test_share", "has no effect when `test_files` are given: leave out one of the two.")
+    drop, labels = table.texts("drop"), table.texts("labels")
+    limit = table.whole("limit", 1, low=1) if table.has("limit") else None
+    if kind == "table" and not target and not any(name.startswith(BUILT_IN) for name in files):
+        table.wrong("target", "is missing: name the column that the model predicts.")
+    for name, key in ((target, "target"), (group, "group")):
+        if name and name in drop:
+            table.wrong("drop", f"{name!r} is the {key}: it cannot be dropped.")
+    if target and target == group:
+        table.wrong("group", f"{group!r} is the target already: name the column whose rows belong together.")
+    if len(set(labels)) < len(labels):
+        table.wrong("labels", "a class name stands twice.")
+    table.close()
+    if len(table.problems.found) > before:
+        return None
+    return DataSpec(
+        kind=kind,
+        files=files,
+        test_files=test_files,
+        target=target,
+        group=group,
+        test_share=test_share,
+        drop=drop,
+        labels=labels,
+        limit=limit,
+    )
+
+
+def _files(table: Table, key: str, folder: pathlib.Path) -> tuple[str, ...]:
+    """Return names of built-in sets as they are, and the others as absolute paths."""
+    found: list[str] = []
+    for index, text in enumerate(table.texts(key)):
+        path = None if text.startswith(BUILT_IN) else existing(table, key, text, folder, index=index)
+        found.append(text if path is None else str(path))
+    return tuple(found)
