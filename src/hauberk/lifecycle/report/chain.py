@@ -1,0 +1,106 @@
+"""The custody chain as a picture: stages as boxes with their digest and ledger indices, links as lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from markupsafe import Markup
+
+from hauberk.lifecycle.report import formats
+from hauberk.lifecycle.report.stages import Link, Stage
+from hauberk.lifecycle.report.svg import tag
+
+_WIDTH = 720.0
+_BOX, _TALL, _STEP = 300.0, 66.0, 104.0
+_LANES = {"left": 10.0, "centre": (_WIDTH - _BOX) / 2, "right": _WIDTH - _BOX - 10.0}
+_PLACES: dict[str, tuple[str, int]] = {
+    "data": ("centre", 0),
+    "checks": ("centre", 1),
+    "seal": ("centre", 2),
+    "training-plain": ("left", 3),
+    "training-hardened": ("right", 3),
+    "attack-plain": ("left", 4),
+    "attack-hardened": ("right", 4),
+    "export": ("right", 5),
+    "gate": ("centre", 6),
+    "release": ("centre", 7),
+}
+_SHOWN_INDICES = 5
+
+
+def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
+    """Draw the chain as inline SVG whose ledger indices lead to the rows of the ledger table."""
+    height = 7 * _STEP + _TALL + 12
+    told = "; ".join(_told(link, {stage.name: stage for stage in stages}) for link in links)
+    return tag(
+        "svg",
+        tag("title", "Custody chain from data to release", id="chain-title"),
+        tag("desc", told, id="chain-desc"),
+        *(_line(link) for link in links),
+        *(_box(stage) for stage in stages),
+        viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
+        role="group",
+        aria_labelledby="chain-title chain-desc",
+        class_="chain",
+    )
+
+
+def _told(link: Link, stages: dict[str, Stage]) -> str:
+    start, end = stages[link.start], stages[link.end]
+    proof = f"both name {link.by.name} {formats.short(link.by.sha256)}" if link.by else "in order only"
+    return f"{start.title} to {end.title}: {proof}"
+
+
+def _corner(name: str) -> tuple[float, float]:
+    lane, row = _PLACES[name]
+    return _LANES[lane], 6 + row * _STEP
+
+
+def _box(stage: Stage) -> Markup:
+    x, y = _corner(stage.name)
+    parts = [
+        tag("rect", x=x, y=y, width=_BOX, height=_TALL, rx=7),
+        tag("text", stage.title, x=x + 14, y=y + 23, class_="strong"),
+        tag("text", _cut(stage.says, 40), x=x + 14, y=y + 41),
+    ]
+    if stage.artifacts:
+        artifact = stage.artifacts[0]
+        words = f"{_cut(artifact.name, 22)} {formats.short(artifact.sha256)}"
+        parts.append(tag("text", tag("title", artifact.sha256), words, x=x + 14, y=y + 57, class_="digest"))
+    if stage.entries:
+        parts.append(_indices(stage, x + _BOX - 14, y + 23))
+    return tag("g", *parts, class_="stage" if stage.known else "stage missing")
+
+
+def _indices(stage: Stage, x: float, y: float) -> Markup:
+    shown = stage.entries[:_SHOWN_INDICES]
+    parts: list[object] = []
+    for place, entry in enumerate(shown):
+        label = tag("tspan", f"#{entry.index}", dx=6 if place else None)
+        parts.append(tag("a", label, href=f"#entry-{entry.index}"))
+    if len(stage.entries) > len(shown):
+        parts.append(tag("tspan", f"+{len(stage.entries) - len(shown)}", dx=6))
+    return tag("text", *parts, x=x, y=y, text_anchor="end", class_="index")
+
+
+def _line(link: Link) -> Markup:
+    """An elbow from the foot of one box to the head of the next, with the shared digest beside it."""
+    (x0, y0), (x1, y1) = _corner(link.start), _corner(link.end)
+    start, end = (x0 + _BOX / 2, y0 + _TALL), (x1 + _BOX / 2, y1)
+    turn = end[1] - (_STEP - _TALL) / 2
+    path = f"M{start[0]:.0f} {start[1]:.0f}V{turn:.0f}H{end[0]:.0f}V{end[1] - 6:.0f}"
+    tip = f"M{end[0] - 4.5:.1f} {end[1] - 8:.1f}L{end[0]:.1f} {end[1] - 1:.1f}L{end[0] + 4.5:.1f} {end[1] - 8:.1f}Z"
+    parts = [tag("path", d=path), tag("path", d=tip, class_="tip")]
+    straight = start[0] == end[0]
+    if straight:
+        words = f"{_cut(link.by.name, 24)} {formats.short(link.by.sha256)}" if link.by else "order only"
+        parts.append(tag("text", words, x=end[0] + 10, y=turn + 4, class_="digest"))
+    return tag("g", tag("title", _proof(link)), *parts, class_="link" if link.by else "link unproven")
+
+
+def _proof(link: Link) -> str:
+    return f"both ends name {link.by.name}, SHA-256 {link.by.sha256}" if link.by else "no shared digest: order only"
+
+
+def _cut(words: str, most: int) -> str:
+    return words if len(words) <= most else words[: most - 1] + "\N{HORIZONTAL ELLIPSIS}"

@@ -1,0 +1,236 @@
+"""What the attestations say, read once for every part of the report.
+
+Predicates come from a verified ledger but from any version or tool, so each value is taken only where it has the
+type that is expected; what has not is absent, and what is absent is "no evidence".
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hauberk.core.evidence import Subject
+from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RULINGS, VSA
+from hauberk.lifecycle.report.model import Attested, Source
+
+ROLES = ("plain", "hardened")
+CHECKS = ("schema", "duplicates", "label-errors", "leakage")
+_HEX = re.compile(r"[0-9a-f]{64}")
+
+
+def text(value: Mapping[str, Any], key: str) -> str:
+    """Return a text of a JSON object, or ""."""
+    found = value.get(key)
+    return found if isinstance(found, str) else ""
+
+
+def finite(value: object) -> float | None:
+    """Return a JSON number as a float, or None for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return float(value)
+
+
+def mapping(value: object) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def mappings(value: object) -> list[Mapping[str, Any]]:
+    """Return the objects of a JSON array, or none for anything else."""
+    if not isinstance(value, Sequence) or isinstance(value, str):
+        return []
+    return [item for item in value if isinstance(item, Mapping)]
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """Evidence as the report reads it, with the ledger entry that it stands in."""
+
+    entry: Attested
+
+    @property
+    def control(self) -> str:
+        """The control that measured."""
+        return text(self.entry.predicate, "control")
+
+    @property
+    def role(self) -> str:
+        """What the subject plays: data, plain, hardened."""
+        return text(self.entry.predicate, "role")
+
+    @property
+    def practice(self) -> str:
+        """The practice that the control serves."""
+        return text(self.entry.predicate, "practice")
+
+    @property
+    def parameters(self) -> Mapping[str, Any]:
+        """What the control was told."""
+        return mapping(self.entry.predicate.get("parameters"))
+
+    @property
+    def threat(self) -> Mapping[str, Any]:
+        """The declared threat that was measured against, or nothing."""
+        return mapping(self.parameters.get("threat"))
+
+    @property
+    def label(self) -> str:
+        """The name of that threat."""
+        return text(self.threat, "label") or self.control
+
+    @property
+    def notes(self) -> list[str]:
+        """Plain sentences that the control added."""
+        found = self.entry.predicate.get("notes")
+        return [note for note in found if isinstance(note, str)] if isinstance(found, Sequence) else []
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The finite metrics by name."""
+        found = {name: finite(value) for name, value in mapping(self.entry.predicate.get("metrics")).items()}
+        return {name: value for name, value in found.items() if value is not None}
+
+    @property
+    def findings(self) -> list[Mapping[str, Any]]:
+        """The findings as JSON objects."""
+        return mappings(self.entry.predicate.get("findings"))
+
+    @property
+    def outputs(self) -> dict[str, str]:
+        """Artifact name to SHA-256."""
+        found = mappings(self.entry.predicate.get("outputs"))
+        return {text(output, "name"): text(mapping(output.get("digest")), "sha256") for output in found}
+
+    def series(self, name: str) -> list[tuple[float, float]]:
+        """Return a curve's points in order of x."""
+        points = mappings(mapping(self.entry.predicate.get("series")).get(name))
+        found = [(finite(point.get("x")), finite(point.get("y"))) for point in points]
+        return sorted((x, y) for x, y in found if x is not None and y is not None)
+
+
+@dataclass(frozen=True, slots=True)
+class Threat:
+    """One declared threat and the evidence on it by role; `declared` is the threat as evidence carries it."""
+
+    label: str
+    declared: Mapping[str, Any]
+    by_role: Mapping[str, Measured]
+
+
+class Reading:
+    """The attestations of a source, sorted by what they say.
+
+    Where a verdict names the attestations that it judged, the report is about those, and `later` holds the evidence
+    that came after it; otherwise the last evidence of each control, role and threat counts.
+    """
+
+    def __init__(self, source: Source) -> None:
+        self.source = source
+        self.by_digest = {entry.digest: entry for entry in source.attestations}
+        self.evidence = tuple(Measured(entry) for entry in self._of(EVIDENCE))
+        self.events = tuple(self._of(EVENT))
+        self.provenance = tuple(self._of(PROVENANCE))
+        self.releases = tuple(self._of(RELEASE))
+        verdicts = tuple(self._of(VSA))
+        self.verdict: Attested | None = verdicts[-1] if verdicts else None
+        self.judged = _judged(self.verdict)
+        self.current = _last_of_each(m for m in self.evidence if not self.judged or m.entry.digest in self.judged)
+        self.later = tuple(m for m in self.evidence if self._unjudged(m))
+
+    def _of(self, predicate_type: str) -> Iterator[Attested]:
+        return (entry for entry in self.source.attestations if entry.predicate_type == predicate_type)
+
+    def _unjudged(self, measured: Measured) -> bool:
+        return self.verdict is not None and measured.entry.index > self.verdict.index
+
+    def find(self, control: str, role: str) -> Measured | None:
+        """Return the evidence of a control on a role, the last where there are several."""
+        found = [m for m in self.current if (m.control, m.role) == (control, role)]
+        return found[-1] if found else None
+
+    def on(self, role: str) -> tuple[Measured, ...]:
+        """Return the evidence on a role."""
+        return tuple(m for m in self.current if m.role == role)
+
+    @property
+    def checks(self) -> tuple[tuple[str, Measured | None], ...]:
+        """The data checks: those that every project has, measured or not, then any other."""
+        others = dict.fromkeys(m.control for m in self.on("data") if m.control not in CHECKS)
+        return tuple((name, self.find(name, "data")) for name in (*CHECKS, *others))
+
+    @property
+    def threats(self) -> tuple[Threat, ...]:
+        """The threats that models were attacked under, in the order of the ledger."""
+        attacked = [m for m in self.current if m.role in ROLES and (m.control == "evasion" or m.threat)]
+        found: dict[str, dict[str, Measured]] = {}
+        for measured in attacked:
+            found.setdefault(measured.label, {})[measured.role] = measured
+        return tuple(
+            Threat(label, next(reversed(by_role.values())).threat, by_role) for label, by_role in found.items()
+        )
+
+    @property
+    def rules(self) -> list[Mapping[str, Any]]:
+        """The verdict rule by rule."""
+        return mappings(self.verdict.predicate.get(RULINGS)) if self.verdict else []
+
+    @property
+    def release(self) -> Attested | None:
+        """The release that this verdict allowed: the last statement of one after the verdict."""
+        after = -1 if self.verdict is None else self.verdict.index
+        told = [*self.releases, *(e for e in self.events if text(e.predicate, "event").startswith("release."))]
+        found = sorted((entry for entry in told if entry.index > after), key=lambda entry: entry.index)
+        return found[-1] if found else None
+
+    def events_named(self, *prefixes: str) -> tuple[Attested, ...]:
+        """Return the events whose name starts with one of `prefixes`."""
+        return tuple(entry for entry in self.events if text(entry.predicate, "event").startswith(prefixes))
+
+
+def _judged(verdict: Attested | None) -> frozenset[str]:
+    """Return the envelope digests that a verdict names as its inputs (SLSA VSA v1, `inputAttestations`)."""
+    if verdict is None:
+        return frozenset()
+    inputs = mappings(verdict.predicate.get("inputAttestations"))
+    return frozenset(text(mapping(item.get("digest")), "sha256") for item in inputs) - {""}
+
+
+def _last_of_each(measured: Iterable[Measured]) -> tuple[Measured, ...]:
+    found: dict[tuple[str, str, str], Measured] = {}
+    for item in measured:
+        key = (item.control, item.role, item.label)
+        found.pop(key, None)
+        found[key] = item
+    return tuple(found.values())
+
+
+def named_digests(value: object) -> frozenset[str]:
+    """Return every SHA-256 (64 lower-case hex digits) that occurs as a text anywhere in a JSON value."""
+    if isinstance(value, str):
+        return frozenset([value]) if _HEX.fullmatch(value) else frozenset()
+    if isinstance(value, Mapping):
+        return frozenset().union(*(named_digests(item) for item in value.values()))
+    if isinstance(value, Sequence):
+        return frozenset().union(*(named_digests(item) for item in value))
+    return frozenset()
+
+
+def about(entry: Attested) -> tuple[Subject, ...]:
+    """Return the artifacts that an attestation vouches for: its subjects and the outputs of its evidence."""
+    outputs = Measured(entry).outputs.items() if entry.predicate_type == EVIDENCE else ()
+    return (*entry.subjects, *(Subject(name, digest) for name, digest in outputs if digest))
+
+
+def kind(entry: Attested) -> str:
+    """Return what an attestation is, in a word or two."""
+    names = {PROVENANCE: "provenance", RELEASE: "release", VSA: "verdict"}
+    if entry.predicate_type == EVIDENCE:
+        measured = Measured(entry)
+        return f"{measured.control or 'evidence'} · {measured.role}" if measured.role else measured.control
+    if entry.predicate_type == EVENT:
+        return text(entry.predicate, "event") or "event"
+    return names.get(entry.predicate_type, entry.predicate_type)

@@ -1,0 +1,327 @@
+"""Sources made by hand: a ledger as a whole run leaves it, with invented numbers, and one that holds nothing."""
+
+from __future__ import annotations
+
+import base64
+import json
+import struct
+import zlib
+from collections.abc import Mapping
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import InvalidInput
+from hauberk.core.evidence import Subject
+from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RULINGS, VSA
+from hauberk.lifecycle.report import Attested, Source
+
+IMAGE_THREAT = {"label": "pixels", "kind": "evasion", "norm": "linf", "eps": 4 / 255}
+TABLE_THREAT = {
+    "label": "applicant",
+    "kind": "evasion",
+    "columns": [
+        {"column": "hours-per-week", "by": 5.0, "direction": "up", "cost": 1.0},
+        {"column": "occupation", "by": 0.0, "direction": "both", "cost": 4.0},
+    ],
+    "cost": 6.0,
+}
+PLAIN_CURVE = (0.954, 0.703, 0.381, 0.167, 0.069, 0.021, 0.008)
+HARDENED_CURVE = (0.931, 0.889, 0.836, 0.774, 0.708, 0.624, 0.541)
+
+
+def named(name: str) -> Subject:
+    return Subject(name, canonical.sha256(name.encode()))
+
+
+def png(pixels: list[list[tuple[int, int, int]]]) -> str:
+    """Write an RGB picture as PNG, in base64."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = struct.pack(">IIBBBBB", len(pixels[0]), len(pixels), 8, 2, 0, 0, 0)
+    raw = b"".join(b"\0" + bytes(value for pixel in row for value in pixel) for row in pixels)
+    whole = b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(raw)) + chunk(b"IEND", b"")
+    return base64.b64encode(whole).decode()
+
+
+def _sign(shift: int, seed: int) -> list[list[tuple[int, int, int]]]:
+    """Draw a red octagon with a white bar, moved by a pattern of `shift` grey levels."""
+
+    def pixel(x: int, y: int) -> tuple[int, int, int]:
+        dx, dy = abs(x - 15.5), abs(y - 15.5)
+        inside = max(dx, dy) < 13 and dx + dy < 18.5
+        colour = (235, 232, 228) if inside and dy < 2.5 and dx < 9 else (176, 32, 38) if inside else (96, 120, 132)
+        noise = shift if (x * 7 + y * 13 + seed * (x ^ y)) % 3 else -shift
+        light = (y - 16) * 2
+        return tuple(min(255, max(0, c + noise - light)) for c in colour)  # type: ignore[return-value]
+
+    return [[pixel(x, y) for x in range(32)] for y in range(32)]
+
+
+def _noise(seed: int) -> list[list[tuple[int, int, int]]]:
+    def level(x: int, y: int) -> int:
+        return 168 if (x * 7 + y * 13 + seed * (x ^ y)) % 3 else 88
+
+    return [[(level(x, y),) * 3 for x in range(32)] for y in range(32)]  # type: ignore[misc]
+
+
+def image_examples(*, fooled: int, total: int = 8) -> bytes:
+    labels = ["stop", "yield", "speed limit 50", "no entry"]
+    found = []
+    for row in range(total):
+        label, other = labels[row % 4], labels[(row + 1) % 4]
+        found.append(
+            {
+                "row": 100 + row,
+                "label": label,
+                "before": {"prediction": label, "confidence": 0.99 - row / 100, "png": png(_sign(0, row))},
+                "after": {
+                    "prediction": other if row < fooled else label,
+                    "confidence": 0.93 - row / 50,
+                    "png": png(_sign(4, row)),
+                },
+                "difference": {"png": png(_noise(row)), "linf": 4 / 255, "l2": 0.87},
+            }
+        )
+    return json.dumps({"kind": "image", "shape": [3, 32, 32], "examples": found}).encode()
+
+
+def table_examples(*, fooled: bool) -> bytes:
+    changes = [
+        {"column": "hours-per-week", "from": "38", "to": "42", "cost": 4.0},
+        {"column": "occupation", "from": "Sales", "to": "Tech-support", "cost": 2.0},
+    ]
+    example = {
+        "row": 17,
+        "label": "<=50K",
+        "before": {"prediction": "<=50K", "confidence": 0.71},
+        "after": {"prediction": ">50K" if fooled else "<=50K", "confidence": 0.62},
+        "changes": changes,
+        "cost": 6.0,
+    }
+    return json.dumps({"kind": "table", "examples": [example]}).encode()
+
+
+class Book:
+    """Builds a source entry by entry."""
+
+    def __init__(self) -> None:
+        self.entries: list[Attested] = []
+        self.store: dict[str, bytes] = {}
+
+    def keep(self, name: str, data: bytes) -> Subject:
+        digest = canonical.sha256(data)
+        self.store[digest] = data
+        return Subject(name, digest)
+
+    def add(self, predicate_type: str, subjects: tuple[Subject, ...], predicate: Mapping[str, Any]) -> Attested:
+        index = len(self.entries)
+        digest = canonical.digest(
+            {"index": index, "predicate": dict(predicate), "about": [s.sha256 for s in subjects]}
+        )
+        time = f"2026-05-04T09:{index:02d}:07.250Z"
+        entry = Attested(index, digest, time, predicate_type, subjects, predicate)
+        self.entries.append(entry)
+        return entry
+
+    def event(self, name: str, /, *subjects: Subject, **details: Any) -> Attested:
+        return self.add(EVENT, subjects, {"event": name, "time": "2026-05-04T09:00:00Z", "details": details})
+
+    def evidence(  # noqa: PLR0917 - a fixture
+        self,
+        control: str,
+        practice: str,
+        role: str,
+        subjects: tuple[Subject, ...],
+        metrics: Mapping[str, float],
+        **more: Any,
+    ) -> Attested:
+        predicate = {
+            "control": control,
+            "practice": practice,
+            "role": role,
+            "parameters": more.get("parameters", {}),
+            "seed": 20,
+            "versions": {"hauberk": "0.1.0", "python": "3.11.9", "torch": "2.8.0"},
+            "started": "2026-05-04T09:00:00Z",
+            "finished": "2026-05-04T09:00:07Z",
+            "metrics": dict(metrics),
+            "findings": more.get("findings", []),
+            "series": more.get("series", {}),
+            "outputs": [{"name": o.name, "digest": {"sha256": o.sha256}} for o in more.get("outputs", ())],
+            "notes": more.get("notes", []),
+        }
+        return self.add(EVIDENCE, subjects, predicate)
+
+    def source(self, project: str = "stop-sign") -> Source:
+        def get(digest: str) -> bytes:
+            if digest not in self.store:
+                raise InvalidInput(f"artifact {digest[:12]} is not in the store.")
+            return self.store[digest]
+
+        return Source(
+            project=project,
+            origin=f"hauberk/{project}/5d1f0a77c2b94e60",
+            size=len(self.entries),
+            root=canonical.sha256(str(len(self.entries)).encode()) if self.entries else canonical.sha256(b""),
+            key_ids=(canonical.sha256(b"signing key"),) if self.entries else (),
+            attestations=tuple(self.entries),
+            get=get,
+        )
+
+
+def finding(what: str, where: str, severity: str, **more: Any) -> dict[str, Any]:
+    empty = {"advice": "Look at it.", "threat": "", "value": None, "limit": None, "unit": ""}
+    return {"what": what, "where": where, "severity": severity, **empty, **more}
+
+
+def _data(book: Book, data: Subject) -> None:
+    book.event("key.created", named("signing"), name="signing", kind="ed25519")
+    book.evidence("schema", "1a", "data", (data,), {"rows": 12630.0, "columns": 3072.0, "findings": 0.0})
+    flood = finding(
+        "37 copies of one picture",
+        "rows 411-447",
+        "medium",
+        advice="Keep one of them, or say in the project file that they are meant.",
+        threat="poisoning",
+        value=37.0,
+        limit=5.0,
+        unit="rows",
+    )
+    book.evidence("duplicates", "1a", "data", (data,), {"duplicate_share": 0.0031}, findings=[flood])
+    labels = [
+        finding(
+            f"the label 'yield' is improbable: {p:.0%} by the other rows",
+            f"row {row}",
+            severity,
+            advice="Look at the picture; repair the label or drop the row.",
+            threat="poisoning",
+            value=p,
+            limit=0.05,
+            unit="probability",
+        )
+        for row, p, severity in ((1022, 0.004, "high"), (77, 0.011, "medium"), (9310, 0.048, "low"))
+    ]
+    book.evidence("label-errors", "1a", "data", (data,), {"label_error_share": 0.0024}, findings=labels)
+    book.evidence("leakage", "1a", "data", (data,), {"leaked_share": 0.0})
+    book.event("data.sealed", data, named("train.npz.sealed"), key="data")
+
+
+def _model(book: Book, data: Subject, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]) -> Subject:
+    model = named(f"{role}.onnx")
+    book.evidence(
+        "training",
+        "2a",
+        role,
+        (model,),
+        {"seconds": seconds, "epochs": 12.0, "final_loss": 0.184},
+        parameters={"method": "pgd" if role == "hardened" else "plain", "data": data.sha256},
+        series={"loss": [{"x": float(i), "y": 2.0 / (i + 1)} for i in range(12)]},
+    )
+    dependencies = [{"name": data.name, "digest": {"sha256": data.sha256}}]
+    book.add(
+        PROVENANCE,
+        (model,),
+        {
+            "buildDefinition": {"resolvedDependencies": dependencies},
+            "runDetails": {"metadata": {"finishedOn": "2026-05-04T09:30:00Z"}},
+        },
+    )
+    examples = book.keep("examples.json", image_examples(fooled=8 if role == "plain" else 2))
+    book.evidence(
+        "evasion",
+        "2a",
+        role,
+        (model, data),
+        {"clean_accuracy": clean, "robust_accuracy": curve[4], "robust_accuracy_pgd": curve[4] + 0.004},
+        parameters={"threat": IMAGE_THREAT, "attacks": ["pgd", "square"]},
+        series={"accuracy_by_radius": [{"x": i / 255, "y": y} for i, y in enumerate(curve)]},
+        outputs=(examples,),
+        notes=["PGD with 40 steps and Square with 1000 queries on 1000 test rows."],
+    )
+    return model
+
+
+def whole(*, allowed: bool = True) -> Source:
+    """A run from data to release on pictures."""
+    return book_of_run(allowed=allowed).source()
+
+
+def book_of_run(*, allowed: bool = True) -> Book:
+    book = Book()
+    data = named("train.npz")
+    _data(book, data)
+    _model(book, data, "plain", seconds=48.2, clean=0.954, curve=PLAIN_CURVE)
+    hardened = _model(book, data, "hardened", seconds=263.9, clean=0.931, curve=HARDENED_CURVE)
+    served = named("model.onnx")
+    book.event("model.exported", served, role="hardened", source=hardened.sha256)
+    verdict(book, served, allowed=allowed)
+    if allowed:
+        models = [{"name": "model.onnx", "sha256": served.sha256, "sealed": False}]
+        book.add(
+            RELEASE,
+            (served, Subject("attestations/00012.json", book.entries[-1].digest)),
+            {"project": "stop-sign", "made": "2026-05-04T09:59:00Z", "released": "hardened", "models": models},
+        )
+    return book
+
+
+def verdict(book: Book, model: Subject, *, allowed: bool) -> None:
+    evidence = {(e.predicate.get("control"), e.predicate.get("role")): e for e in book.entries}
+    attack = evidence["evasion", "hardened"]
+    limit = 0.6 if allowed else 0.8
+    rules = [
+        rule("clean_accuracy", ">=", 0.9, 0.931, attack),
+        rule("robust_accuracy", ">=", limit, attack.predicate["metrics"]["robust_accuracy"], attack),
+        rule("label_error_share", "<=", 0.01, 0.0024, evidence["label-errors", "data"]),
+    ]
+    inputs = [{"digest": {"sha256": e.digest}} for e in book.entries if e.predicate_type == EVIDENCE]
+    book.add(
+        VSA,
+        (model,),
+        {
+            "verificationResult": "PASSED" if allowed else "FAILED",
+            "timeVerified": "2026-05-04T09:58:00Z",
+            "inputAttestations": inputs,
+            RULINGS: rules,
+        },
+    )
+
+
+def rule(metric: str, op: str, limit: float, value: float, entry: Attested) -> dict[str, Any]:
+    holds = value >= limit if op == ">=" else value <= limit
+    return {
+        "rule": f"{metric} {op} {limit:g}",
+        "metric": metric,
+        "op": op,
+        "limit": limit,
+        "value": value,
+        "holds": holds,
+        "evidence": entry.digest,
+        "reason": f"{value:.4g} {'satisfies' if holds else 'does not satisfy'} {op} {limit:g}",
+    }
+
+
+def table() -> Source:
+    """A run on a table that ended before the gate, with only the plain model's training."""
+    book = Book()
+    data = named("adult.parquet")
+    for role, robust, fooled in (("plain", 0.412, True), ("hardened", 0.731, False)):
+        examples = book.keep("examples.json", table_examples(fooled=fooled))
+        book.evidence(
+            "evasion",
+            "2a",
+            role,
+            (named(f"{role}.onnx"), data),
+            {"clean_accuracy": 0.86, "robust_accuracy": robust},
+            parameters={"threat": TABLE_THREAT},
+            series={"accuracy_by_radius": [{"x": x / 4, "y": 0.86 - (0.86 - robust) * x / 4} for x in range(7)]},
+            outputs=(examples,),
+        )
+    return book.source("lending")
+
+
+def nothing() -> Source:
+    """A ledger without an entry."""
+    return Book().source("nothing-yet")
