@@ -8,6 +8,7 @@ under a name that ends in `.tmp`.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import stat
@@ -41,15 +42,16 @@ class Source:
             except OSError as error:
                 raise cannot_read(error, self.path) from error
             if not taken:
-                raise self._changed()
+                raise self.changed()
             view, offset = view[taken:], offset + taken
 
     def unchanged(self) -> None:
         """Raise InvalidInput when somebody wrote to the file since it was opened."""
         if _state(os.fstat(self.descriptor)) != self.state:
-            raise self._changed()
+            raise self.changed()
 
-    def _changed(self) -> InvalidInput:
+    def changed(self) -> InvalidInput:
+        """Return the error for a file that somebody wrote to."""
         return InvalidInput(
             f"{self.path} changed while it was being read. Wait until its writer is done, then repeat."
         )
@@ -90,6 +92,18 @@ def cannot_read(error: OSError, path: Path) -> InvalidInput | Unavailable:
     if error.errno in (errno.EACCES, errno.EPERM):
         return InvalidInput(f"cannot read {path}: {error.strerror}. Ask its owner for access.")
     return Unavailable(f"cannot read {path}: {error.strerror or error}.")
+
+
+def digest_of(file: Source, *, copy_to: Draft | None = None) -> str:
+    """Return the SHA-256 of a file as hex; on the way copy it into a draft, where one is given."""
+    digest, buffer = hashlib.sha256(), memoryview(bytearray(min(CHUNK, max(1, file.size))))
+    for offset in range(0, file.size, CHUNK):
+        view = buffer[: min(CHUNK, file.size - offset)]
+        file.read_at(offset, view)
+        digest.update(view)
+        if copy_to is not None:
+            copy_to.write_at(offset, view)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +171,7 @@ def _unnamed_or_named(target: Path) -> tuple[int, Path | None]:
 
 
 def _give_name(descriptor: int, name: Path) -> None:
-    # A link to an unnamed file needs AT_SYMLINK_FOLLOW (open(2)); Python passes it only next to a folder descriptor.
+    # A link to an unnamed file needs AT_SYMLINK_FOLLOW (open(2)); Python passes it only with a folder descriptor.
     folder = os.open("/proc/self/fd", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.link(str(descriptor), name, src_dir_fd=folder, follow_symlinks=True)
