@@ -121,7 +121,7 @@ class FileKey:
         return data
 
     def unlock(self, vault: Vault, *, what: str) -> bytes:
-        """Return the plaintext. Raises InvalidInput, in the same words for a wrong passphrase and a changed file."""
+        """Return the plaintext. Raises InvalidInput: one message for a wrong passphrase and a changed file."""
         refusal = InvalidInput(
             f"{what} does not open: the passphrase is wrong, or the file was changed. Try the passphrase again; if "
             "it is surely right, restore the file from a backup."
