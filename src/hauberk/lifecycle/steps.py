@@ -73,17 +73,26 @@ class Steps:
         self._disk = disk or Disk()
         self.done: list[Done] = []
 
-    def do(self, name: str, title: str, inputs: Mapping[str, Any], work: Callable[[Task], Product]) -> Done:
+    def do(
+        self,
+        name: str,
+        title: str,
+        inputs: Mapping[str, Any],
+        work: Callable[[Task], Product],
+        *,
+        still: Callable[[Mapping[str, str]], bool] = lambda _outputs: True,
+    ) -> Done:
         """Return the finished step `name`: from its record when nothing that it depends on changed, else by `work`.
 
         inputs: JSON values that name everything the result depends on beside the code: digests, parameters, seed.
+        still: told the recorded outputs, says whether what the step left outside of the store is still there.
         """
         started = monotonic()
         key = canonical.digest(
             {"step": name, "inputs": dict(inputs), "code": code_digest(), "versions": dict(versions())}
         )
         done = self._recall(name, key)
-        if done is None:
+        if done is None or not still(done.outputs):
             with self._progress.task(title) as task:
                 product = work(task)
             logged = tuple(self._workshop.attest(statement) for statement in product.statements)

@@ -1,8 +1,8 @@
 """Workshop: what one project keeps under `.hauberk/`, opened for one run, and the one place that signs and logs.
 
     .hauberk/keyring      encrypted keys             .hauberk/ledger/    the log
-    .hauberk/ledger.pub   the log's verifying key    .hauberk/store/     artifacts by digest
-    .hauberk/steps/       what each step finished with (a cache: it may be deleted at any time)
+    .hauberk/ledger.pub   the log's verifying key    .hauberk/signing.pub  the keys that attestations verify with
+    .hauberk/store/       artifacts by digest        .hauberk/steps/     what each step finished with (a cache)
 
 Controls return measurements; this module turns them into evidence, signs it, stores the envelope and logs it, so
 that no control can forget to.
@@ -30,8 +30,8 @@ from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys import ED25519, KeyService, open_keys
-from hauberk.custody.keys.port import AES_256, Signer
-from hauberk.custody.ledger import Ledger, check_consistent, open_checkpoint
+from hauberk.custody.keys.port import AES_256, PublicKey, Signer
+from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 
@@ -62,6 +62,21 @@ def versions() -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
+
+
+def read_publics(path: Path) -> tuple[PublicKey, ...]:
+    """Return the public keys of a PEM file, in its order. Raises InvalidInput."""
+    try:
+        blocks = path.read_text(encoding="ascii").split("-----BEGIN ")[1:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read the public keys in {path}: {error}.") from error
+    return tuple(PublicKey.from_pem(f"-----BEGIN {block}".encode("ascii")) for block in blocks)
+
+
+def _publish(path: Path, publics: tuple[PublicKey, ...], disk: Disk) -> None:
+    pems = "".join(public.pem() for public in publics).encode("ascii")
+    if not path.exists() or path.read_bytes() != pems:
+        disk.write(path, pems)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +126,13 @@ class Workshop(AbstractContextManager["Workshop"]):
         logger = keys.signer(LOGGING)
         place = folder / "ledger"
         if (place / "checkpoint").exists():
-            ledger = Ledger.open(place, logger, disk=disk)
+            ledger = Ledger.open(place, logger, publics=keys.publics(LOGGING), disk=disk)
         else:
             origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
             ledger = Ledger.create(place, origin, logger, disk=disk)
-            disk.write(folder / "ledger.pub", logger.public.pem().encode("ascii"))
+        pass
+        _publish(folder / "ledger.pub", keys.publics(LOGGING), disk)
+        _publish(folder / "signing.pub", keys.publics(SIGNING), disk)
         workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock)
         try:
             workshop._check_history(seen or Seen(disk=disk))
@@ -195,10 +212,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         note = seen.get(self.ledger.origin)
         if note is None:
             return
-        before = open_checkpoint(note, self.ledger.origin, self.ledger.public)
-        now = open_checkpoint(self.ledger.checkpoint(), self.ledger.origin, self.ledger.public)
-        known = before.size <= now.size
-        check_consistent(before, now, self.ledger.prove_consistency(before.size, now.size) if known else ())
+        self.ledger.check_extends(note, self.keys.signer(LOGGING).public)
 
     def _check_clock(self) -> None:
         if self.ledger.size == 0:

@@ -123,17 +123,19 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
     ledger: Ledger,
     signer: Signer,
     publics: Sequence[PublicKey],
+    log_key: PublicKey,
     disk: Disk | None = None,
 ) -> bytes:
     """Put the release at `place`, in the stead of an earlier one, and return the bytes of its manifest.
 
-    signer signs the manifest; publics are all versions of that key, the current one first.
+    signer signs the manifest; publics are all versions of that key, the current one first. log_key verifies the
+    ledger's checkpoints.
     Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; what was at `place`
     is then still there.
     """
     disk = disk or Disk()
-    files = _files(contents, ledger, publics)
-    manifest = statements.attest(_statement(contents, files, ledger, publics), signer)
+    files = _files(contents, ledger, (*publics, log_key))
+    manifest = statements.attest(_statement(contents, files, ledger, publics, log_key), signer)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
         building = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
@@ -176,7 +178,7 @@ def proof_name(index: int) -> str:
     return f"proofs/{index:05d}.tlog-proof"
 
 
-def _files(contents: Contents, ledger: Ledger, signing: Sequence[PublicKey]) -> dict[str, bytes]:
+def _files(contents: Contents, ledger: Ledger, keys: Sequence[PublicKey]) -> dict[str, bytes]:
     size = ledger.size
     files = dict(_models(contents))
     for index, envelope in contents.attestations.items():
@@ -189,7 +191,7 @@ def _files(contents: Contents, ledger: Ledger, signing: Sequence[PublicKey]) -> 
         if 0 < old <= size
     ]
     files[CONSISTENCY] = canonical.encode(proofs)
-    for key in (*signing, ledger.public):
+    for key in keys:
         files[f"keys/{key.key_id}.pem"] = key.pem().encode("ascii")
     files["card.md"] = contents.card.encode("utf-8")
     return files
@@ -205,14 +207,18 @@ def _models(contents: Contents) -> list[tuple[str, bytes]]:
 
 
 def _statement(
-    contents: Contents, files: Mapping[str, bytes], ledger: Ledger, signing: Sequence[PublicKey]
+    contents: Contents,
+    files: Mapping[str, bytes],
+    ledger: Ledger,
+    signing: Sequence[PublicKey],
+    log_key: PublicKey,
 ) -> statements.Statement:
     subjects = tuple(Subject(name, canonical.sha256(data)) for name, data in sorted(files.items()))
     manifest = Manifest(
         project=contents.project,
         made=contents.made,
         signers=[key.key_id for key in signing],
-        ledger=LedgerHead(origin=ledger.origin, size=ledger.size, key=ledger.public.key_id),
+        ledger=LedgerHead(origin=ledger.origin, size=ledger.size, key=log_key.key_id),
         about=dict(contents.about),
         released=contents.released,
         verdict=contents.verdict,

@@ -232,9 +232,12 @@ def _files(run: _Run) -> str:
 def _checkpoint(run: _Run) -> str:
     ledger = run.manifest.ledger
     run.ledger = run.bundled_key(ledger.key)
-    run.checkpoint = open_checkpoint(run.read(bundle.CHECKPOINT), ledger.origin, run.ledger)
-    if run.checkpoint.size != ledger.size:
-        raise NotProven(f"the checkpoint is of {run.checkpoint.size} entries, the manifest says {ledger.size}.")
+    run.checkpoint = open_checkpoint(run.read(bundle.CHECKPOINT), [run.ledger], what=bundle.CHECKPOINT)
+    if (run.checkpoint.origin, run.checkpoint.size) != (ledger.origin, ledger.size):
+        raise NotProven(
+            f"the checkpoint is of {run.checkpoint.origin} with {run.checkpoint.size} entries, "
+            f"the manifest says {ledger.origin} with {ledger.size}."
+        )
     return f"{run.checkpoint.origin}, {run.checkpoint.size} entries"
 
 
@@ -312,7 +315,7 @@ def _freshness(run: _Run) -> str:
     origin = run.checkpoint.origin
     known = run.seen.get(origin)
     if known is not None:
-        before = open_checkpoint(known, origin, run.ledger)
+        before = open_checkpoint(known, [run.ledger], what="the checkpoint seen before")
         proofs = bundle.read_consistency(run.read(bundle.CONSISTENCY))
         check_consistent(before, run.checkpoint, proofs.get(before.size, ()))
     try:

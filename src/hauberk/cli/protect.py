@@ -1,0 +1,40 @@
+"""`hauberk protect [DIR]`: the main job, one line a step while it runs, and both models side by side at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hauberk.cli._output import Output, json_option
+
+if TYPE_CHECKING:
+    from hauberk.lifecycle.steps import Done
+
+
+@click.command("protect")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
+    """Check the data, train, attack, harden, sign, seal, log, decide, release and report.
+
+    DIR holds hauberk.toml (`hauberk init` writes one). A step whose inputs did not change is not done again. Exit
+    code 3 means that the gate refused: the verdict says which rule, and there is no release.
+    """
+    from hauberk.lifecycle.protect import protect as run
+
+    out = Output(json)
+
+    def show(done: Done, title: str) -> None:
+        mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
+        out.console.print(f"{mark} {title:<58} [dim]{spent}[/]")
+
+    result = run(folder, listener=show)
+    out.document(result.to_json())
+    if not json:
+        out.console.print()
+        out.console.print(result.summary())
+    if not result.allowed:
+        ctx.exit(3)

@@ -1,0 +1,252 @@
+"""The words that `hauberk init` writes: a commented project file, a starter model and a `.gitignore`.
+
+Pure: from what was seen in the data to texts. What the data suggest is written out; what a person has to decide
+stands beside it as a comment.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+from hauberk.core.columns import Column, ColumnKind
+
+# Names of what a person cannot or would not change: no default budget moves them.
+_FIXED = ("age", "sex", "gender", "race", "ethnic", "birth", "country", "native", "id", "fnlwgt", "weight_of_row")
+_MOVED = 3  # columns in the first budget
+_SHOWN = 12  # columns offered as comments
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was seen in the data.
+
+    files, test_files: as the project file will name them. rows: of all files. classes: names, in order. majority:
+    share of the largest class. shape: of one picture, (channels, height, width); () for a table. columns: of a
+    table, without target and group. group: a guess, "" when there is none. notes: what a person should know.
+    """
+
+    kind: Literal["image", "table"]
+    files: tuple[str, ...]
+    rows: int
+    classes: tuple[str, ...]
+    majority: float
+    test_files: tuple[str, ...] = ()
+    target: str = ""
+    group: str = ""
+    shape: tuple[int, ...] = ()
+    columns: tuple[Column, ...] = ()
+    drop: tuple[str, ...] = ()
+    notes: tuple[str, ...] = field(default=())
+
+
+def project_file(seen: Seen, *, name: str) -> str:
+    """Return the text of `hauberk.toml`."""
+    parts = [_HEAD.format(name=quoted(name)), _data(seen), _MODEL]
+    parts.append(_image_threat(seen) if seen.kind == "image" else _table_threat(seen))
+    parts += [_OTHER_THREATS, _training(seen), _gate(seen), _TAIL]
+    return "\n".join(parts)
+
+
+def quoted(text: str) -> str:
+    """Return a TOML basic string."""
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def listed(texts: Iterable[str]) -> str:
+    """Return a TOML array of strings on one line."""
+    return "[" + ", ".join(quoted(text) for text in texts) + "]"
+
+
+def rounded(value: float) -> float:
+    """Return `value` > 0 rounded down to one significant digit, so that it reads as a choice and stays within."""
+    power = 10.0 ** math.floor(math.log10(value))
+    return float(f"{math.floor(value / power + 1e-9) * power:.1g}")
+
+
+_HEAD = """\
+# What this project declares, once: its data, its model, who may attack it, and what is good enough to release.
+# `hauberk protect` does the rest. A key that is not known here is an error, so nothing is ignored silently.
+
+[project]
+name = {name}
+seed = 0                        # every random choice follows from it: the same seed gives the same model
+"""
+
+_MODEL = """\
+[model]
+# One of three ways. First: `build(spec)` in model.py returns an untrained model, and Hauberk trains it.
+build = "model:build"
+# Second: a model that is trained already; weights are hardened by fine-tuning, an ONNX file is assessed as it is.
+# weights = "model.safetensors"  # beside `build`
+# onnx = "model.onnx"            # in place of `build`
+# Third: the team's own training function, in place of `build`.
+# train = "model:train"
+"""
+
+_OTHER_THREATS = """\
+# Other adversaries; declare those that you want measured.
+# [[threats]]
+# kind = "poisoning"
+# share = 0.05                  # who controls 5 % of the training rows
+# [[threats]]
+# kind = "extraction"
+# queries = 10000               # who copies the model by asking it
+# [[threats]]
+# kind = "inference"
+# advantage = 0.1               # who asks whether a person's row was trained on
+"""
+
+_TAIL = """\
+[release]
+seal = true                     # the model's files are encrypted at rest; false leaves them readable
+
+[keys]
+uri = "keyring:.hauberk/keyring"  # encrypted under your passphrase
+signing = "ed25519"             # or "ecdsa-p256"
+"""
+
+
+def _data(seen: Seen) -> str:
+    what = (
+        f"{seen.rows:,} pictures of {' x '.join(map(str, seen.shape))} (channels, height, width)"
+        if seen.kind == "image"
+        else f"{seen.rows:,} rows, {len(seen.columns)} columns beside the target"
+    )
+    lines = ["[data]", f"# {what}; {len(seen.classes)} classes, the largest with {seen.majority:.0%} of the rows."]
+    lines += [f"# {_one_line(note)}" for note in seen.notes]
+    lines += [f"kind = {quoted(seen.kind)}", f"files = {listed(seen.files)}"]
+    if seen.test_files:
+        lines.append(f"test_files = {listed(seen.test_files)}")
+    else:
+        lines.append("test_share = 0.2                # held out for testing, the same rows at every run")
+        lines.append('# test_files = ["test.parquet"]   # or files of their own, in place of test_share')
+    if seen.target:
+        lines.append(f"target = {quoted(seen.target)}")
+    if seen.group:
+        lines.append(f"group = {quoted(seen.group)}  # rows of one group never stand on both sides of the split")
+    else:
+        lines.append('# group = "client"              # rows of one group never stand on both sides of the split')
+    if seen.drop:
+        lines.append(f"drop = {listed(seen.drop)}")
+    elif seen.kind == "table":
+        lines.append('# drop = ["id"]                 # columns that the model must not see')
+    shown = seen.classes[:5] if len(seen.classes) <= 50 else ("first", "second")
+    more = ", ..." if len(seen.classes) > len(shown) else ""
+    lines.append(f"# labels = {listed(shown)[:-1]}{more}]  # names of the classes, in the order of their values")
+    lines.append("# limit = 1000                  # read this many rows only, for a quick trial")
+    return "\n".join(lines) + "\n"
+
+
+def _image_threat(seen: Seen) -> str:
+    small = bool(seen.shape) and max(seen.shape[1:]) <= 16
+    eps, why = (
+        ("0.1", "in pixel units of [0, 1]") if small else ('"8/255"', "8 of the 255 grey levels of each pixel")
+    )
+    return f"""\
+# Who attacks, and how far they can go. The model is hardened to the evasion threats and attacked within them.
+[[threats]]
+kind = "evasion"                # inputs are changed when a prediction is made
+norm = "linf"                   # every pixel may change by `eps`; "l2" bounds the whole change
+eps = {eps:<25} # {why}
+"""
+
+
+def _table_threat(seen: Seen) -> str:
+    budgets = [(column, _by(column)) for column in seen.columns]
+    numbers = [column for column, by in budgets if by is not None and not _fixed(column.name)]
+    numbers = numbers or [column for column, by in budgets if by is not None]
+    numbers.sort(key=lambda column: column.kind is not ColumnKind.NUMBER)  # stable: fine-grained ones come first
+    moved = numbers[:_MOVED]
+    offered = [column for column in seen.columns if column not in moved and len(column.categories) != 1][:_SHOWN]
+    if not moved:  # a table of categories only
+        moved, offered = offered[:_MOVED], offered[_MOVED:]
+    lines = [
+        "# Who attacks, and how far they can go: which columns can be changed before the model sees them, by how much",
+        "# (in the column's own unit, here a tenth of its range), and at what cost. Think of the person or program",
+        "# that fills in the form: keep what they can change, and leave out what is checked elsewhere.",
+        "[[threats]]",
+        'kind = "evasion"',
+        "# cost = 2                      # what one row's changes may cost in all, when columns have a `cost`",
+        "columns = [",
+        *(f"  {_budget(column)}" for column in moved),
+        *(f"  # {_budget(column)}" for column in offered),
+        "]",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _by(column: Column) -> float | None:
+    """A tenth of the range in round numbers, or None for what cannot be moved by a number."""
+    span = column.high - column.low
+    if column.kind is ColumnKind.CATEGORY or not span > 0 or not math.isfinite(span):
+        return None
+    if column.kind is ColumnKind.INTEGER:
+        return max(1.0, rounded(span / 10)) if span >= 1 else None
+    return rounded(span / 10)
+
+
+def _budget(column: Column) -> str:
+    by = _by(column)
+    name = f"column = {quoted(column.name)}"
+    if column.kind is ColumnKind.CATEGORY:
+        return f"{{{name}}},  # any other of its {len(column.categories)} values"
+    if by is None:
+        return f"{{{name}, by = 1}},  # {column.low:g} in every row"
+    return f"{{{name}, by = {by:.10g}}},  # seen: {column.low:g} to {column.high:g}"
+
+
+def _fixed(name: str) -> bool:
+    words = "".join(c if c.isalnum() else " " for c in name.lower()).split()
+    return any(word in _FIXED for word in words) or any(len(part) > 4 and part in name.lower() for part in _FIXED)
+
+
+def _training(seen: Seen) -> str:
+    augment = (
+        '# augment = "shift"             # move training pictures by a pixel or two\n'
+        if seen.kind == "image"
+        else ""
+    )
+    return f"""\
+[training]
+method = "auto"                 # the hardening method; `hauberk controls` lists them
+# epochs = 20
+# batch = 128
+# learning_rate = 0.001
+{augment}# device = "auto"               # "cpu", "cuda"; auto takes a GPU when there is one
+
+[evaluation]
+rows = 500                      # test rows that are attacked; more take longer and say more
+# attacks = [{{name = "pgd", steps = 40, restarts = 1}}, {{name = "square", queries = 500}}]
+"""
+
+
+def _gate(seen: Seen) -> str:
+    """Rules that any useful model meets: a start, to be raised to what the use needs."""
+    floor = max(0.0, math.floor(seen.majority * 100) / 100)
+    if seen.kind == "table":
+        clean, robust = floor, floor
+        why = "guessing the largest class reaches this: a model that falls below it under attack is of no use"
+    else:
+        clean, robust = max(0.7, floor), max(0.3, floor)
+        why = "raise it to what the use of the model needs"
+    return f"""\
+# What must hold for a release. Each rule reads evidence of this run; a rule without evidence does not hold.
+[gate]
+clean_accuracy = ">= {clean:.2f}"
+robust_accuracy = ">= {robust:.2f}"     # {why}
+"""
+
+
+def _one_line(text: str) -> str:
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def summary(columns: Sequence[Column]) -> str:
+    """Return "12 numbers, 3 whole numbers, 2 categories" for the columns of a table."""
+    words = {ColumnKind.NUMBER: "numbers", ColumnKind.INTEGER: "whole numbers", ColumnKind.CATEGORY: "categories"}
+    counts = {kind: sum(column.kind is kind for column in columns) for kind in words}
+    return ", ".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind]) or "none"

@@ -1,0 +1,94 @@
+"""Job: one run of the main job: the project, its open workshop, its steps, and the data once they are needed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from hauberk.core import canonical
+from hauberk.core.columns import Column, ColumnKind
+from hauberk.core.disk import Disk
+from hauberk.core.evidence import Subject
+from hauberk.data.loading import Split, fingerprint, load
+from hauberk.lifecycle.project import Project
+from hauberk.lifecycle.steps import Steps
+from hauberk.lifecycle.workshop import Workshop
+
+DATA, PLAIN, HARDENED = "data", "plain", "hardened"
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What is known of the loaded data without loading them again.
+
+    digest: SHA-256 over the arrays and what they mean. shape: of one row. train, test: rows on each side.
+    """
+
+    digest: str
+    kind: str
+    shape: tuple[int, ...]
+    classes: tuple[str, ...]
+    columns: tuple[Column, ...]
+    train: int
+    test: int
+
+    @property
+    def subject(self) -> Subject:
+        """The data set as evidence names it."""
+        return Subject("dataset", self.digest)
+
+
+@dataclass
+class Job:
+    """One run. `split` loads the data at first use, so a run with nothing to do reads no data."""
+
+    project: Project
+    workshop: Workshop
+    steps: Steps
+    disk: Disk = field(default_factory=Disk)
+
+    @cached_property
+    def files(self) -> tuple[Subject, ...]:
+        """The data files by name and SHA-256, or the named set with the version that ships it."""
+        return fingerprint(self.project.data)
+
+    @cached_property
+    def split(self) -> Split:
+        """The loaded data, training and test side."""
+        return load(self.project.data, seed=self.project.seed)
+
+    @cached_property
+    def code(self) -> str:
+        """SHA-256 over the Python files of the project's folder: what the model's builder may import."""
+        return folder_digest(self.project.folder)
+
+    def generator(self, purpose: str) -> np.random.Generator:
+        """Return a generator that depends on the project's seed and on what it is for, and on nothing else."""
+        return np.random.default_rng(self.seed(purpose))
+
+    def seed(self, purpose: str) -> int:
+        """Return a 31-bit seed for `purpose`, so that adding a step does not change the numbers of another."""
+        return int(canonical.digest({"seed": self.project.seed, "purpose": purpose})[:8], 16) >> 1
+
+
+def folder_digest(folder: Path) -> str:
+    """Return the SHA-256 over the names and bytes of the Python files under `folder`, hidden folders left out."""
+    found: dict[str, str] = {}
+    for path in sorted(folder.rglob("*.py")):
+        name = path.relative_to(folder)
+        if not any(part.startswith(".") for part in name.parts):
+            found[name.as_posix()] = canonical.sha256(path.read_bytes())
+    return canonical.digest(found)
+
+
+def read_column(value: Mapping[str, object]) -> Column:
+    """Return a column from its JSON form."""
+    low, high, categories = value["low"], value["high"], value["categories"]
+    assert isinstance(low, int | float)
+    assert isinstance(high, int | float)
+    assert isinstance(categories, list)
+    return Column(str(value["name"]), ColumnKind(str(value["kind"])), float(low), float(high), tuple(categories))
