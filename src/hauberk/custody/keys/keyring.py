@@ -264,14 +264,13 @@ def _stamp_of(status: os.stat_result) -> tuple[int, ...]:
 
 def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
     try:
-        # Not blocking, so that a pipe laid in the file's place cannot hold the program.
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        file = path.open("rb", opener=_not_blocking)
     except FileNotFoundError:
         raise InvalidInput(f"there is no keyring at {path}.") from None
     except OSError as error:
         raise InvalidInput(f"cannot read keyring {path}: {error.strerror or error}.") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
+    with file:
+        status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
             raise InvalidInput(f"keyring {path} is no regular file.")
         if status.st_mode & 0o077:
@@ -282,6 +281,10 @@ def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
         if status.st_size > LARGEST:
             raise InvalidInput(f"keyring {path} has {status.st_size} bytes, and {LARGEST} is the limit.")
         return file.read(LARGEST + 1), _stamp_of(status)
+
+
+def _not_blocking(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe laid in the file's place cannot hold the program
 
 
 @contextmanager
