@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -24,7 +24,7 @@ from typing import Any, Self
 import hauberk
 from hauberk.core import canonical
 from hauberk.core.disk import Disk
-from hauberk.core.errors import InvalidInput, NotProven
+from hauberk.core.errors import HauberkError, InvalidInput, NotProven
 from hauberk.core.evidence import Evidence, Measurement, Subject
 from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
@@ -91,12 +91,15 @@ class Logged:
 class Workshop(AbstractContextManager["Workshop"]):
     """An open project. Use as a context manager: the ledger's writer lock is held until it is left."""
 
-    def __init__(self, folder: Path, artifacts: Artifacts, keys: KeyService, ledger: Ledger, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that `open` joins
+        self, folder: Path, artifacts: Artifacts, keys: KeyService, ledger: Ledger, clock: Clock, seen: Seen
+    ) -> None:
         self.folder = folder
         self.artifacts = artifacts
         self.keys = keys
         self.ledger = ledger
         self._clock = clock
+        self._seen = seen
 
     @classmethod
     def open(  # noqa: PLR0913 - everything outside the folder is passed in, so that tests can replace it
@@ -130,13 +133,12 @@ class Workshop(AbstractContextManager["Workshop"]):
         else:
             origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
             ledger = Ledger.create(place, origin, logger, disk=disk)
-        pass
-        _publish(folder / "ledger.pub", keys.publics(LOGGING), disk)
-        _publish(folder / "signing.pub", keys.publics(SIGNING), disk)
-        workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock)
+        workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock, seen or Seen(disk=disk))
         try:
-            workshop._check_history(seen or Seen(disk=disk))
+            workshop._check_history()
             workshop._check_clock()
+            _publish(folder / "ledger.pub", keys.publics(LOGGING), disk)
+            _publish(folder / "signing.pub", keys.publics(SIGNING), disk)
         except BaseException:
             ledger.close()
             raise
@@ -145,6 +147,13 @@ class Workshop(AbstractContextManager["Workshop"]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the writer lock back, and remember how far the ledger came, to notice a roll-back next time."""
+        # A machine that cannot remember must still be able to work; verification warns about it.
+        with suppress(HauberkError):
+            self._seen.record(self.ledger.origin, self.ledger.checkpoint())
         self.ledger.close()
 
     @property
@@ -208,8 +217,8 @@ class Workshop(AbstractContextManager["Workshop"]):
         )
         return Statement(subjects, statements.EVIDENCE, evidence.to_json())
 
-    def _check_history(self, seen: Seen) -> None:
-        note = seen.get(self.ledger.origin)
+    def _check_history(self) -> None:
+        note = self._seen.get(self.ledger.origin)
         if note is None:
             return
         self.ledger.check_extends(note, self.keys.signer(LOGGING).public)
