@@ -1,0 +1,54 @@
+"""The passphrase of this user when no variable names one: a file in the configuration folder, made at need.
+
+A first run in a script has nobody to ask. A random passphrase in the owner's configuration folder keeps the
+project's folder, which is what gets copied, committed and backed up, free of anything that opens its keys.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from hauberk.core.disk import Disk
+from hauberk.custody.keys.passphrase import VARIABLE, Prompt, passphrase_from, terminal_prompt
+
+_BYTES = 32
+
+
+def place_of(environ: Mapping[str, str]) -> Path:
+    """Return the user's own passphrase file: `hauberk/passphrase` in the XDG configuration folder."""
+    base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
+    return Path(base) / "hauberk" / "passphrase"
+
+
+def standing_passphrase(
+    environ: Mapping[str, str] | None = None,
+    prompt: Prompt | None = None,
+    *,
+    make: Callable[[Path], None] | None = None,
+    disk: Disk | None = None,
+) -> Callable[[], bytes]:
+    """Return a source of the passphrase: the two variables, else the user's own file, else a prompt.
+
+    make: when there is none of these and nobody to ask, write a random passphrase to the user's own file, readable
+    by its owner alone, and call this with the path, so that it can be said; None never writes one. Answers: a
+    project folder that is copied or stolen alone. Does not answer: somebody who reads the user's home.
+    """
+    environ = os.environ if environ is None else environ
+    prompt = terminal_prompt() if prompt is None else prompt
+    place = place_of(environ)
+
+    def source() -> bytes:
+        if VARIABLE in environ or f"{VARIABLE}_FILE" in environ or (prompt and not place.exists()):
+            return told()
+        if not place.exists() and make is not None:
+            (disk or Disk()).write(place, secrets.token_urlsafe(_BYTES).encode("ascii") + b"\n", mode=0o600)
+            make(place)
+        if place.exists():
+            return passphrase_from({f"{VARIABLE}_FILE": str(place)}, None)()
+        return told()
+
+    told = passphrase_from(environ, prompt)
+    return source
