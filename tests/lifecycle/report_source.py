@@ -46,15 +46,27 @@ def png(pixels: list[list[tuple[int, int, int]]]) -> str:
 
 
 def _sign(shift: int, seed: int) -> list[list[tuple[int, int, int]]]:
-    """Draw a red octagon with a white bar, moved by a pattern of `shift` grey levels."""
+    """Draw one of four road signs on a grey-blue sky, moved by a pattern of `shift` grey levels."""
+    red, white, dark, sky = (176, 32, 38), (235, 232, 228), (40, 40, 44), (96, 120, 132)
+
+    def colour(x: float, y: float) -> tuple[int, int, int]:
+        ring = (x * x + y * y) ** 0.5
+        if seed % 4 == 0:  # octagon with a line of letters
+            inside = max(abs(x), abs(y)) < 13 and abs(x) + abs(y) < 18.5
+            return white if inside and abs(y) < 3 and abs(x) < 10 and int(x) % 3 else red if inside else sky
+        if seed % 4 == 1:  # triangle on its point
+            depth = min(y + 11, (12 - y) * 0.5 - abs(x) + 1)
+            return white if depth > 3 else red if depth > 0 else sky
+        if seed % 4 == 2:  # ring around digits
+            digits = abs(y) < 4.5 and 1 < abs(x) < 6 and (int(y) % 3 != 1 or int(x) % 2)
+            return sky if ring > 13.5 else red if ring > 10 else dark if digits else white
+        return sky if ring > 13.5 else white if abs(y) < 3 and abs(x) < 9 else red  # disc with a bar
 
     def pixel(x: int, y: int) -> tuple[int, int, int]:
-        dx, dy = abs(x - 15.5), abs(y - 15.5)
-        inside = max(dx, dy) < 13 and dx + dy < 18.5
-        colour = (235, 232, 228) if inside and dy < 2.5 and dx < 9 else (176, 32, 38) if inside else (96, 120, 132)
         noise = shift if (x * 7 + y * 13 + seed * (x ^ y)) % 3 else -shift
         light = (y - 16) * 2
-        return tuple(min(255, max(0, c + noise - light)) for c in colour)  # type: ignore[return-value]
+        r, g, b = (min(255, max(0, c + noise - light)) for c in colour(x - 15.5, y - 15.5))
+        return r, g, b
 
     return [[pixel(x, y) for x in range(32)] for y in range(32)]
 
@@ -128,7 +140,7 @@ class Book:
     def event(self, name: str, /, *subjects: Subject, **details: Any) -> Attested:
         return self.add(EVENT, subjects, {"event": name, "time": "2026-05-04T09:00:00Z", "details": details})
 
-    def evidence(  # noqa: PLR0917 - a fixture
+    def evidence(
         self,
         control: str,
         practice: str,
@@ -208,7 +220,9 @@ def _data(book: Book, data: Subject) -> None:
     book.event("data.sealed", data, named("train.npz.sealed"), key="data")
 
 
-def _model(book: Book, data: Subject, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]) -> Subject:
+def _model(
+    book: Book, data: Subject, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]
+) -> Subject:
     model = named(f"{role}.onnx")
     book.evidence(
         "training",
@@ -228,7 +242,7 @@ def _model(book: Book, data: Subject, role: str, *, seconds: float, clean: float
             "runDetails": {"metadata": {"finishedOn": "2026-05-04T09:30:00Z"}},
         },
     )
-    examples = book.keep("examples.json", image_examples(fooled=8 if role == "plain" else 2))
+    examples = book.keep("examples.json", image_examples(fooled=8 if role == "plain" else 1))
     book.evidence(
         "evasion",
         "2a",

@@ -7,11 +7,17 @@ The page has no script and fetches nothing, which its own content security polic
 
 from __future__ import annotations
 
+from functools import cache
+from typing import TYPE_CHECKING
+
 from markupsafe import Markup
 
-from hauberk.lifecycle.report import chain, comparison, examples, formats, reading, sections, stages
+from hauberk.lifecycle.report import chain, comparison, formats, reading, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
 from hauberk.lifecycle.report.svg import visible
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 __all__ = ["Attested", "Source", "render"]
 
@@ -20,20 +26,11 @@ def render(source: Source) -> str:
     """Return the report as one self-contained HTML document.
 
     A function of `source` alone: the same source gives the same text. An artifact that is missing or damaged is
-    reported in its place as "no evidence" with the reason. Answers: hostile names and pictures in evidence (all text
-    is escaped, pictures are only PNG, nothing runs). Does not answer: attestations that were not verified before.
-    """
-    # Imported here: `import hauberk` and its command line start without a template engine.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    reported in its place as "no evidence" with the reason.
 
-    environment = Environment(
-        loader=PackageLoader(__name__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
+    Answers: hostile names and pictures in evidence (all text is escaped, pictures are only PNG, nothing runs).
+    Does not answer: attestations that were not verified before.
+    """
     known = reading.Reading(source)
     steps, links = stages.chain(known)
     view = {
@@ -47,7 +44,6 @@ def render(source: Source) -> str:
         "data_findings": sections.findings(known.on("data")),
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
         "shown_findings": sections.SHOWN_FINDINGS,
-        "shown_examples": examples.SHOWN,
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),
@@ -59,7 +55,23 @@ def render(source: Source) -> str:
         "kind": reading.kind,
         "formats": formats,
     }
-    return environment.get_template("report.html.j2").render(view)
+    return _template().render(view)
+
+
+@cache
+def _template() -> Template:
+    # Imported here: `import hauberk` and its command line start without a template engine.
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader(__name__),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_shown,
+    )
+    return environment.get_template("report.html.j2")
 
 
 def _shown(value: object) -> object:

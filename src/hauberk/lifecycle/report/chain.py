@@ -91,11 +91,23 @@ def _line(link: Link) -> Markup:
     path = f"M{start[0]:.0f} {start[1]:.0f}V{turn:.0f}H{end[0]:.0f}V{end[1] - 6:.0f}"
     tip = f"M{end[0] - 4.5:.1f} {end[1] - 8:.1f}L{end[0]:.1f} {end[1] - 1:.1f}L{end[0] + 4.5:.1f} {end[1] - 8:.1f}Z"
     parts = [tag("path", d=path), tag("path", d=tip, class_="tip")]
-    straight = start[0] == end[0]
-    if straight:
-        words = f"{_cut(link.by.name, 24)} {formats.short(link.by.sha256)}" if link.by else "order only"
-        parts.append(tag("text", words, x=end[0] + 10, y=turn + 4, class_="digest"))
-    return tag("g", tag("title", _proof(link)), *parts, class_="link" if link.by else "link unproven")
+    return tag("g", tag("title", _proof(link)), *parts, _beside(link, start, end, turn), class_=_look(link))
+
+
+def _beside(link: Link, start: tuple[float, float], end: tuple[float, float], turn: float) -> Markup:
+    """Write what proves a link beside it: on the side where the picture has room."""
+    words = f"{_cut(link.by.name, 22)} {formats.short(link.by.sha256)}" if link.by else "order only"
+    if start[0] == _WIDTH / 2 != end[0]:  # it parts from the middle: above its level piece
+        left = end[0] < start[0]
+        place = (end[0] + 8 if left else end[0] - 8, turn - 6)
+        return tag("text", words, x=place[0], y=place[1], text_anchor="start" if left else "end", class_="digest")
+    right = start[0] > _WIDTH / 2
+    x, y = (start[0] - 10 if right else start[0] + 10), start[1] + (22 if start[0] == end[0] else 13)
+    return tag("text", words, x=x, y=y, text_anchor="end" if right else "start", class_="digest")
+
+
+def _look(link: Link) -> str:
+    return "link" if link.by else "link unproven"
 
 
 def _proof(link: Link) -> str:

@@ -106,9 +106,9 @@ def sentences(reading: Reading) -> tuple[str, ...]:
             continue
         gain = hardened.value - plain.value
         told.append(
-            f"Attacked within the declared budget ({formats.threat(threat.declared) or threat.label}), the plain model "
-            f"still answers {plain.shown} of the inputs rightly and the hardened one {hardened.shown}"
-            f"{_gained(gain)}."
+            f"Attacked within the declared budget ({formats.threat(threat.declared) or threat.label}), "
+            f"the plain model is right on {plain.shown} of the inputs "
+            f"and the hardened one on {hardened.shown}{_gained(gain)}."
         )
     cost = _cost(reading)
     return (*told, cost) if told and cost else tuple(told)
@@ -129,7 +129,9 @@ def _cost(reading: Reading) -> str:
         if row.name == "Clean accuracy" and not row.note:
             lost = row.plain.value - row.hardened.value
             size = f"{abs(lost) * 100:.1f} points of clean accuracy"
-            parts.append("no clean accuracy" if abs(lost) < 5e-4 else size if lost > 0 else f"nothing: {size} gained")
+            parts.append(
+                "no clean accuracy" if abs(lost) < 5e-4 else size if lost > 0 else f"nothing: {size} gained"
+            )
         if row.name == "Training time" and row.change:
             parts.append(f"{row.change} the training time")
     return f"The price: {' and '.join(parts)}." if parts else ""

@@ -10,7 +10,7 @@ import base64
 import binascii
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from hauberk.core import canonical
@@ -18,7 +18,7 @@ from hauberk.core.errors import HauberkError, NotProven
 from hauberk.lifecycle.report.reading import Measured, finite, mapping, mappings, text
 
 OUTPUT = "examples.json"
-SHOWN = 6
+SHOWN = 4
 """Examples of one model that a page shows; the artifact keeps the rest."""
 _MAGIC = b"\x89PNG\r\n\x1a\n"
 _LARGEST = 1_000_000  # bytes of one picture: an example is a thumbnail, and a page has to stay a page
@@ -64,29 +64,36 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What can be shown of one model. missing: why there is nothing, or ""; total: how many the artifact holds."""
+    """What can be shown of one model. missing: why there is nothing, or ""."""
 
     kind: str
-    shown: tuple[Example, ...]
-    total: int
+    all: tuple[Example, ...]
     missing: str
+
+    @property
+    def shown(self) -> tuple[Example, ...]:
+        """Those that a page shows."""
+        return self.all[:SHOWN]
 
 
 def read(measured: Measured | None, get: Callable[[str], bytes]) -> Examples:
     """Return the examples of one model's evidence; never raises for what is missing or damaged, but says it."""
     digest = measured.outputs.get(OUTPUT) if measured else None
     if not digest:
-        return Examples("", (), 0, "no evidence")
+        return Examples("", (), "no evidence")
     try:
         document = mapping(canonical.decode(_verified(get, digest), what=f"artifact {digest[:12]}"))
     except HauberkError as error:
-        return Examples("", (), 0, f"no evidence: {error}")
-    found = [_example(item) for item in mappings(document.get("examples"))]
-    if not found:
-        return Examples("", (), 0, "no evidence: the artifact holds no examples")
-    # What fooled the model says most, so it comes first; the order is otherwise that of the artifact.
-    found.sort(key=lambda example: not example.fooled)
-    return Examples(text(document, "kind"), tuple(found[:SHOWN]), len(found), "")
+        return Examples("", (), f"no evidence: {error}")
+    found = tuple(_example(item) for item in mappings(document.get("examples")))
+    return Examples(text(document, "kind"), found, "" if found else "no evidence: the artifact holds no examples")
+
+
+def beside(one: Examples, other: Examples) -> Examples:
+    """Return `one` with the inputs that `other` has too first, in the order of their rows, to be read across."""
+    common = {example.row for example in other.all}
+    ordered = sorted(one.all, key=lambda example: (example.row not in common, example.row))
+    return replace(one, all=tuple(ordered))
 
 
 def _verified(get: Callable[[str], bytes], digest: str) -> bytes:

@@ -17,7 +17,7 @@ from hauberk.lifecycle.report.svg import tag
 
 SERIES = "accuracy_by_radius"
 _WIDTH, _HEIGHT = 720.0, 340.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 128.0, 30.0, 56.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 150.0, 30.0, 56.0
 _LABEL_GAP = 30.0
 
 Points = list[tuple[float, float]]
@@ -104,9 +104,13 @@ def _grid(axes: _Axes, declared: Mapping[str, Any]) -> list[Markup]:
         parts.append(tag("text", f"{step} %", x=left - 10, y=y + 4, text_anchor="end"))
     for value in _ticks(axes.widest, declared):
         parts.append(tag("line", x1=axes.x(value), x2=axes.x(value), y1=floor, y2=floor + 5, class_="axis"))
-        parts.append(tag("text", at(value, declared) if value else "0", x=axes.x(value), y=floor + 20, text_anchor="middle"))
+        parts.append(
+            tag("text", at(value, declared) if value else "0", x=axes.x(value), y=floor + 20, text_anchor="middle")
+        )
     parts.append(tag("text", "accuracy", x=left - 48, y=_TOP - 14, class_="name"))
-    parts.append(tag("text", _unit(declared), x=(left + right) / 2, y=floor + 44, text_anchor="middle", class_="name"))
+    parts.append(
+        tag("text", _unit(declared), x=(left + right) / 2, y=floor + 44, text_anchor="middle", class_="name")
+    )
     return parts
 
 
@@ -130,7 +134,9 @@ def _declared(axes: _Axes, budget: float | None, declared: Mapping[str, Any]) ->
     late = x > axes.x(axes.widest) - 120
     return [
         tag("line", x1=x, x2=x, y1=_TOP - 6, y2=axes.y(0), class_="budget"),
-        tag("text", words, x=x - 7 if late else x + 7, y=_TOP, text_anchor="end" if late else "start", class_="mark"),
+        tag(
+            "text", words, x=x - 7 if late else x + 7, y=_TOP, text_anchor="end" if late else "start", class_="mark"
+        ),
     ]
 
 

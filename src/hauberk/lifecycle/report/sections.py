@@ -10,11 +10,11 @@ from typing import Any
 from markupsafe import Markup
 
 from hauberk.core.findings import Severity
+from hauberk.custody.statements import EVIDENCE
 from hauberk.lifecycle.report import examples, formats, plots
 from hauberk.lifecycle.report.model import Attested
 from hauberk.lifecycle.report.practices import PRACTICES, PRACTICES_OF_EVENT
 from hauberk.lifecycle.report.reading import (
-    EVIDENCE,
     ROLES,
     Measured,
     Reading,
@@ -25,6 +25,9 @@ from hauberk.lifecycle.report.reading import (
 
 SHOWN_FINDINGS = 60
 """Findings that a page shows, the gravest; the ledger table leads to all of them."""
+
+
+UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +62,11 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One rule of the verdict. index: the entry of its evidence, None when it has none in this ledger. recheck: what
-    that entry says when it is not what the verdict says, else ""."""
+    """One rule of the verdict.
+
+    index: the entry of its evidence, None when it has none in this ledger. recheck: what that entry says when it
+    is not what the verdict says, else "".
+    """
 
     rule: str
     value: str
@@ -136,16 +142,17 @@ def findings(measured: tuple[Measured, ...]) -> tuple[Found, ...]:
 
 
 def _rank(severity: str) -> int:
-    # An unknown severity is shown before all others: it may be graver than any that this version knows.
-    return Severity(severity).rank if severity in set(Severity) else len(Severity)
+    # What this version does not know is shown before all others: it may be graver than any that it knows.
+    return len(Severity) if severity == UNKNOWN else Severity(severity).rank
 
 
 def _found(measured: Measured, finding: Mapping[str, Any]) -> Found:
     value, limit, unit = finite(finding.get("value")), finite(finding.get("limit")), text(finding, "unit")
     told = [] if value is None else [f"{formats.number(value)} {unit}".strip()]
     told += [] if limit is None else [f"limit {formats.number(limit)}"]
+    severity = text(finding, "severity")
     return Found(
-        severity=text(finding, "severity") or "unknown",
+        severity=severity if severity in set(Severity) else UNKNOWN,
         what=text(finding, "what"),
         where=text(finding, "where"),
         measure=", ".join(told),
@@ -172,12 +179,13 @@ def attacks(reading: Reading, get: Callable[[str], bytes]) -> tuple[Attack, ...]
 
 
 def _attack(threat: Threat, place: int, get: Callable[[str], bytes]) -> Attack:
+    plain, hardened = (examples.read(threat.by_role.get(role), get) for role in ROLES)
     return Attack(
         label=threat.label,
         description=formats.threat(threat.declared),
         plot=plots.accuracy_by_radius(threat, f"plot-{place}"),
         points=_points(threat),
-        examples=tuple((role, examples.read(threat.by_role.get(role), get)) for role in ROLES),
+        examples=(("plain", examples.beside(plain, hardened)), ("hardened", examples.beside(hardened, plain))),
         notes=tuple(dict.fromkeys(note for item in threat.by_role.values() for note in item.notes)),
         indices=tuple(sorted(item.entry.index for item in threat.by_role.values())),
     )
@@ -220,8 +228,8 @@ def versions(reading: Reading) -> tuple[tuple[str, str], ...]:
 
 def seeds(reading: Reading) -> tuple[str, ...]:
     """Return the seeds that were used."""
-    found = {item.entry.predicate.get("seed") for item in reading.evidence}
-    return tuple(str(seed) for seed in sorted(seed for seed in found if type(seed) is int))
+    found = [item.entry.predicate.get("seed") for item in reading.evidence]
+    return tuple(str(seed) for seed in sorted({seed for seed in found if type(seed) is int}))
 
 
 def facts(entry: Attested) -> str:

@@ -109,13 +109,17 @@ def _data(reading: Reading) -> Stage:
     """The data as the first attestation that is about it saw it."""
     told = reading.events_named("data.loaded", "data.added", "data.imported")
     entries = list(told) or _entries(reading.on("data")[:1]) or list(reading.events_named("data.")[:1])
-    return _stage("data", "Data", entries[0].subjects[0].name if entries and entries[0].subjects else "", entries[:1])
+    rows = [item.metrics["rows"] for item in reading.on("data") if "rows" in item.metrics]
+    says = f"{formats.number(rows[0])} rows" if rows else "as the ledger first names it"
+    return _stage("data", "Data", says, entries[:1])
 
 
 def _checks(reading: Reading) -> Stage:
     measured = reading.on("data")
     found = sum(len(item.findings) for item in measured)
-    return _stage("checks", "Checks", f"{_count(len(measured), 'check')}, {_count(found, 'finding')}", _entries(measured))
+    return _stage(
+        "checks", "Checks", f"{_count(len(measured), 'check')}, {_count(found, 'finding')}", _entries(measured)
+    )
 
 
 def _seal(reading: Reading) -> Stage:
@@ -142,13 +146,13 @@ def _attack(reading: Reading, role: str) -> Stage:
 
 def _export(reading: Reading) -> Stage:
     trained = {e.index for role in ("plain", "hardened") for e in _training(reading, role).entries}
-    made = [entry for entry in reading.provenance if entry.index not in trained]
+    others = [entry for entry in reading.provenance if entry.index not in trained]
     events = reading.events_named("model.", "export")
     # Events of earlier models stay in the ledger: only those about a model of this verdict belong to the picture.
     models = {s.sha256 for role in ("plain", "hardened") for m in reading.on(role) for s in about(m.entry)}
-    entries = [entry for entry in (*made, *events) if models & _mentioned(entry)] if models else [*made, *events]
-    names = dict.fromkeys(subject.name for entry in entries for subject in entry.subjects)
-    return _stage("export", "Export", ", ".join(list(names)[:2]), entries)
+    entries = [entry for entry in (*others, *events) if not models or models & _mentioned(entry)]
+    made = {subject for entry in entries for subject in entry.subjects}
+    return _stage("export", "Export", _count(len(made), "artifact"), entries)
 
 
 def _mentioned(entry: Attested) -> frozenset[str]:
@@ -159,7 +163,8 @@ def _gate(reading: Reading) -> Stage:
     if reading.verdict is None:
         return _stage("gate", "Gate", "", ())
     held = sum(rule.get("holds") is True for rule in reading.rules)
-    says = f"{text(reading.verdict.predicate, 'verificationResult')}: {held} of {_count(len(reading.rules), 'rule')} held"
+    result = text(reading.verdict.predicate, "verificationResult")
+    says = f"{result}: {held} of {_count(len(reading.rules), 'rule')} held"
     return _stage("gate", "Gate", says, [reading.verdict])
 
 

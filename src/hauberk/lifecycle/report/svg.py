@@ -8,10 +8,10 @@ from markupsafe import Markup, escape
 
 
 def visible(value: object) -> str:
-    """Return `value` as text in which nothing is hidden.
+    r"""Return `value` as text in which nothing is hidden.
 
     Control characters and those that reorder or hide text (Unicode Cc except newline and tab, Cf, Cs) become
-    `\\uXXXX`. Answers: a name that shows other than it is, such as by a right-to-left override, or that steers
+    `\uXXXX`. Answers: a name that shows other than it is, such as by a right-to-left override, or that steers
     a terminal. Does not answer: letters of different scripts that look alike.
     """
     text = str(value)

@@ -1,0 +1,513 @@
+"""The report shows what the ledger states, says "no evidence" for the rest, and nothing in it can run or fetch."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rich.console import Console
+
+from hauberk.core import canonical
+from hauberk.core.errors import NotProven
+from hauberk.core.evidence import Subject
+from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RULINGS, VSA
+from hauberk.lifecycle.report import Attested, Source, chain, examples, render, stages
+from hauberk.lifecycle.report.practices import PRACTICES
+from hauberk.lifecycle.report.reading import Reading
+from hauberk.lifecycle.report.svg import tag, visible
+from hauberk.lifecycle.report.terminal import summary_table
+
+from . import report_source as made
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+HOSTILE = "<script>alert(1)</script>\"'><img src=https://evil.example/x onerror=alert(1)>{{ 7*7 }}"
+SOURCES = {
+    "whole": made.whole,
+    "refused": lambda: made.whole(allowed=False),
+    "table": made.table,
+    "nothing": made.nothing,
+}
+
+
+class Page(HTMLParser):
+    """Parses strictly: every element that opens is closed, in order; collects what could fetch, link and run."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.open: list[str] = []
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.text: list[str] = []
+        self.feed(html)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        names = [name for name, _ in attrs]
+        assert len(names) == len(set(names)), (tag, names)
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag in ("td", "th", "dt", "dd"):
+            self.text.append(" ")
+
+    def handle_data(self, data: str) -> None:
+        self.text.append(data)
+
+    @property
+    def words(self) -> str:
+        return " ".join("".join(self.text).split())
+
+
+def section(html: str, name: str) -> str:
+    """Return the words of one section."""
+    found = re.search(rf'<section aria-labelledby="{name}">(.*?)</section>', html, re.DOTALL)
+    assert found
+    return Page(found[1]).words
+
+
+def changed(source: Source, index: int, **predicate: object) -> Source:
+    """Return the source with fields of one entry's predicate replaced."""
+    entries = list(source.attestations)
+    entry = entries[index]
+    entries[index] = dataclasses.replace(entry, predicate={**entry.predicate, **predicate})
+    return dataclasses.replace(source, attestations=tuple(entries))
+
+
+def entry_of(source: Source, kind: str, **fields: object) -> Attested:
+    return next(
+        e
+        for e in source.attestations
+        if e.predicate_type == kind and all(e.predicate.get(key) == value for key, value in fields.items())
+    )
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_page_is_well_formed_fetches_nothing_and_runs_nothing(name):
+    html = render(SOURCES[name]())
+    page = Page(html)
+    assert html.startswith("<!DOCTYPE html>")
+    assert not {"script", "iframe", "object", "embed", "base", "form", "audio", "video"} & {t for t, _ in page.tags}
+    for tag_name, attributes in page.tags:
+        assert not [key for key in attributes if key.startswith("on")]
+        assert "style" not in attributes
+        for key in ("src", "href", "xlink:href", "srcset", "poster", "data"):
+            value = attributes.get(key, "#")
+            assert value.startswith(("#", "data:")), (tag_name, key, value)
+    style = re.search(r"<style>(.*?)</style>", html, re.DOTALL)[1]
+    assert "url(" not in style
+    assert "@import" not in style
+    policy = next(a["content"] for t, a in page.tags if t == "meta" and "http-equiv" in a)
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'unsafe-inline'")
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_links_lead_somewhere_ids_are_unique_and_pictures_have_words(name):
+    page = Page(render(SOURCES[name]()))
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    for tag_name, attributes in page.tags:
+        if tag_name == "a":
+            assert attributes["href"].removeprefix("#") in ids
+        if tag_name == "img":
+            assert attributes["alt"]
+        if tag_name == "th":
+            assert attributes["scope"] in ("col", "row")
+        for reference in attributes.get("aria-labelledby", "").split():
+            assert reference in ids
+
+
+@pytest.mark.parametrize("name", SOURCES)
+def test_same_source_gives_the_same_bytes(name):
+    assert render(SOURCES[name]()) == render(SOURCES[name]())
+
+
+def test_empty_ledger_says_no_evidence_in_every_section():
+    html = render(made.nothing())
+    for name in ("worth", "radius", "twins", "data", "verdict", "practices", "ledger"):
+        assert "no evidence" in section(html, name), name
+    assert section(html, "practices").count("no evidence") == len(PRACTICES)
+    assert section(html, "custody").count("no evidence") == 10
+    assert "Release allowed" not in html
+    assert not re.search(r"\d %", Page(html).words)
+
+
+def test_headline_puts_both_models_side_by_side():
+    words = section(render(made.whole()), "worth")
+    for figure in (
+        "95.4 %",
+        "93.1 %",
+        "6.9 %",
+        "70.8 %",
+        "48.2 s",
+        "4 min 24 s",
+        "\N{MINUS SIGN}2.3 points",
+        "+63.9 points",
+        "5.5 \N{MULTIPLICATION SIGN}",
+    ):
+        assert figure in words
+    assert (
+        "the plain model is right on 6.9 % of the inputs and the hardened one on 70.8 %: 63.9 points more" in words
+    )
+    assert "The price: 2.3 points of clean accuracy and 5.5 \N{MULTIPLICATION SIGN} the training time." in words
+
+
+def test_hardening_that_made_things_worse_is_told_so():
+    source = made.whole()
+    attack = entry_of(source, EVIDENCE, control="evasion", role="hardened")
+    worse = changed(source, attack.index, metrics={"clean_accuracy": 0.97, "robust_accuracy": 0.05})
+    words = section(render(worse), "worth")
+    assert "on 5.0 %: 1.9 points fewer" in words
+    assert "nothing: 1.6 points of clean accuracy gained" in words
+
+
+@pytest.mark.parametrize(
+    ("control", "role", "metric"),
+    [
+        ("evasion", "plain", "clean_accuracy"),
+        ("evasion", "plain", "robust_accuracy"),
+        ("evasion", "hardened", "clean_accuracy"),
+        ("evasion", "hardened", "robust_accuracy"),
+        ("training", "plain", "seconds"),
+        ("training", "hardened", "seconds"),
+    ],
+)
+def test_each_headline_figure_is_read_from_its_own_attestation(control, role, metric):
+    source = made.whole()
+    entry = entry_of(source, EVIDENCE, control=control, role=role)
+    metrics = {**entry.predicate["metrics"], metric: 0.4567}
+    shown = section(render(changed(source, entry.index, metrics=metrics)), "worth")
+    assert ("0.5 s" if metric == "seconds" else "45.7 %") in shown
+    del metrics[metric]
+    assert "no evidence" in section(render(changed(source, entry.index, metrics=metrics)), "worth")
+
+
+def test_each_point_of_the_plot_comes_from_the_series():
+    source = made.whole()
+    entry = entry_of(source, EVIDENCE, control="evasion", role="plain")
+    points = [{"x": i / 255, "y": 0.5 - i / 100} for i in range(7)]
+    words = section(render(changed(source, entry.index, series={"accuracy_by_radius": points})), "radius")
+    for i in range(7):
+        assert f"plain: {50 - i}.0 % at" in words or f"{50 - i}.0 % at" in words
+    assert "declared budget 4/255" in words
+    empty = render(changed(source, entry.index, series={}))
+    assert 'class="line hardened"' in empty
+    assert 'class="line plain"' not in empty
+
+
+def test_each_threat_has_its_own_plot_and_its_own_row():
+    book = made.book_of_run()
+    data, model = made.named("train.npz"), made.named("plain.onnx")
+    threat = {"label": "far", "kind": "evasion", "norm": "l2", "eps": 0.5}
+    book.entries = [e for e in book.entries if e.predicate_type not in (VSA, RELEASE)]
+    book.evidence(
+        "evasion",
+        "2a",
+        "plain",
+        (model, data),
+        {"clean_accuracy": 0.954, "robust_accuracy": 0.222},
+        parameters={"threat": threat},
+        series={"accuracy_by_radius": [{"x": 0.0, "y": 0.9}, {"x": 0.5, "y": 0.222}]},
+    )
+    html = render(book.source())
+    assert html.count('class="plot"') == 2
+    assert "L2 ≤ 0.5" in section(html, "worth")
+    assert "22.2 %" in section(html, "worth")
+
+
+def test_damaged_or_absent_examples_say_why_there_is_no_evidence():
+    source = made.whole()
+    absent = dataclasses.replace(source, get=made.nothing().get)
+    assert section(render(absent), "twins").count("is not in the store") == 2
+
+    def swapped(_digest: str) -> bytes:
+        return made.image_examples(fooled=0, total=1)
+
+    words = section(render(dataclasses.replace(source, get=swapped)), "twins")
+    assert words.count("its digest differs") == 2
+    assert "withstood" not in words
+
+    def damaged(digest: str) -> bytes:
+        raise NotProven(f"artifact {digest[:12]} is damaged.")
+
+    assert "no evidence: artifact" in section(render(dataclasses.replace(source, get=damaged)), "twins")
+
+
+def test_examples_of_both_models_are_shown_in_one_order():
+    twins = section(render(made.whole()), "twins")
+    rows = re.findall(r"Row (\d+)", twins)
+    assert rows == ["100", "101", "102", "103"] * 2
+    assert twins.count("✘ fooled") == 5
+    assert twins.count("✔ withstood") == 3
+
+
+def test_table_examples_show_what_was_changed_and_its_cost():
+    twins = section(render(made.table()), "twins")
+    assert "hours-per-week 38 42 4" in twins
+    assert "all changes 6" in twins
+    assert "hours-per-week +5, occupation (any category); total cost ≤ 6" in section(render(made.table()), "worth")
+
+
+def test_findings_are_sorted_by_severity_and_each_names_its_entry():
+    words = section(render(made.whole()), "data")
+    places = [words.index(f" {severity} ") for severity in ("high", "medium", "low")]
+    assert places == sorted(places)
+    assert "Keep one of them" in words
+    assert "37 rows, limit 5" in words
+
+
+def test_a_check_that_was_not_made_says_no_evidence():
+    source = made.whole()
+    leakage = entry_of(source, EVIDENCE, control="leakage")
+    words = section(render(changed(source, leakage.index, control="other")), "data")
+    assert "leakage \N{EN DASH} no evidence" in words
+
+
+def test_verdict_shows_each_rule_and_a_failed_one():
+    html = render(made.whole(allowed=False))
+    words = section(html, "verdict")
+    assert "Release refused" in words
+    assert "robust_accuracy >= 0.8 0.708 ✘ fails" in words
+    assert "clean_accuracy >= 0.9 0.931 ✔ holds" in words
+    assert "no evidence" in section(html, "custody")  # there is no release
+
+
+def test_a_passed_verdict_against_its_own_rules_is_not_shown_as_allowed():
+    source = made.whole(allowed=False)
+    verdict = entry_of(source, VSA)
+    for rules in (verdict.predicate[RULINGS], []):
+        html = render(changed(source, verdict.index, verificationResult="PASSED", **{RULINGS: rules}))
+        assert "PASSED, against its own rules" in html
+        assert "Release allowed" not in html
+
+
+def test_a_ruling_that_differs_from_its_evidence_is_called_out():
+    source = made.whole()
+    attack = entry_of(source, EVIDENCE, control="evasion", role="hardened")
+    metrics = {**attack.predicate["metrics"], "robust_accuracy": 0.123}
+    assert "entry says 0.123" in section(render(changed(source, attack.index, metrics=metrics)), "verdict")
+    assert "entry says" not in section(render(source), "verdict")
+    without = tuple(e for e in source.attestations if e.index != attack.index)
+    words = section(render(dataclasses.replace(source, attestations=without)), "verdict")
+    assert words.count("is not in this ledger") == 2
+
+
+def test_only_what_the_verdict_judged_is_in_the_headline():
+    book = made.book_of_run()
+    data, model = made.named("train.npz"), made.named("hardened.onnx")
+    book.evidence(
+        "evasion",
+        "2a",
+        "hardened",
+        (model, data),
+        {"clean_accuracy": 0.99, "robust_accuracy": 0.99},
+        parameters={"threat": made.IMAGE_THREAT},
+    )
+    html = render(book.source())
+    assert "99.0 %" not in section(html, "worth")
+    assert "1 later measurements (#15) are not part of this verdict" in section(html, "verdict")
+
+
+def test_practices_link_to_their_attestations():
+    html = render(made.whole())
+    words = section(html, "practices")
+    assert "1a Data verification schema, duplicates, label-errors, leakage #1 #2 #3 #4" in words
+    assert "1b Data encryption data.sealed #5" in words
+    assert "3c Watermarks and fingerprints \N{EN DASH} no evidence" in words
+
+
+def test_chain_is_proven_by_digests_and_breaks_where_one_differs():
+    source = made.whole()
+    _, links = stages.chain(Reading(source))
+    assert all(link.by for link in links)
+    foreign = Subject("train.npz", canonical.sha256(b"other data"))
+    sealed = next(e for e in source.attestations if e.predicate.get("event") == "data.sealed")
+    entries = tuple(
+        dataclasses.replace(e, subjects=(foreign,)) if e.index == sealed.index else e for e in source.attestations
+    )
+    known, links = stages.chain(Reading(dataclasses.replace(source, attestations=entries)))
+    broken = {(link.start, link.end) for link in links if link.by is None}
+    assert broken == {("checks", "seal"), ("seal", "training-plain"), ("seal", "training-hardened")}
+    assert (
+        chain.picture(known, links).count("order only") == 9
+    )  # beside the line, in its tooltip and in the description: "in order only"
+
+
+def test_chain_without_a_stage_draws_it_as_missing():
+    known, links = stages.chain(Reading(made.table()))
+    assert {stage.name for stage in known if stage.known} == {"attack-plain", "attack-hardened"}
+    assert chain.picture(known, links).count("no evidence") == 8
+
+
+def test_ledger_table_lists_every_attestation_with_its_digest():
+    source = made.whole()
+    words = section(render(source), "ledger")
+    for entry in source.attestations:
+        assert entry.digest in words
+    assert source.root in render(source)
+
+
+def test_how_to_verify_gives_exact_commands_versions_and_seeds():
+    words = section(render(made.whole()), "verify")
+    assert "hauberk verify RELEASE --key KEY" in words
+    assert "hauberk ledger audit" in words
+    assert "Seeds 20" in words
+    assert "hauberk 0.1.0, python 3.11.9, torch 2.8.0" in words
+
+
+def hostile_source() -> Source:
+    """Every text that another could choose, chosen badly."""
+    book = made.Book()
+    data = Subject(HOSTILE, canonical.sha256(b"data"))
+    picture = {"prediction": HOSTILE, "confidence": 0.5, "png": HOSTILE}
+    example = {"row": 1, "label": HOSTILE, "before": picture, "after": picture, "difference": {"png": HOSTILE}}
+    change = {"column": HOSTILE, "from": HOSTILE, "to": HOSTILE, "cost": HOSTILE}
+    for role in ("plain", "hardened"):
+        kind = "image" if role == "plain" else "table"
+        kept = book.keep(
+            "examples.json", json.dumps({"kind": kind, "examples": [{**example, "changes": [change]}]}).encode()
+        )
+        book.evidence(
+            "evasion",
+            HOSTILE,
+            role,
+            (data,),
+            {"clean_accuracy": 0.5, "robust_accuracy": 0.5},
+            parameters={"threat": {"label": HOSTILE, "norm": HOSTILE, "eps": 0.1}, HOSTILE: HOSTILE},
+            series={"accuracy_by_radius": [{"x": 0.0, "y": 0.5}, {"x": 0.1, "y": 0.4}]},
+            outputs=(kept,),
+            notes=[HOSTILE],
+        )
+    found = dict.fromkeys(("what", "where", "severity", "advice", "threat", "unit"), HOSTILE)
+    book.evidence(HOSTILE, "1a", "data", (data,), {HOSTILE: 1.0}, findings=[{**found, "value": 1.0, "limit": 2.0}])
+    book.event(HOSTILE, data)
+    book.event(f"release.{HOSTILE}", data, released=HOSTILE)
+    book.add(HOSTILE, (data,), {HOSTILE: [HOSTILE]})
+    ruling = dict.fromkeys(("rule", "metric", "evidence", "reason"), HOSTILE)
+    book.add(VSA, (data,), {"verificationResult": HOSTILE, RULINGS: [{**ruling, "value": HOSTILE, "holds": "yes"}]})
+    source = book.source()
+    return dataclasses.replace(source, project=HOSTILE, origin=HOSTILE, root=HOSTILE, key_ids=(HOSTILE,))
+
+
+def test_hostile_names_are_shown_and_never_run():
+    html = render(hostile_source())
+    page = Page(html)
+    assert "<script" not in html
+    assert HOSTILE in page.words  # the braces too: no template is made of it
+    assert not [t for t, _ in page.tags if t in ("script", "img")]  # the hostile picture is no PNG
+    assert "✔ holds" not in page.words
+
+
+def test_hidden_characters_in_names_become_visible():
+    override = "safe\u202etxt.exe\u0000\u001b[2J"
+    html = render(dataclasses.replace(made.whole(), project=override))
+    assert "\u202e" not in html
+    assert "\u001b" not in html
+    assert "safe\\u202etxt.exe\\u0000\\u001b[2J" in Page(html).words
+
+
+@given(st.text())
+def test_markup_of_any_text_parses_back_to_what_is_visible(text):
+    page = Page(tag("p", text, title=text))
+    assert "".join(page.text) == visible(text)
+    assert page.tags == [("p", {"title": visible(text)})]
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.floats(allow_nan=False) | st.text(max_size=4),
+    lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=4), inner, max_size=2),
+    max_leaves=4,
+)
+FIELDS = st.sampled_from(
+    "control practice role parameters seed versions metrics findings series outputs notes event time details "
+    f"verificationResult inputAttestations released {RULINGS}".split()
+)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.integers(0, 14),
+    FIELDS,
+    JSON
+    | st.lists(st.dictionaries(st.sampled_from(["x", "y", "value", "digest", "name", "holds"]), JSON), max_size=2),
+)
+def test_no_predicate_of_any_shape_breaks_the_page(index, field, value):
+    Page(render(changed(made.whole(), index, **{field: value})))
+
+
+@settings(max_examples=30, deadline=None)
+@given(JSON | st.dictionaries(st.sampled_from(["kind", "examples"]), st.lists(JSON, max_size=2)))
+def test_no_examples_of_any_shape_break_the_page(document):
+    book = made.Book()
+    kept = book.keep("examples.json", json.dumps(document).encode())
+    book.evidence("evasion", "2a", "plain", (made.named("m"),), {}, outputs=(kept,))
+    assert "no evidence" in section(render(book.source()), "twins")
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"<svg xmlns='http://www.w3.org/2000/svg' onload='alert(1)'/>" * 2,
+        b"\xff\xd8\xff\xe0" + bytes(60),
+        b"\x89PNG\r\n\x1a\n" + bytes(60),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + bytes(60),
+        b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR" + b"\xff" * 60,
+        b"",
+    ],
+)
+def test_only_png_pictures_are_placed(data):
+    assert examples.picture(base64.b64encode(data).decode()) is None
+
+
+def test_png_is_encoded_again_and_loose_base64_is_refused():
+    encoded = made.png([[(1, 2, 3)] * 5] * 4)
+    picture = examples.picture(encoded)
+    assert picture is not None
+    assert (picture.width, picture.height) == (5, 4)
+    assert picture.uri == "data:image/png;base64," + encoded
+    assert examples.picture(encoded + '" onload="x') is None
+    assert examples.picture(7) is None
+
+
+def test_predicate_types_of_the_fixture_are_all_understood():
+    kinds = {e.predicate_type for e in made.whole().attestations}
+    assert kinds == {EVIDENCE, EVENT, PROVENANCE, VSA, RELEASE}
+
+
+def screen(source: Source) -> str:
+    console = Console(width=120, record=True, force_terminal=False, file=None, quiet=False)
+    with console.capture() as captured:
+        console.print(summary_table(source))
+    return captured.get()
+
+
+def test_terminal_shows_figures_findings_and_rules():
+    shown = screen(made.whole(allowed=False))
+    for words in (
+        "95.4 %",
+        "70.8 %",
+        "4 min 24 s",
+        "1 high, 2 medium, 1 low",
+        "✘ robust_accuracy >= 0.8",
+        "✔ clean",
+    ):
+        assert words in shown
+    assert "Release refused" in shown
+
+
+def test_terminal_says_no_evidence_and_cannot_be_steered():
+    assert screen(made.nothing()).count("no evidence") >= 6
+    shown = screen(dataclasses.replace(hostile_source(), project="[red]x[/red]\u001b[2J"))
+    assert "\u001b" not in shown
+    assert "[red]x[/red]\\u001b[2J" in shown
