@@ -4,13 +4,14 @@ import base64
 import copy
 import errno
 import json
-import multiprocessing
 import os
 import pickle
 import stat
+import subprocess
+import sys
 import threading
+import time
 import traceback
-from pathlib import Path
 
 import pytest
 
@@ -251,22 +252,38 @@ def test_a_key_made_elsewhere_is_seen(path, keyring):
     assert keyring.unwrap("sealing", wrapped, b"") == b"s" * 32
 
 
-def _rotate(path, times):
-    keyring = Keyring.open(Path(path), PASSPHRASE)
-    for _ in range(times):
-        keyring.rotate("signing")
+ROTATE = """
+import sys
+from pathlib import Path
+from hauberk.custody.keys.keyring import Keyring
+
+keyring = Keyring.open(Path(sys.argv[1]), sys.argv[2].encode())
+for number in range(int(sys.argv[3])):
+    keyring.rotate("signing")
+    if number == 0:
+        print("started", flush=True)
+"""
+
+
+def rotating(path, times):
+    """Another process that rotates a key so many times, and says "started" after the first."""
+    command = [sys.executable, "-c", ROTATE, str(path), PASSPHRASE.decode(), str(times)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE)
 
 
 def test_rotations_by_processes_and_threads_at_once_lose_no_key(path, keyring):
     keyring.create("signing", ED25519)
-    context = multiprocessing.get_context("spawn")
-    workers = [context.Process(target=_rotate, args=(str(path), 10)) for _ in range(3)]
+    workers = [rotating(path, 10) for _ in range(3)]
+    for worker in workers:
+        worker.stdout.readline()
     threads = [threading.Thread(target=lambda: [keyring.rotate("signing") for _ in range(10)]) for _ in range(2)]
-    for worker in workers + threads:
-        worker.start()
-    for worker in workers + threads:
-        worker.join()
-    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for worker in workers:
+        worker.communicate(timeout=60)
+    assert [worker.returncode for worker in workers] == [0, 0, 0]
     publics = Keyring.open(path, PASSPHRASE).publics("signing")
     assert len({public.key_id for public in publics}) == len(publics) == 1 + 3 * 10 + 2 * 10
 
@@ -358,26 +375,15 @@ def test_no_secret_shows_in_repr_str_or_format(path, keyring):
     assert keyring.signer("a").public.key_id[:16] in text
 
 
-def _rotate_for_ever(path, started):
-    keyring = Keyring.open(Path(path), PASSPHRASE)
-    keyring.rotate("signing")
-    started.set()
-    while True:
-        keyring.rotate("signing")
-
-
 def test_kill_9_while_writing_loses_no_key_and_leaves_no_lock(path, keyring):
     keyring.create("signing", ED25519)
-    context = multiprocessing.get_context("spawn")
     for wait in (0.001, 0.01, 0.03):
         before = keyring.publics("signing")
-        started = context.Event()
-        victim = context.Process(target=_rotate_for_ever, args=(str(path), started))
-        victim.start()
-        assert started.wait(20)
-        victim.join(wait)
+        victim = rotating(path, 100_000)
+        assert victim.stdout.readline() == b"started\n"
+        time.sleep(wait)
         victim.kill()
-        victim.join()
+        victim.communicate()
         keyring.rotate("signing")
         after = Keyring.open(path, PASSPHRASE).publics("signing")
         assert len(after) >= len(before) + 2

@@ -264,7 +264,7 @@ def _stamp_of(status: os.stat_result) -> tuple[int, ...]:
 
 def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
     try:
-        file = path.open("rb", opener=_not_blocking)
+        file = open(path, "rb", opener=_not_blocking)  # noqa: SIM115 - Path.open takes no opener; closed below
     except FileNotFoundError:
         raise InvalidInput(f"there is no keyring at {path}.") from None
     except OSError as error:
