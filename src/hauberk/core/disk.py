@@ -101,6 +101,14 @@ class Disk:
         """Put `source` in the place of `target` in one step."""
         source.replace(target)
 
+    def sync_file(self, path: Path) -> None:
+        """Make the bytes of a file durable that another process may have written."""
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self.sync(descriptor)
+        finally:
+            os.close(descriptor)
+
     def sync_folder(self, path: Path) -> None:
         """Make the entries of a folder durable."""
         descriptor = os.open(path, os.O_RDONLY)

@@ -84,13 +84,15 @@ class Writer:
         nothing is appended to a ledger that was tampered with.
         """
         self.head = None
+        self._durable.clear()
         head = heads.read_head(self.folder, self.publics, self.cache)
         self._sweep()
         intended = self._intended(head)
+        self._secure()
         if intended is not None:
             tree = load(self.folder, intended.size, intended.root, Cache())
             heads.check_extends(head.checkpoint, Head(b"", intended, tree))
-            self._publish(intended)
+            self._write_checkpoint(intended)
             head = heads.read_head(self.folder, self.publics, self.cache)
         elif not self._signed_by_current(head.note):
             # The key was rotated: the same head, now under the current key.
@@ -116,10 +118,10 @@ class Writer:
             raise explain(error, self.folder) from error
         try:
             note = self._publish(intended)
-        except (HauberkError, OSError) as error:
+        except HauberkError as error:
             raise Unavailable(
-                f"{error} The {len(entries)} entries from {head.checkpoint.size} on may be on disk already, and then "
-                "the next opening or append completes them: look there before you append them again."
+                f"{error} The {len(entries)} entries from {head.checkpoint.size} on may be on disk already; "
+                "the next opening or append then completes them: look before you append them again."
             ) from error
         for level, index, tile in growth.tiles:
             if tile.width == WIDTH:
@@ -157,9 +159,30 @@ class Writer:
 
     def _publish(self, intended: Checkpoint) -> bytes:
         text = Checkpoint(_intent_name(intended.origin), intended.size, intended.root).text()
+        # Overwritten in place: the head that the old bytes announced is signed and durable by now.
         self.disk.fill([(self.folder / INTENT, notes.sign(text, _intent_name(intended.origin), self.signer))])
-        self.disk.sync_folder(self.folder)
+        if self.folder not in self._durable:
+            self._sync_entries()
         return self._write_checkpoint(intended)
+
+    def _secure(self) -> None:
+        # The process before us may have died between writing and syncing. What we read has to be on the disk
+        # before the intent is overwritten, or a power cut could take back a head that somebody has seen.
+        intent = self.folder / INTENT
+        if not intent.exists():
+            return
+        try:
+            self.disk.sync_file(intent)
+        except OSError as error:
+            raise explain(error, intent) from error
+        self._sync_entries()
+
+    def _sync_entries(self) -> None:
+        try:
+            self.disk.sync_folder(self.folder)
+        except OSError as error:
+            raise explain(error, self.folder) from error
+        self._durable.add(self.folder)
 
     def _write_checkpoint(self, checkpoint: Checkpoint) -> bytes:
         note = notes.sign(checkpoint.text(), checkpoint.origin, self.signer)
