@@ -159,7 +159,7 @@ class Artifacts:
         where = self._target.where(_name(digest))
         return NotProven(
             f"the artifact {where} is damaged: its bytes do not have the SHA-256 that names it, {digest}. "
-            "Do not use it. Put the right bytes again (run the step that makes it, or take a backup): that replaces it."
+            "Do not use it. Put the right bytes again (from a backup, or by the step that makes it): that heals it."
         )
 
 
