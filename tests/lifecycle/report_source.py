@@ -12,7 +12,7 @@ from typing import Any
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
-from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RULINGS, VSA
+from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RULINGS, VSA
 from hauberk.lifecycle.report import Attested, Source
 
 IMAGE_THREAT = {"label": "pixels", "kind": "evasion", "norm": "linf", "eps": 4 / 255}
@@ -188,9 +188,12 @@ def finding(what: str, where: str, severity: str, **more: Any) -> dict[str, Any]
     return {"what": what, "where": where, "severity": severity, **empty, **more}
 
 
-def _data(book: Book, data: Subject) -> None:
-    book.event("key.created", named("signing"), name="signing", kind="ed25519")
-    book.evidence("schema", "1a", "data", (data,), {"rows": 12630.0, "columns": 3072.0, "findings": 0.0})
+DATA = named("dataset")
+
+
+def _data(book: Book) -> None:
+    book.event("data.loaded", named("train.parquet"), DATA, train=10104, test=2526)
+    book.evidence("schema", "1a", "data", (DATA,), {"rows": 12630.0, "columns": 3072.0})
     flood = finding(
         "37 copies of one picture",
         "rows 411-447",
@@ -201,10 +204,10 @@ def _data(book: Book, data: Subject) -> None:
         limit=5.0,
         unit="rows",
     )
-    book.evidence("duplicates", "1a", "data", (data,), {"duplicate_share": 0.0031}, findings=[flood])
+    book.evidence("duplicates", "1a", "data", (DATA,), {"duplicate_share": 0.0031}, findings=[flood])
     labels = [
         finding(
-            f"the label 'yield' is improbable: {p:.0%} by the other rows",
+            f"the label 'yield' is improbable: {p:.1%} by the other rows",
             f"row {row}",
             severity,
             advice="Look at the picture; repair the label or drop the row.",
@@ -215,46 +218,53 @@ def _data(book: Book, data: Subject) -> None:
         )
         for row, p, severity in ((1022, 0.004, "high"), (77, 0.011, "medium"), (9310, 0.048, "low"))
     ]
-    book.evidence("label-errors", "1a", "data", (data,), {"label_error_share": 0.0024}, findings=labels)
-    book.evidence("leakage", "1a", "data", (data,), {"leaked_share": 0.0})
-    book.event("data.sealed", data, named("train.npz.sealed"), key="data")
+    book.evidence("label-errors", "1a", "data", (DATA,), {"label_error_share": 0.0024}, findings=labels)
+    book.evidence("leakage", "1a", "data", (DATA,), {"leaked_share": 0.0})
+    sealed = (DATA, named("train.parquet.sealed"))
+    book.evidence("sealing", "1b", "data", sealed, {"sealed_files": 1.0, "bytes": 38_400_000.0})
 
 
-def _model(
-    book: Book, data: Subject, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]
-) -> Subject:
-    model = named(f"{role}.onnx")
+def model_of(role: str) -> tuple[Subject, ...]:
+    """The files of a model, by the same names for both, and the data: as every measurement names them."""
+    files = ("model.onnx", "weights.safetensors")
+    return (*(Subject(name, canonical.sha256(f"{role} {name}".encode())) for name in files), DATA)
+
+
+def _model(book: Book, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]) -> None:
     book.evidence(
         "training",
         "2a",
         role,
-        (model,),
+        model_of(role),
         {"seconds": seconds, "epochs": 12.0, "final_loss": 0.184},
-        parameters={"method": "pgd" if role == "hardened" else "plain", "data": data.sha256},
+        parameters={"method": "pgd" if role == "hardened" else "plain"},
         series={"loss": [{"x": float(i), "y": 2.0 / (i + 1)} for i in range(12)]},
     )
-    dependencies = [{"name": data.name, "digest": {"sha256": data.sha256}}]
+    dependencies = [{"name": DATA.name, "digest": {"sha256": DATA.sha256}}]
     book.add(
         PROVENANCE,
-        (model,),
+        model_of(role)[:2],
         {
             "buildDefinition": {"resolvedDependencies": dependencies},
             "runDetails": {"metadata": {"finishedOn": "2026-05-04T09:30:00Z"}},
         },
     )
+    attack(book, role, clean=clean, curve=curve)
+
+
+def attack(book: Book, role: str, *, clean: float, curve: tuple[float, ...]) -> Attested:
     examples = book.keep("examples.json", image_examples(fooled=8 if role == "plain" else 1))
-    book.evidence(
+    return book.evidence(
         "evasion",
         "2a",
         role,
-        (model, data),
+        model_of(role),
         {"clean_accuracy": clean, "robust_accuracy": curve[4], "robust_accuracy_pgd": curve[4] + 0.004},
         parameters={"threat": IMAGE_THREAT, "attacks": ["pgd", "square"]},
         series={"accuracy_by_radius": [{"x": i / 255, "y": y} for i, y in enumerate(curve)]},
         outputs=(examples,),
         notes=["PGD with 40 steps and Square with 1000 queries on 1000 test rows."],
     )
-    return model
 
 
 def whole(*, allowed: bool = True) -> Source:
@@ -262,26 +272,18 @@ def whole(*, allowed: bool = True) -> Source:
     return book_of_run(allowed=allowed).source()
 
 
-def book_of_run(*, allowed: bool = True) -> Book:
+def book_of_run(*, allowed: bool = True, sealed: bool = False) -> Book:
     book = Book()
-    data = named("train.npz")
-    _data(book, data)
-    _model(book, data, "plain", seconds=48.2, clean=0.954, curve=PLAIN_CURVE)
-    hardened = _model(book, data, "hardened", seconds=263.9, clean=0.931, curve=HARDENED_CURVE)
-    served = named("model.onnx")
-    book.event("model.exported", served, role="hardened", source=hardened.sha256)
-    verdict(book, served, allowed=allowed)
+    _data(book)
+    _model(book, "plain", seconds=48.2, clean=0.954, curve=PLAIN_CURVE)
+    _model(book, "hardened", seconds=263.9, clean=0.931, curve=HARDENED_CURVE)
+    verdict(book, model_of("hardened"), allowed=allowed)
     if allowed:
-        models = [{"name": "model.onnx", "sha256": served.sha256, "sealed": False}]
-        book.add(
-            RELEASE,
-            (served, Subject("attestations/00012.json", book.entries[-1].digest)),
-            {"project": "stop-sign", "made": "2026-05-04T09:59:00Z", "released": "hardened", "models": models},
-        )
+        book.event("release.made", named("manifest.json"), *model_of("hardened")[:2], size=14, sealed=sealed)
     return book
 
 
-def verdict(book: Book, model: Subject, *, allowed: bool) -> None:
+def verdict(book: Book, model: tuple[Subject, ...], *, allowed: bool) -> None:
     evidence = {(e.predicate.get("control"), e.predicate.get("role")): e for e in book.entries}
     attack = evidence["evasion", "hardened"]
     limit = 0.6 if allowed else 0.8
@@ -290,10 +292,10 @@ def verdict(book: Book, model: Subject, *, allowed: bool) -> None:
         rule("robust_accuracy", ">=", limit, attack.predicate["metrics"]["robust_accuracy"], attack),
         rule("label_error_share", "<=", 0.01, 0.0024, evidence["label-errors", "data"]),
     ]
-    inputs = [{"digest": {"sha256": e.digest}} for e in book.entries if e.predicate_type == EVIDENCE]
+    inputs = [{"digest": {"sha256": e.digest}} for e in book.entries]
     book.add(
         VSA,
-        (model,),
+        model,
         {
             "verificationResult": "PASSED" if allowed else "FAILED",
             "timeVerified": "2026-05-04T09:58:00Z",

@@ -16,7 +16,7 @@ from rich.console import Console
 from hauberk.core import canonical
 from hauberk.core.errors import NotProven
 from hauberk.core.evidence import Subject
-from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RULINGS, VSA
+from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RULINGS, VSA
 from hauberk.lifecycle.report import Attested, Source, chain, examples, render, stages
 from hauberk.lifecycle.report.practices import PRACTICES
 from hauberk.lifecycle.report.reading import Reading
@@ -208,14 +208,13 @@ def test_each_point_of_the_plot_comes_from_the_series():
 
 def test_each_threat_has_its_own_plot_and_its_own_row():
     book = made.book_of_run()
-    data, model = made.named("train.npz"), made.named("plain.onnx")
     threat = {"label": "far", "kind": "evasion", "norm": "l2", "eps": 0.5}
-    book.entries = [e for e in book.entries if e.predicate_type not in (VSA, RELEASE)]
+    book.entries = [e for e in book.entries if e.predicate_type != VSA]
     book.evidence(
         "evasion",
         "2a",
         "plain",
-        (model, data),
+        made.model_of("plain"),
         {"clean_accuracy": 0.954, "robust_accuracy": 0.222},
         parameters={"threat": threat},
         series={"accuracy_by_radius": [{"x": 0.0, "y": 0.9}, {"x": 0.5, "y": 0.222}]},
@@ -257,6 +256,16 @@ def test_table_examples_show_what_was_changed_and_its_cost():
     assert "hours-per-week 38 42 4" in twins
     assert "all changes 6" in twins
     assert "hours-per-week +5, occupation (any category); total cost ≤ 6" in section(render(made.table()), "worth")
+
+
+def test_a_threat_of_many_columns_is_told_in_short():
+    columns = [{"column": f"c{i}", "by": 1.0, "direction": "both", "cost": 0.0} for i in range(30)]
+    source = made.table()
+    for index in (0, 1):
+        source = changed(source, index, parameters={"threat": {**made.TABLE_THREAT, "columns": columns}})
+    words = section(render(source), "worth")
+    assert "c0 ±1, c1 ±1, c2 ±1 and 27 more columns; total cost ≤ 6" in words
+    assert "c3" not in words
 
 
 def test_findings_are_sorted_by_severity_and_each_names_its_entry():
@@ -305,43 +314,75 @@ def test_a_ruling_that_differs_from_its_evidence_is_called_out():
 
 def test_only_what_the_verdict_judged_is_in_the_headline():
     book = made.book_of_run()
-    data, model = made.named("train.npz"), made.named("hardened.onnx")
-    book.evidence(
-        "evasion",
-        "2a",
-        "hardened",
-        (model, data),
-        {"clean_accuracy": 0.99, "robust_accuracy": 0.99},
-        parameters={"threat": made.IMAGE_THREAT},
-    )
+    made.attack(book, "hardened", clean=0.99, curve=(0.99,) * 7)
     html = render(book.source())
     assert "99.0 %" not in section(html, "worth")
-    assert "1 later measurements (#15) are not part of this verdict" in section(html, "verdict")
+    assert "1 later measurements (#14) are not part of this verdict" in section(html, "verdict")
 
 
 def test_practices_link_to_their_attestations():
     html = render(made.whole())
     words = section(html, "practices")
     assert "1a Data verification schema, duplicates, label-errors, leakage #1 #2 #3 #4" in words
-    assert "1b Data encryption data.sealed #5" in words
+    assert "1b Data encryption sealing #5" in words
     assert "3c Watermarks and fingerprints \N{EN DASH} no evidence" in words
+    assert "3a Model encryption \N{EN DASH} no evidence" in words
+    sealed = made.book_of_run(sealed=True).source()
+    assert "3a Model encryption release.made #13" in section(render(sealed), "practices")
 
 
-def test_chain_is_proven_by_digests_and_breaks_where_one_differs():
+def about(source: Source, index: int, *subjects: Subject) -> Source:
+    """Return the source with one entry about other artifacts, and its envelope thereby another."""
+    entries = list(source.attestations)
+    entries[index] = dataclasses.replace(entries[index], subjects=subjects, digest="f" * 64)
+    return dataclasses.replace(source, attestations=tuple(entries))
+
+
+def broken(source: Source) -> set[tuple[str, str]]:
+    known, links = stages.chain(Reading(source))
+    without = [link for link in links if link.by is None]
+    assert str(chain.picture(known, links)).count('"link unproven"') == len(without)
+    return {(link.start, link.end) for link in without}
+
+
+def test_chain_of_a_whole_run_is_proven_by_digests():
+    assert broken(made.whole()) == set()
+    words = section(render(made.whole()), "custody")
+    assert f"dataset {made.DATA.sha256[:12]}" in words
+    assert f"model.onnx {made.model_of('hardened')[0].sha256[:12]}" in words
+
+
+def test_chain_breaks_where_other_data_were_sealed():
     source = made.whole()
-    _, links = stages.chain(Reading(source))
-    assert all(link.by for link in links)
-    foreign = Subject("train.npz", canonical.sha256(b"other data"))
-    sealed = next(e for e in source.attestations if e.predicate.get("event") == "data.sealed")
-    entries = tuple(
-        dataclasses.replace(e, subjects=(foreign,)) if e.index == sealed.index else e for e in source.attestations
-    )
-    known, links = stages.chain(Reading(dataclasses.replace(source, attestations=entries)))
-    broken = {(link.start, link.end) for link in links if link.by is None}
-    assert broken == {("checks", "seal"), ("seal", "training-plain"), ("seal", "training-hardened")}
-    assert (
-        chain.picture(known, links).count("order only") == 9
-    )  # beside the line, in its tooltip and in the description: "in order only"
+    sealing = entry_of(source, EVIDENCE, control="sealing")
+    other = about(source, sealing.index, Subject("dataset", canonical.sha256(b"other data")))
+    assert broken(other) == {("checks", "seal"), ("seal", "training-plain"), ("seal", "training-hardened")}
+
+
+def test_chain_breaks_where_another_model_on_the_same_data_was_attacked():
+    source = made.whole()
+    attack = entry_of(source, EVIDENCE, control="evasion", role="hardened")
+    foreign = Subject("model.onnx", canonical.sha256(b"another model"))
+    verdict = entry_of(source, VSA)
+    # The verdict judges it all the same, as one might that was made by hand.
+    inputs = [*verdict.predicate["inputAttestations"], {"digest": {"sha256": "f" * 64}}]
+    other = changed(about(source, attack.index, foreign, made.DATA), verdict.index, inputAttestations=inputs)
+    assert broken(other) == {("training-hardened", "attack-hardened"), ("attack-hardened", "export")}
+
+
+def test_chain_breaks_where_another_model_was_released():
+    source = made.whole()
+    foreign = Subject("model.onnx", canonical.sha256(b"another model"))
+    assert broken(about(source, source.attestations[-1].index, foreign)) == {("gate", "release")}
+
+
+def test_chain_of_a_run_without_hardening_exports_the_plain_model():
+    book = made.book_of_run(allowed=False)
+    book.entries = [e for e in book.entries[:-1] if e.predicate.get("role") != "hardened"]
+    known, links = stages.chain(Reading(book.source()))
+    export = next(stage for stage in known if stage.name == "export")
+    assert export.says == "plain model, as it is served"
+    assert ("attack-plain", "export") in {(link.start, link.end) for link in links if link.by}
 
 
 def test_chain_without_a_stage_draws_it_as_missing():
@@ -362,7 +403,7 @@ def test_how_to_verify_gives_exact_commands_versions_and_seeds():
     words = section(render(made.whole()), "verify")
     assert "hauberk verify RELEASE --key KEY" in words
     assert "hauberk ledger audit" in words
-    assert "Seeds 20" in words
+    assert "evasion · hardened 20" in words
     assert "hauberk 0.1.0, python 3.11.9, torch 2.8.0" in words
 
 
@@ -437,7 +478,7 @@ FIELDS = st.sampled_from(
 
 @settings(max_examples=40, deadline=None)
 @given(
-    st.integers(0, 14),
+    st.integers(0, 13),
     FIELDS,
     JSON
     | st.lists(st.dictionaries(st.sampled_from(["x", "y", "value", "digest", "name", "holds"]), JSON), max_size=2),
@@ -482,7 +523,7 @@ def test_png_is_encoded_again_and_loose_base64_is_refused():
 
 def test_predicate_types_of_the_fixture_are_all_understood():
     kinds = {e.predicate_type for e in made.whole().attestations}
-    assert kinds == {EVIDENCE, EVENT, PROVENANCE, VSA, RELEASE}
+    assert kinds == {EVIDENCE, EVENT, PROVENANCE, VSA}
 
 
 def screen(source: Source) -> str:

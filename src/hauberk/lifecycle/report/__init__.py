@@ -41,7 +41,7 @@ def render(source: Source) -> str:
         "sentences": comparison.sentences(known),
         "attacks": sections.attacks(known, source.get),
         "checks": sections.checks(known),
-        "data_findings": sections.findings(known.on("data")),
+        "data_findings": sections.findings(known.checked),
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
         "shown_findings": sections.SHOWN_FINDINGS,
         "rules": sections.rules(known),

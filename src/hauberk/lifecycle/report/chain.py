@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
@@ -27,17 +27,23 @@ _PLACES: dict[str, tuple[str, int]] = {
 }
 _SHOWN_INDICES = 5
 
+Point = tuple[float, float]
+
 
 def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
     """Draw the chain as inline SVG whose ledger indices lead to the rows of the ledger table."""
     height = 7 * _STEP + _TALL + 12
+    # The exported model stands in the lane of the model that it was made from.
+    exported = "left" if any(link.start == "attack-plain" and link.end == "export" for link in links) else "right"
+    places = {name: (_LANES[lane], 6 + row * _STEP) for name, (lane, row) in _PLACES.items()}
+    places["export"] = (_LANES[exported], places["export"][1])
     told = "; ".join(_told(link, {stage.name: stage for stage in stages}) for link in links)
     return tag(
         "svg",
         tag("title", "Custody chain from data to release", id="chain-title"),
         tag("desc", told, id="chain-desc"),
-        *(_line(link) for link in links),
-        *(_box(stage) for stage in stages),
+        *(_line(link, places) for link in links),
+        *(_box(stage, places[stage.name]) for stage in stages),
         viewBox=f"0 0 {_WIDTH:.0f} {height:.0f}",
         role="group",
         aria_labelledby="chain-title chain-desc",
@@ -51,13 +57,8 @@ def _told(link: Link, stages: dict[str, Stage]) -> str:
     return f"{start.title} to {end.title}: {proof}"
 
 
-def _corner(name: str) -> tuple[float, float]:
-    lane, row = _PLACES[name]
-    return _LANES[lane], 6 + row * _STEP
-
-
-def _box(stage: Stage) -> Markup:
-    x, y = _corner(stage.name)
+def _box(stage: Stage, corner: Point) -> Markup:
+    x, y = corner
     parts = [
         tag("rect", x=x, y=y, width=_BOX, height=_TALL, rx=7),
         tag("text", stage.title, x=x + 14, y=y + 23, class_="strong"),
@@ -83,9 +84,9 @@ def _indices(stage: Stage, x: float, y: float) -> Markup:
     return tag("text", *parts, x=x, y=y, text_anchor="end", class_="index")
 
 
-def _line(link: Link) -> Markup:
+def _line(link: Link, places: Mapping[str, Point]) -> Markup:
     """An elbow from the foot of one box to the head of the next, with the shared digest beside it."""
-    (x0, y0), (x1, y1) = _corner(link.start), _corner(link.end)
+    (x0, y0), (x1, y1) = places[link.start], places[link.end]
     start, end = (x0 + _BOX / 2, y0 + _TALL), (x1 + _BOX / 2, y1)
     turn = end[1] - (_STEP - _TALL) / 2
     path = f"M{start[0]:.0f} {start[1]:.0f}V{turn:.0f}H{end[0]:.0f}V{end[1] - 6:.0f}"
@@ -94,7 +95,7 @@ def _line(link: Link) -> Markup:
     return tag("g", tag("title", _proof(link)), *parts, _beside(link, start, end, turn), class_=_look(link))
 
 
-def _beside(link: Link, start: tuple[float, float], end: tuple[float, float], turn: float) -> Markup:
+def _beside(link: Link, start: Point, end: Point, turn: float) -> Markup:
     """Write what proves a link beside it: on the side where the picture has room."""
     words = f"{_cut(link.by.name, 22)} {formats.short(link.by.sha256)}" if link.by else "order only"
     if start[0] == _WIDTH / 2 != end[0]:  # it parts from the middle: above its level piece

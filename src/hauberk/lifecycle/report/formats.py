@@ -11,6 +11,10 @@ SHORT = 12
 """Hex digits of a digest that a page shows; the whole stands in the ledger table."""
 
 
+SHOWN_COLUMNS = 3
+"""Columns that a threat's description names; the evidence has them all."""
+
+
 def percent(value: float) -> str:
     """Write a share in [0, 1] as per cent with one decimal."""
     return f"{value * 100:.1f} %"
@@ -74,14 +78,17 @@ def radius(value: float) -> str:
 def threat(value: Mapping[str, Any]) -> str:
     """Describe an evasion threat as evidence carries it: a norm with its radius, or columns with their budgets."""
     norm, eps = value.get("norm"), value.get("eps")
-    if isinstance(norm, str) and isinstance(eps, int | float):
+    if isinstance(norm, str) and isinstance(eps, int | float) and math.isfinite(eps):
         name = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(norm, norm)
         size = radius(float(eps)) if norm == "linf" else f"{eps:.3g}"
         return f"{name} \N{LESS-THAN OR EQUAL TO} {size}"
     columns = value.get("columns")
     if not isinstance(columns, Sequence) or isinstance(columns, str) or not columns:
         return ""
-    told = ", ".join(_column(column) for column in columns if isinstance(column, Mapping))
+    known = [column for column in columns if isinstance(column, Mapping)]
+    told = ", ".join(_column(column) for column in known[:SHOWN_COLUMNS])
+    if len(known) > SHOWN_COLUMNS:
+        told += f" and {len(known) - SHOWN_COLUMNS} more columns"
     cost = value.get("cost")
     limited = isinstance(cost, int | float) and math.isfinite(cost) and cost > 0
     return f"{told}; total cost \N{LESS-THAN OR EQUAL TO} {cost:g}" if limited else told

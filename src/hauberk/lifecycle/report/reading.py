@@ -18,6 +18,7 @@ from hauberk.lifecycle.report.model import Attested, Source
 
 ROLES = ("plain", "hardened")
 CHECKS = ("schema", "duplicates", "label-errors", "leakage")
+SEALING = "sealing"
 _HEX = re.compile(r"[0-9a-f]{64}")
 
 
@@ -157,9 +158,14 @@ class Reading:
         return tuple(m for m in self.current if m.role == role)
 
     @property
+    def checked(self) -> tuple[Measured, ...]:
+        """The evidence on the data that looked at them; sealing only encrypts them."""
+        return tuple(m for m in self.on("data") if m.control != SEALING)
+
+    @property
     def checks(self) -> tuple[tuple[str, Measured | None], ...]:
         """The data checks: those that every project has, measured or not, then any other."""
-        others = dict.fromkeys(m.control for m in self.on("data") if m.control not in CHECKS)
+        others = dict.fromkeys(m.control for m in self.checked if m.control not in CHECKS)
         return tuple((name, self.find(name, "data")) for name in (*CHECKS, *others))
 
     @property

@@ -13,13 +13,15 @@ from hauberk.core.findings import Severity
 from hauberk.custody.statements import EVIDENCE
 from hauberk.lifecycle.report import examples, formats, plots
 from hauberk.lifecycle.report.model import Attested
-from hauberk.lifecycle.report.practices import PRACTICES, PRACTICES_OF_EVENT
+from hauberk.lifecycle.report.practices import PRACTICES, PRACTICES_OF_EVENT, SEALED_RELEASE
 from hauberk.lifecycle.report.reading import (
     ROLES,
     Measured,
     Reading,
     Threat,
     finite,
+    kind,
+    mapping,
     text,
 )
 
@@ -211,7 +213,8 @@ def _practice(reading: Reading, id_: str, name: str) -> Practice:
     told = [(item.control, item.entry.index) for item in reading.evidence if item.practice == id_]
     for event in reading.events:
         happened = text(event.predicate, "event")
-        if id_ in PRACTICES_OF_EVENT.get(happened, ()):
+        sealed = mapping(event.predicate.get("details")).get("sealed") is True
+        if id_ in PRACTICES_OF_EVENT.get(happened, ()) or (sealed and (happened, id_) == SEALED_RELEASE):
             told.append((happened, event.index))
     return Practice(id_, name, ", ".join(dict.fromkeys(c for c, _ in told)), tuple(sorted(i for _, i in told)))
 
@@ -227,9 +230,9 @@ def versions(reading: Reading) -> tuple[tuple[str, str], ...]:
 
 
 def seeds(reading: Reading) -> tuple[str, ...]:
-    """Return the seeds that were used."""
-    found = [item.entry.predicate.get("seed") for item in reading.evidence]
-    return tuple(str(seed) for seed in sorted({seed for seed in found if type(seed) is int}))
+    """Return the seed of each measurement, in the order of the ledger."""
+    found = [(kind(item.entry), item.entry.predicate.get("seed")) for item in reading.current]
+    return tuple(dict.fromkeys(f"{name} {seed}" for name, seed in found if type(seed) is int))
 
 
 def facts(entry: Attested) -> str:

@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from hauberk.core.evidence import Subject
 from hauberk.lifecycle.report import formats
 from hauberk.lifecycle.report.model import Attested
-from hauberk.lifecycle.report.reading import Measured, Reading, about, mapping, named_digests, text
+from hauberk.lifecycle.report.reading import ROLES, SEALING, Measured, Reading, about, mapping, named_digests, text
+
+SERVED = ".onnx"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,40 +43,53 @@ class Link:
     by: Subject | None
 
 
-ORDER: tuple[tuple[str, str], ...] = (
-    ("data", "checks"),
-    ("checks", "seal"),
-    ("seal", "training-plain"),
-    ("seal", "training-hardened"),
-    ("training-plain", "attack-plain"),
-    ("training-hardened", "attack-hardened"),
-    ("attack-hardened", "export"),
-    ("attack-plain", "gate"),
-    ("export", "gate"),
-    ("gate", "release"),
-)
+_DATA = ("data", "checks", "seal")
+
+
+def _order(released: str) -> tuple[tuple[str, str], ...]:
+    """Return the way of custody: the released model's lane leads through export, the other straight to the gate."""
+    other = "plain" if released == "hardened" else "hardened"
+    return (
+        ("data", "checks"),
+        ("checks", "seal"),
+        ("seal", "training-plain"),
+        ("seal", "training-hardened"),
+        ("training-plain", "attack-plain"),
+        ("training-hardened", "attack-hardened"),
+        (f"attack-{released}", "export"),
+        (f"attack-{other}", "gate"),
+        ("export", "gate"),
+        ("gate", "release"),
+    )
 
 
 def chain(reading: Reading) -> tuple[tuple[Stage, ...], tuple[Link, ...]]:
     """Return the stages in order, those without evidence too, and the links between them."""
+    released = "hardened" if reading.on("hardened") or not reading.on("plain") else "plain"
+    of_data = (_data(reading), _checks(reading), _seal(reading))
+    # Every stage names the data. Between stages of a model that proves nothing: the model must be the same.
+    data = frozenset(artifact.sha256 for stage in of_data for artifact in stage.artifacts)
+    training = {role: _training(reading, role) for role in ROLES}
     stages = (
-        _data(reading),
-        _checks(reading),
-        _seal(reading),
-        *(_training(reading, role) for role in ("plain", "hardened")),
-        *(_attack(reading, role) for role in ("plain", "hardened")),
-        _export(reading),
+        *of_data,
+        *training.values(),
+        *(_attack(reading, role) for role in ROLES),
+        _export(reading, training, released, data),
         _gate(reading),
         _release(reading),
     )
     by_name = {stage.name: stage for stage in stages}
-    return stages, tuple(Link(start, end, _shared(by_name[start], by_name[end])) for start, end in ORDER)
+    links = (
+        Link(start, end, _shared(by_name[start], by_name[end], besides=frozenset() if start in _DATA else data))
+        for start, end in _order(released)
+    )
+    return stages, tuple(links)
 
 
-def _shared(start: Stage, end: Stage) -> Subject | None:
+def _shared(start: Stage, end: Stage, *, besides: frozenset[str]) -> Subject | None:
     if not (start.known and end.known):
         return None
-    named = _named(end)
+    named = _named(end) - besides
     for artifact in start.artifacts:
         if artifact.sha256 in named:
             return artifact
@@ -106,16 +121,16 @@ def _count(number: int, noun: str) -> str:
 
 
 def _data(reading: Reading) -> Stage:
-    """The data as the first attestation that is about it saw it."""
-    told = reading.events_named("data.loaded", "data.added", "data.imported")
-    entries = list(told) or _entries(reading.on("data")[:1]) or list(reading.events_named("data.")[:1])
-    rows = [item.metrics["rows"] for item in reading.on("data") if "rows" in item.metrics]
-    says = f"{formats.number(rows[0])} rows" if rows else "as the ledger first names it"
-    return _stage("data", "Data", says, entries[:1])
+    """The data as the ledger first names them in this run."""
+    told = reading.events_named("data.loaded")
+    entries = list(told[-1:]) or _entries(reading.checked[:1])
+    rows = [item.metrics["rows"] for item in reading.checked if "rows" in item.metrics]
+    says = f"{formats.number(rows[0])} rows" if rows else "as the ledger names them"
+    return _stage("data", "Data", says, entries)
 
 
 def _checks(reading: Reading) -> Stage:
-    measured = reading.on("data")
+    measured = reading.checked
     found = sum(len(item.findings) for item in measured)
     return _stage(
         "checks", "Checks", f"{_count(len(measured), 'check')}, {_count(found, 'finding')}", _entries(measured)
@@ -123,9 +138,10 @@ def _checks(reading: Reading) -> Stage:
 
 
 def _seal(reading: Reading) -> Stage:
-    events = reading.events_named("data.sealed")
-    # What was sealed before is the same data or none of this verdict's: the last sealing is the one that counts.
-    return _stage("seal", "Seal", "encrypted at rest", events[-1:])
+    """The last sealing: what was sealed before is the same data, or data of another run."""
+    sealing = reading.find(SEALING, "data")
+    entries = [sealing.entry] if sealing else list(reading.events_named("data.sealed")[-1:])
+    return _stage("seal", "Seal", "encrypted at rest", entries)
 
 
 def _training(reading: Reading, role: str) -> Stage:
@@ -133,26 +149,32 @@ def _training(reading: Reading, role: str) -> Stage:
     products = {subject.sha256 for item in measured for subject in about(item.entry)}
     made = [entry for entry in reading.provenance if products & {s.sha256 for s in entry.subjects}]
     spent = [item.metrics["seconds"] for item in measured if "seconds" in item.metrics]
-    says = f"{role} model" + (f", {formats.seconds(spent[-1])}" if spent else "")
-    return _stage(f"training-{role}", "Training", says, [*_entries(measured), *made])
+    says = f"took {formats.seconds(spent[-1])}" if spent else "time not stated"
+    return _stage(f"training-{role}", f"Training: {role}", says, [*_entries(measured), *made])
 
 
 def _attack(reading: Reading, role: str) -> Stage:
     measured = [threat.by_role[role] for threat in reading.threats if role in threat.by_role]
     robust = [item.metrics["robust_accuracy"] for item in measured if "robust_accuracy" in item.metrics]
     says = f"{formats.percent(min(robust))} withstood" if robust else _count(len(measured), "threat")
-    return _stage(f"attack-{role}", "Attack", says, _entries(measured))
+    return _stage(f"attack-{role}", f"Attack: {role}", says, _entries(measured))
 
 
-def _export(reading: Reading) -> Stage:
-    trained = {e.index for role in ("plain", "hardened") for e in _training(reading, role).entries}
-    others = [entry for entry in reading.provenance if entry.index not in trained]
-    events = reading.events_named("model.", "export")
-    # Events of earlier models stay in the ledger: only those about a model of this verdict belong to the picture.
-    models = {s.sha256 for role in ("plain", "hardened") for m in reading.on(role) for s in about(m.entry)}
-    entries = [entry for entry in (*others, *events) if not models or models & _mentioned(entry)]
-    made = {subject for entry in entries for subject in entry.subjects}
-    return _stage("export", "Export", _count(len(made), "artifact"), entries)
+def _export(reading: Reading, training: dict[str, Stage], released: str, data: frozenset[str]) -> Stage:
+    """What was exported: attested as a step of its own, or the served form among what training made."""
+    trained = {entry.index for stage in training.values() for entry in stage.entries}
+    told = [
+        *(item.entry for item in reading.on(released) if item.control == "export"),
+        *(entry for entry in reading.provenance if entry.index not in trained),
+        *reading.events_named("model.exported"),
+    ]
+    # Exports of earlier runs stay in the ledger: only those that name this run's model belong to the picture.
+    models = {artifact.sha256 for artifact in training[released].artifacts} - data
+    entries = [entry for entry in told if not models or models & _mentioned(entry)]
+    if not entries:
+        entries = [e for e in training[released].entries if any(s.name.endswith(SERVED) for s in e.subjects)]
+    made = dict.fromkeys(s for e in entries for s in e.subjects if s.name.endswith(SERVED))
+    return _stage("export", "Export", f"{released} model, as it is served", entries, made)
 
 
 def _mentioned(entry: Attested) -> frozenset[str]:
@@ -172,5 +194,5 @@ def _release(reading: Reading) -> Stage:
     entry = reading.release
     if entry is None:
         return _stage("release", "Release", "", ())
-    released = text(entry.predicate, "released") or text(mapping(entry.predicate.get("details")), "released")
-    return _stage("release", "Release", f"{released} model" if released else "made", [entry])
+    sealed = mapping(entry.predicate.get("details")).get("sealed") is True
+    return _stage("release", "Release", f"a folder with its proofs{', models sealed' if sealed else ''}", [entry])

@@ -52,7 +52,7 @@ def _figure(figure: Figure | None) -> Text:
 
 def _findings(known: reading.Reading) -> str:
     """Return how many findings there are, the gravest kinds first, or that nothing was checked."""
-    measured = known.on("data")
+    measured = known.checked
     if not measured:
         return formats.NO_EVIDENCE
     found = [item.severity for item in sections.findings(measured)]
