@@ -36,7 +36,8 @@ def keys_option(command: F) -> F:
 def keys() -> None:
     """Make, rotate and show signing and encryption keys.
 
-    The passphrase is read from HAUBERK_PASSPHRASE, from the file that HAUBERK_PASSPHRASE_FILE names, or asked for.
+    The passphrase is read from HAUBERK_PASSPHRASE, from the file that HAUBERK_PASSPHRASE_FILE names, from the
+    user's own passphrase file where `hauberk protect` made one, or asked for.
     """
 
 
@@ -52,12 +53,13 @@ def list_(uri: str, *, json: bool) -> None:
     if not rows:
         out.console.print("No keys yet. Make one with `hauberk keys create NAME`.")
         return
-    from rich.table import Table
-
-    table = Table("name", "algorithm", "versions", "current key id", box=None)
+    # Not a table of rich's, which cuts a key id to the width of the terminal: it is there to be copied whole.
+    width = max(len("name"), *(len(row["name"]) for row in rows))
+    lines = [f"{'name':{width}}  algorithm   versions  current key id"]
     for row in rows:
-        table.add_row(row["name"], row["algorithm"], str(row["versions"] or "-"), row["key_id"] or "-")
-    out.console.print(table)
+        versions, key_id = row["versions"] or "-", row["key_id"] or "-"
+        lines.append(f"{row['name']:{width}}  {row['algorithm']:10}  {versions:<8}  {key_id}")
+    out.console.print("\n".join(lines), markup=False, soft_wrap=True)
 
 
 @keys.command("create")
@@ -136,9 +138,10 @@ def passphrase(uri: str, *, json: bool) -> None:
 
 
 def _open(uri: str, *, create: bool = False) -> KeyService:
-    from hauberk.custody.keys import open_keys, passphrase_from, terminal_prompt
+    from hauberk.custody.keys import open_keys
+    from hauberk.custody.keys.standing import standing_passphrase
 
-    return open_keys(uri, passphrase=passphrase_from(os.environ, terminal_prompt()), create=create)
+    return open_keys(uri, passphrase=standing_passphrase(os.environ), create=create)
 
 
 def _described(service: KeyService, name: str, algorithm: str) -> dict[str, Any]:

@@ -5,9 +5,13 @@ import json
 
 import pytest
 from argon2.low_level import Type, hash_secret_raw
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES
+from cryptography.hazmat.primitives.ciphers.modes import ECB
 
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
+from hauberk.custody.keys import _aead
 from hauberk.custody.keys._vault import LARGEST, Cost, FileKey, Vault
 
 CHEAP = Cost(time=1, memory=8, lanes=1)
@@ -112,12 +116,59 @@ def test_a_wrong_passphrase_and_a_changed_file_read_the_same():
     assert "passphrase is wrong" in said[0]
 
 
-def test_one_file_opens_under_one_passphrase_only_because_the_key_is_committed_to():
-    # A forged GCM text that opens under two keys must carry the commitments of both, and there is room for one.
-    vault = Vault.read(FileKey.fresh(b"passphrase", CHEAP).lock(b"{}"), what="keyring")
-    keys = [vault.key(b"guess %d" % n) for n in range(20)]
-    assert all(key.header.check != vault.header.check for key in keys)
-    assert len({key.header.check for key in keys}) == 20
+def times(a, b):
+    """The product in GCM's field, bits in GCM's order (NIST SP 800-38D §6.3)."""
+    product = 0
+    for bit in range(127, -1, -1):
+        if b >> bit & 1:
+            product ^= a
+        a = a >> 1 ^ (0xE1 << 120 if a & 1 else 0)
+    return product
+
+
+def inverse(a):
+    result = 1 << 127  # the field's one; a to the power 2**128 - 2
+    for _ in range(127):
+        a = times(a, a)
+        result = times(result, a)
+    return result
+
+
+def block_of(key, data):
+    cipher = Cipher(AES(key), ECB()).encryptor()
+    return int.from_bytes(cipher.update(data), "big")
+
+
+def sealed_for_both(keys, associated):
+    """Nonce, one block of ciphertext and tag that AES-GCM accepts under two keys: the partitioning-oracle forgery."""
+    nonce = bytes(12)
+    blocks = [associated[i : i + 16].ljust(16, b"\0") for i in range(0, len(associated), 16)]
+    lengths = int.from_bytes((8 * len(associated)).to_bytes(8, "big") + (128).to_bytes(8, "big"), "big")
+    hashes, known = [], []  # per key: H, and the tag but for the ciphertext's part
+    for key in keys:
+        h = block_of(key, bytes(16))
+        total = 0
+        for block in blocks:
+            total = times(total ^ int.from_bytes(block, "big"), h)
+        total = times(times(total, h) ^ lengths, h) ^ block_of(key, nonce + b"\0\0\0\1")
+        hashes.append(times(h, h))
+        known.append(total)
+    ciphertext = times(known[0] ^ known[1], inverse(hashes[0] ^ hashes[1]))
+    tag = known[0] ^ times(ciphertext, hashes[0])
+    return nonce + ciphertext.to_bytes(16, "big") + tag.to_bytes(16, "big")
+
+
+def test_a_file_forged_to_open_under_two_passphrases_opens_under_one():
+    one = FileKey(b"first guess", b"s" * 16, CHEAP)
+    two = FileKey(b"second guess", b"s" * 16, CHEAP)
+    associated = canonical.encode(one.header.to_json())
+    forged = sealed_for_both([one._key, two._key], associated)
+    # AES-GCM alone takes it for genuine under both keys: whoever sees it open learns something of the passphrase.
+    assert _aead.unseal(one._key, forged, associated) != _aead.unseal(two._key, forged, associated)
+    vault = Vault(one.header, forged)
+    assert len(one.unlock(vault, what="keyring")) == 16
+    with pytest.raises(InvalidInput):
+        two.unlock(vault, what="keyring")
 
 
 def test_each_write_draws_a_nonce_and_each_passphrase_a_salt():

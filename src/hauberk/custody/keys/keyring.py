@@ -62,7 +62,7 @@ class Keyring:
         self._file_key = file_key
         self._disk = disk
         self._state = _State((), {})
-        self._refresh()
+        self._read_again()
 
     def __repr__(self) -> str:
         return f"<Keyring {self.path}>"
@@ -153,11 +153,11 @@ class Keyring:
         change it, rotate each key as well.
         """
         with _locked(self.path):
-            self._refresh()
+            self._read_again()
             file_key = FileKey.fresh(new, self._file_key.header.cost)
             self._write(file_key, self._state.keys)
             self._file_key = file_key
-            self._refresh()
+            self._read_again()
 
     def _keys(self) -> _Keys:
         self._refresh()
@@ -181,17 +181,19 @@ class Keyring:
 
     def _change(self, change: Callable[[_Keys], _Keys]) -> None:
         with _locked(self.path):
-            self._refresh()  # what another process wrote while we waited is kept
+            self._read_again()  # what another process wrote while we waited is kept
             self._write(self._file_key, change(self._state.keys))
-            self._refresh()
+            self._read_again()
 
     def _write(self, file_key: FileKey, keys: _Keys) -> None:
         self._disk.write(self.path, file_key.lock(_dump(keys)), mode=0o600)
 
     def _refresh(self) -> None:
-        """Read the file again if it is another than before."""
-        if self._state.stamp and _stamp(self.path) == self._state.stamp:
-            return
+        """Read the file again if it looks like another than before; enough for a reader, not for a writer."""
+        if _stamp(self.path) != self._state.stamp:
+            self._read_again()
+
+    def _read_again(self) -> None:
         data, stamp = _read(self.path)
         what = f"keyring {self.path}"
         vault = Vault.read(data, what=what)
