@@ -29,9 +29,9 @@ def summary_table(source: Source) -> Table:
         name = f"{row.name} ({row.note})" if row.note else row.name
         look = "" if row.better is None else "green" if row.better else "red"
         table.add_row(_text(name), _figure(row.plain), _figure(row.hardened), _text(row.change, look))
-    table.add_section()
+    table.add_row()
     table.add_row(_text(f"Found in the data: {_findings(known)}"))
-    table.add_section()
+    table.add_row()
     badge = sections.badge(known)
     table.add_row(Text.assemble("Verdict: ", _text(badge.words, _LOOK[badge.look])))
     for rule in sections.rules(known):
