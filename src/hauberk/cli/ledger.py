@@ -56,9 +56,11 @@ def show(folder: Path, limit: int, json: bool) -> None:  # noqa: FBT001 - click 
     for row in rows:
         table.add_row(str(row["index"]), *(Text(_plain(str(row[key]))) for key in ("time", "kind", "subject")))
     out.console.print(table)
-    out.console.print(f"{log.size:,} entries, root {log.root().hex()}")
+    out.console.print(f"{log.size:,} entries, root {log.root().hex()}", soft_wrap=True)
     if public is None:
-        out.console.print(f"The signature was not checked: there is no {_neighbour_file(folder)}.", style="yellow")
+        out.console.print(
+            f"The signature was not checked: there is no {_neighbour_file(folder)}.", style="yellow", soft_wrap=True
+        )
 
 
 @ledger.command("prove")
@@ -91,14 +93,16 @@ def prove(index: int, folder: Path, output: Path | None, json: bool) -> None:  #
         }
     )
     if output is not None:
-        out.console.print(f"Entry {index} of {log.size:,} proven in {output}", markup=False)
+        out.console.print(f"Entry {index} of {log.size:,} proven in {output}", markup=False, soft_wrap=True)
     elif not json:
         click.echo(text, nl=False)
 
 
 @ledger.command("audit")
 @_folder_option
-@click.option("--key", metavar="VKEY|PEM-FILE", help="The log's published key. Without it, the ledger's neighbour's.")
+@click.option(
+    "--key", metavar="VKEY|PEM-FILE", help="The log's published key. Without it, the ledger's neighbour's."
+)
 @click.option(
     "--since",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
@@ -131,17 +135,23 @@ def audit(folder: Path, key: str | None, since: Path | None, json: bool) -> None
             "extends": None if since is None else str(since),
         }
     )
-    out.console.print(f"[green]The ledger holds[/green]: {found.size:,} entries, root {found.root}")
-    out.console.print(f"{found.files:,} files checked, {found.ignored:,} ignored that the checkpoint does not cover.")
-    out.console.print(f"Signed by key {public.key_id[:16]} as {_plain(found.origin)}", markup=False)
+    out.console.print(f"[green]The ledger holds[/green]: {found.size:,} entries, root {found.root}", soft_wrap=True)
+    out.console.print(
+        f"{found.files:,} files checked, {found.ignored:,} ignored that the checkpoint does not cover.",
+        soft_wrap=True,
+    )
+    out.console.print(f"Signed by key {public.key_id[:16]} as {_plain(found.origin)}", markup=False, soft_wrap=True)
     if since is not None:
-        out.console.print(f"It extends the checkpoint in {since}: no roll-back, no fork.", markup=False)
+        out.console.print(
+            f"It extends the checkpoint in {since}: no roll-back, no fork.", markup=False, soft_wrap=True
+        )
     if not pinned:
         out.console.print(
             f"The key is not pinned: it was read from {_neighbour_file(folder)}, which whoever alters the ledger "
             "could alter too. Give the published key with --key.",
             style="yellow",
             markup=False,
+            soft_wrap=True,
         )
 
 

@@ -6,7 +6,9 @@ import errno
 import os
 import shutil
 import tempfile
+from itertools import pairwise
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -15,13 +17,15 @@ from cryptography.hazmat.primitives.asymmetric import ed25519
 from hauberk.core.disk import Disk
 from hauberk.core.errors import NotProven
 from hauberk.custody.keys.port import PublicKey
-from hauberk.custody.ledger import notes
+from hauberk.custody.ledger import Ledger, notes
 
 ORIGIN = "ledger.example/test"
 
 
 class MemorySigner:
     """An Ed25519 key from a seed byte, with every message that it signed."""
+
+    origin = ORIGIN
 
     def __init__(self, seed: int = 1) -> None:
         self._key = ed25519.Ed25519PrivateKey.from_private_bytes(bytes([seed]) * 32)
@@ -57,6 +61,8 @@ class FaultyDisk(Disk):
     torn     as kill, and a write under way leaves half of its bytes
     power    as torn, and the machine loses what was not synced: file bytes, folder entries, renames
     """
+
+    killed = Killed
 
     def __init__(self, folder: Path, at: int, how: str) -> None:
         self.folder, self.at, self.how = folder, at, how
@@ -111,7 +117,7 @@ class FaultyDisk(Disk):
             shutil.rmtree(place) if place.is_dir() else place.unlink()
 
     def store(self, descriptor, data):
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if self._step():
             if self.how != "kill":
                 os.write(descriptor, data[: len(data) // 2])
@@ -121,7 +127,7 @@ class FaultyDisk(Disk):
         super().store(descriptor, data)
 
     def sync(self, descriptor):
-        path = Path(os.readlink(f"/proc/self/fd/{descriptor}"))
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
         if not path.is_dir():  # a folder is counted in sync_folder
             if self._step():
                 self._die()
@@ -175,13 +181,9 @@ def another_signer() -> MemorySigner:
 
 
 @pytest.fixture
-def faulty_disk() -> type[FaultyDisk]:
-    return FaultyDisk
-
-
-@pytest.fixture
-def killed() -> type[BaseException]:
-    return Killed
+def lab():
+    """What a fault is made with."""
+    return SimpleNamespace(signer=MemorySigner, disk=FaultyDisk, killed=Killed)
 
 
 @pytest.fixture
@@ -196,3 +198,18 @@ def refused():
         return False
 
     return check
+
+
+SIZES = (1, 2, 3, 255, 256, 257, 511, 512, 700)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory):
+    """A log of 700 entries `entry N`, its signer, and the checkpoints of sizes 0 and SIZES; only to be read."""
+    folder, signer = tmp_path_factory.mktemp("filled") / "log", MemorySigner()
+    with Ledger.create(folder, ORIGIN, signer) as log:
+        checkpoints = [log.checkpoint()]
+        for start, stop in pairwise((0, *SIZES)):
+            log.append_many([b"entry %d" % index for index in range(start, stop)])
+            checkpoints.append(log.checkpoint())
+    return folder, signer, checkpoints

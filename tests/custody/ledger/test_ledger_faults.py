@@ -1,14 +1,14 @@
-"""Whatever happens at whatever write, the log stays sound: nothing acknowledged is lost, nothing is signed twice."""
+"""Whatever fails at whatever write, the log stays sound: nothing acknowledged is lost, no size signed twice."""
 
 from __future__ import annotations
 
-import os
 import random
 import signal
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
@@ -27,12 +27,12 @@ def _batches():
     return made
 
 
-def _run(folder, origin, signer, disk, killed):
+def _run(folder, signer, disk):
     """Append until the end or the kill. Returns the acknowledged entries, all tried, and the checkpoints seen."""
     acknowledged, tried, seen = {}, [], []
     log = None
     try:
-        log = _create(folder, origin, signer, disk)
+        log = _create(folder, signer, disk)
         seen.append(log.checkpoint())
         for batch in _batches():
             tried.append(batch)
@@ -40,7 +40,7 @@ def _run(folder, origin, signer, disk, killed):
                 indices = log.append_many(batch)
                 acknowledged.update(zip(indices, batch, strict=True))
                 seen.append(log.checkpoint())
-    except killed:
+    except disk.killed:
         pass
     finally:
         if log is not None:
@@ -48,10 +48,10 @@ def _run(folder, origin, signer, disk, killed):
     return acknowledged, tried, seen
 
 
-def _create(folder, origin, signer, disk):
+def _create(folder, signer, disk):
     for _ in range(2):
         try:
-            return Ledger.create(folder, origin, signer, disk=disk)
+            return Ledger.create(folder, signer.origin, signer, disk=disk)
         except Unavailable:
             continue
         except InvalidInput:
@@ -59,9 +59,9 @@ def _create(folder, origin, signer, disk):
     return Ledger.open(folder, signer, disk=disk)
 
 
-def _check(folder, origin, signer, outcome):
+def _check(folder, signer, outcome):
     acknowledged, tried, seen = outcome
-    log = _create(folder, origin, signer, _disk())
+    log = _create(folder, signer, _disk())
     with log:
         for checkpoint in seen:
             log.check_extends(checkpoint, signer.public)
@@ -94,66 +94,64 @@ def _disk():
     return Disk()
 
 
-def _operations(place, origin, signer, faulty_disk, killed):
-    disk = faulty_disk(place / "count", 0, "kill")
-    _run(place / "count", origin, signer, disk, killed)
+def _operations(place, lab):
+    disk = lab.disk(place / "count", 0, "kill")
+    _run(place / "count", lab.signer(), disk)
     return disk.count
 
 
-def _inject(place, origin, signer_class, faulty_disk, killed, how, chosen):
+def _inject(place, lab, how, chosen):
     for at in chosen:
-        folder, signer = place / f"{how}-{at}", signer_class()
-        outcome = _run(folder, origin, signer, faulty_disk(folder, at, how), killed)
-        _check(folder, origin, signer, outcome)
+        folder, signer = place / f"{how}-{at}", lab.signer()
+        outcome = _run(folder, signer, lab.disk(folder, at, how))
+        _check(folder, signer, outcome)
 
 
 WAYS = ["full", "kill", "torn", "power"]
 
 
 @pytest.mark.parametrize("how", WAYS)
-def test_a_fault_at_some_writes_leaves_the_log_sound(place, origin, signer, faulty_disk, killed, how):
-    total = _operations(place, origin, signer, faulty_disk, killed)
+def test_a_fault_at_some_writes_leaves_the_log_sound(place, lab, how):
+    total = _operations(place, lab)
     chosen = random.Random(how).sample(range(1, total + 1), 14)
-    _inject(place, origin, type(signer), faulty_disk, killed, how, chosen)
+    _inject(place, lab, how, chosen)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("how", WAYS)
-def test_a_fault_at_every_write_leaves_the_log_sound(place, origin, signer, faulty_disk, killed, how):
-    total = _operations(place, origin, signer, faulty_disk, killed)
+def test_a_fault_at_every_write_leaves_the_log_sound(place, lab, how):
+    total = _operations(place, lab)
     assert total > 80
-    _inject(place, origin, type(signer), faulty_disk, killed, how, range(1, total + 1))
+    _inject(place, lab, how, range(1, total + 1))
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("first", ["power", "kill"])
-def test_a_power_cut_while_the_first_fault_is_repaired_leaves_the_log_sound(
-    place, origin, signer, faulty_disk, killed, first
-):
-    total = _operations(place, origin, signer, faulty_disk, killed)
+def test_a_power_cut_while_the_first_fault_is_repaired_leaves_the_log_sound(place, lab, first):
+    total = _operations(place, lab)
     for at in range(10, total + 1, 3):
-        _fault_twice(place / f"{at}", origin, type(signer), faulty_disk, killed, first, at, range(1, 15))
+        _fault_twice(place / f"{at}", lab, first, at, range(1, 15))
 
 
-def test_a_power_cut_right_after_a_kill_takes_no_signed_head_back(place, origin, signer, faulty_disk, killed):
-    total = _operations(place, origin, signer, faulty_disk, killed)
+def test_a_power_cut_right_after_a_kill_takes_no_signed_head_back(place, lab):
+    total = _operations(place, lab)
     for at in range(total - 9, total + 1):
-        _fault_twice(place / f"{at}", origin, type(signer), faulty_disk, killed, "kill", at, (2, 4, 6, 9))
+        _fault_twice(place / f"{at}", lab, "kill", at, (2, 4, 6, 9))
 
 
-def _fault_twice(base, origin, signer_class, faulty_disk, killed, first, at, seconds):  # noqa: PLR0917 - one call
+def _fault_twice(base, lab, first, at, seconds):
     for again in seconds:
-        folder, signer = base / str(again), signer_class()
-        disk = faulty_disk(folder, at, first)
-        outcome = _run(folder, origin, signer, disk, killed)
-        with suppress(killed, HauberkError), _create(folder, origin, signer, disk.restart(again, "power")) as log:
+        folder, signer = base / str(again), lab.signer()
+        disk = lab.disk(folder, at, first)
+        outcome = _run(folder, signer, disk)
+        with suppress(lab.killed, HauberkError), _create(folder, signer, disk.restart(again, "power")) as log:
             log.append(b"entry that may not arrive")
-        _check_after_two(folder, origin, signer, outcome)
+        _check_after_two(folder, signer, outcome)
 
 
-def _check_after_two(folder, origin, signer, outcome):
+def _check_after_two(folder, signer, outcome):
     acknowledged, _, seen = outcome
-    with _create(folder, origin, signer, _disk()) as log:
+    with _create(folder, signer, _disk()) as log:
         for checkpoint in seen:
             log.check_extends(checkpoint, signer.public)
         # Had a head been forgotten that was signed before, this would sign another for the same size.
@@ -163,10 +161,10 @@ def _check_after_two(folder, origin, signer, outcome):
     assert all(len(roots) == 1 for roots in signer.heads().values())
 
 
-def test_a_full_disk_is_told_and_the_same_log_goes_on(place, origin, signer, faulty_disk):
+def test_a_full_disk_is_told_and_the_same_log_goes_on(place, origin, signer, lab):
     folder = place / "log"
     Ledger.create(folder, origin, signer).close()
-    disk = faulty_disk(folder, 0, "full")
+    disk = lab.disk(folder, 0, "full")
     with Ledger.open(folder, signer, disk=disk) as log:
         log.append(b"before")
         disk.at = disk.count + 1
@@ -177,18 +175,16 @@ def test_a_full_disk_is_told_and_the_same_log_goes_on(place, origin, signer, fau
         assert log.audit(signer.public).size == 2
 
 
-def test_entries_whose_intent_is_on_disk_are_completed_by_the_next_opening(
-    place, origin, signer, faulty_disk, killed
-):
+def test_entries_whose_intent_is_on_disk_are_completed_by_the_next_opening(place, origin, signer, lab):
     folder = place / "log"
     Ledger.create(folder, origin, signer).close()
 
-    class DiesAtTheCheckpoint(faulty_disk):
-        def write(self, path, data, *, mode=0o644):
-            raise killed
+    class DiesAtTheCheckpoint(lab.disk):
+        def rename(self, source, target):  # noqa: ARG002 - the shape of Disk
+            raise lab.killed
 
     log = Ledger.open(folder, signer, disk=DiesAtTheCheckpoint(folder, 0, "kill"))
-    with pytest.raises(killed):
+    with pytest.raises(lab.killed):
         log.append(b"on its way")
     log.close()
     assert Ledger.open(folder).size == 0  # a reader sees what was signed
@@ -231,7 +227,7 @@ with Ledger.open(Path({folder!r}), MemorySigner()) as log:
 def test_kill_9_loses_nothing_that_was_acknowledged(place, origin, signer):
     folder = place / "log"
     Ledger.create(folder, origin, signer).close()
-    code = WRITER.format(here=os.path.dirname(__file__), folder=str(folder))
+    code = WRITER.format(here=str(Path(__file__).parent), folder=str(folder))
     pause = random.Random(7)
     for _ in range(25):
         process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)

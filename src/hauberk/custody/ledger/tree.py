@@ -212,7 +212,10 @@ def candidates(folder: Path, level: int | None, index: int, width: int) -> Itera
     if full.is_file():
         yield full
     partials = full.with_name(full.name + ".p")
-    found = [int(file.name) for file in partials.glob("*") if file.name.isdecimal()] if partials.is_dir() else []
+    try:
+        found = [int(file.name) for file in partials.iterdir() if file.name.isdecimal()]
+    except OSError:  # a writer may remove the folder at any moment
+        found = []
     yield from (partials / str(wider) for wider in sorted(found) if wider > width)
 
 
