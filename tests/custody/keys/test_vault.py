@@ -140,7 +140,7 @@ def block_of(key, data):
 
 
 def sealed_for_both(keys, associated):
-    """Nonce, one block of ciphertext and tag that AES-GCM accepts under two keys: the partitioning-oracle forgery."""
+    """Nonce, one block of ciphertext and a tag that AES-GCM accepts under two keys: a partitioning oracle."""
     nonce = bytes(12)
     blocks = [associated[i : i + 16].ljust(16, b"\0") for i in range(0, len(associated), 16)]
     lengths = int.from_bytes((8 * len(associated)).to_bytes(8, "big") + (128).to_bytes(8, "big"), "big")
