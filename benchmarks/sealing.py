@@ -1,6 +1,6 @@
 """Sealing against its peers: GB/s to encrypt and to decrypt one file, and the ratio to tink, in one run.
 
-    python benchmarks/sealing.py [--size 1024] [--rounds 3] [--folder /dev/shm] [--json]
+    python benchmarks/sealing.py [--size 1024] [--rounds 5] [--folder /dev/shm] [--json]
 
 Size in MiB; every tool goes from file to file on one file system, a RAM disk by default, so that the disk does not
 hide the work. The tools take turns in each round, so that a busy moment of the machine strikes all of them, and the
@@ -216,6 +216,7 @@ def summary(times: dict[str, dict[str, list[float]]], size: int) -> list[dict[st
     for name, steps in times.items():
         row: dict[str, object] = {"tool": name}
         for step, seconds in steps.items():
+            row[f"{step}_seconds"] = [round(value, 4) for value in seconds]
             row[f"{step}_gb_per_s"] = size * MIB / statistics.median(seconds) / 1e9
             if "tink" in times:
                 against = zip(times["tink"][step], seconds, strict=True)
@@ -227,7 +228,7 @@ def summary(times: dict[str, dict[str, list[float]]], size: int) -> list[dict[st
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sealing against its peers.")
     parser.add_argument("--size", type=int, default=1024, help="MiB")
-    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument(
         "--folder", type=Path, default=Path("/dev/shm" if Path("/dev/shm").is_dir() else tempfile.gettempdir())
     )
