@@ -52,7 +52,8 @@ def open_checkpoint(note: bytes, publics: Sequence[PublicKey], *, what: str) -> 
 def read_note(folder: Path) -> bytes:
     """Return the bytes of the checkpoint file. Raises InvalidInput where there is no ledger."""
     try:
-        return (folder / CHECKPOINT).read_bytes()
+        with (folder / CHECKPOINT).open("rb") as opened:
+            return opened.read(notes.MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if (folder / "tile").is_dir():
             raise NotProven(

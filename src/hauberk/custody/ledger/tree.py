@@ -28,6 +28,9 @@ _Value = TypeVar("_Value")
 # How often a reader looks again when the writer replaced a partial file under its hands.
 _LOOKS = 5
 
+# A full bundle of the largest entries. A file that claims more is not read into memory; it fails as altered.
+_LARGEST_FILE = WIDTH * (2 + tiles.LARGEST_ENTRY)
+
 
 @dataclass(slots=True)
 class Cache:
@@ -245,7 +248,8 @@ _ADVICE = (
 
 def _read(file: Path) -> bytes:
     try:
-        return file.read_bytes()
+        with file.open("rb") as opened:
+            return opened.read(_LARGEST_FILE + 1)
     except FileNotFoundError as error:
         raise missing(file) from error
     except OSError as error:
