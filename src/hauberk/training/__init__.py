@@ -1,1 +1,31 @@
-"""Room: training."""
+"""Training: plain, hardened to declared budgets, fine-tuned, or by the team's own function; and what comes of it.
+
+`load_callable` finds the team's builder; `train`, `fine_tune` and `train_own` return an `Outcome` whose model can be
+attacked, exported to ONNX and stored as safetensors; `load_weights` and `OnnxModel` bring stored models back.
+`adversarial` holds the hardening methods, one file each. torch is imported only for models that need it.
+"""
+
+from hauberk.training.building import load_callable
+from hauberk.training.fitting import Hardening, Outcome, fine_tune, load_weights, train
+from hauberk.training.onnx_model import CANNOT_HARDEN, OnnxModel
+from hauberk.training.options import Options
+from hauberk.training.own import TrainingData
+from hauberk.training.own import run as train_own
+from hauberk.training.sklearn_model import SklearnModel
+from hauberk.training.spec import Spec
+
+__all__ = [
+    "CANNOT_HARDEN",
+    "Hardening",
+    "OnnxModel",
+    "Options",
+    "Outcome",
+    "SklearnModel",
+    "Spec",
+    "TrainingData",
+    "fine_tune",
+    "load_callable",
+    "load_weights",
+    "train",
+    "train_own",
+]

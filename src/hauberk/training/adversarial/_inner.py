@@ -1,0 +1,77 @@
+"""What the gradient methods share: the loss gradient by the input, and starting points inside the budget."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from hauberk.attacks.budget import Budget, ColumnBox
+from hauberk.core.columns import ColumnKind
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+_DRAWS = 4  # random starts tried for each row where categories may change: they have no gradient to follow
+
+
+def share(name: str, value: float) -> None:
+    """Raise InvalidInput unless `value` is in [0, 1]."""
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise InvalidInput(f"`{name}` is a share from 0 to 1, found {value}.")
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Hold the module in evaluation mode inside the block.
+
+    The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
+    in training mode would also let attacked batches write those statistics once for every step.
+    """
+    modes = [(part, part.training) for part in module.modules()]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, training in modes:
+            part.training = training
+
+
+def gradient(module: nn.Module, x: Tensor, y: Tensor) -> Tensor:
+    """Return the gradient of the summed cross-entropy by x; the weights' gradients are not touched."""
+    torch = need("torch")
+    x = x.detach().requires_grad_(True)
+    with torch.enable_grad():
+        loss = torch.nn.functional.cross_entropy(module(x), y, reduction="sum")
+        (found,) = torch.autograd.grad(loss, x)
+    return found.detach()  # type: ignore[no-any-return]  # torch arrives by name
+
+
+def start(module: nn.Module, x: Tensor, y: Tensor, budget: Budget, rng: torch.Generator) -> Tensor:
+    """Return a random allowed point for each row; where categories may change, the worst of a few draws."""
+    torch = need("torch")
+
+    def draw() -> Tensor:
+        uniform = torch.rand(x.shape, generator=rng, device=x.device, dtype=x.dtype)
+        return budget.start(x, uniform)  # type: ignore[no-any-return]  # arrays of either library
+
+    point = draw()
+    if not _has_categories(budget):
+        return point
+    with torch.no_grad():
+        worst = torch.nn.functional.cross_entropy(module(point), y, reduction="none")
+        for _ in range(_DRAWS - 1):
+            other = draw()
+            loss = torch.nn.functional.cross_entropy(module(other), y, reduction="none")
+            better = loss > worst
+            point = torch.where(better.reshape(-1, *(1,) * (x.ndim - 1)), other, point)
+            worst = torch.where(better, loss, worst)
+    return point
+
+
+def _has_categories(budget: Budget) -> bool:
+    return isinstance(budget, ColumnBox) and any(c.kind is ColumnKind.CATEGORY for _, c, _ in budget.movable)

@@ -1,0 +1,67 @@
+"""Attack and augment: fit, attack the training rows, add what fooled the model with the right labels, fit again.
+
+For models without gradients, such as tree ensembles. Source: Kantchelian, Tygar, Joseph 2016, "Evasion and Hardening
+of Tree Ensemble Classifiers", section 6. Here the attack is a registered black-box attack rather than the exact
+mixed-integer one, and `training.rounds` keeps the round that is best on held-out rows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+import numpy as np
+
+from hauberk.attacks.budget import Budget, ColumnBox
+from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet
+from hauberk.training.adversarial import HARDENING
+
+AUTO = "auto"
+_TABLES, _IMAGES = "coordinate-search", "square"
+
+
+@dataclass(frozen=True, slots=True)
+class Augment:
+    """Settings of attack-and-augment; the budget is the threat's."""
+
+    framework: ClassVar[str] = "sklearn"
+
+    rounds: int = field(default=8, metadata={"help": "how often to attack, add and fit again"})
+    rows: int = field(default=2000, metadata={"help": "training rows attacked in each round, at most"})
+    attack: str = field(default=AUTO, metadata={"help": "registered black-box attack; auto: one for the data"})
+
+    def __post_init__(self) -> None:
+        if self.rounds < 1 or self.rows < 1:
+            raise InvalidInput(f"augment needs `rounds` >= 1 and `rows` >= 1, found {self.rounds} and {self.rows}.")
+        if self.attack != AUTO:
+            ATTACKS[self.attack]
+
+
+@HARDENING.register(
+    "augment",
+    practice="2a",
+    threats=("evasion",),
+    summary="attack and augment (Kantchelian 2016): for scikit-learn estimators, trees included",
+    params=Augment,
+)
+def augment(  # noqa: PLR0913 - the shape of the family
+    model: Model, x: Floats, y: Labels, budget: Budget, params: Augment, *, rng: np.random.Generator
+) -> Floats:
+    """Return the adversarial form of each row, like x; allowed by the budget, checked independently.
+
+    Answers: attackers who see scores or can guess them, within the budget. Does not answer: an exact search over a
+    tree ensemble may still find what this attack does not.
+    """
+    entry = ATTACKS[_chosen(params.attack, budget)]
+    found = entry.run(model, x, y, budget, entry.make({}), rng=rng, task=Quiet())
+    # A row that the attack left outside the budget would teach the model about an adversary nobody declared.
+    return np.where(budget.allows(found, x).reshape(-1, *(1,) * (x.ndim - 1)), found, x)
+
+
+def _chosen(name: str, budget: Budget) -> str:
+    if name != AUTO:
+        return name
+    return _TABLES if isinstance(budget, ColumnBox) else _IMAGES

@@ -1,0 +1,87 @@
+"""Options: how a torch model is trained, plainly and hardened alike, so that the two can be compared."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import Literal
+
+from hauberk.core.errors import InvalidInput
+from hauberk.training.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a project may say of training; None means the default of `Recipe`.
+
+    optimizer: "sgd" (momentum 0.9) or "adamw"; the learning rate rises to `learning_rate` and falls again over the
+    whole run (one cycle). augment: "shift" moves each training picture by up to a sixteenth of its side (at least
+    one pixel) in each epoch; pictures are never mirrored, since a mirrored sign or digit is another one.
+    """
+
+    epochs: int | None = None
+    batch: int | None = None
+    learning_rate: float | None = None
+    weight_decay: float | None = None
+    optimizer: Literal["sgd", "adamw"] | None = None
+    augment: Literal["none", "shift"] = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Options with every value chosen. Raises InvalidInput for a value that cannot train."""
+
+    epochs: int
+    batch: int
+    learning_rate: float
+    weight_decay: float
+    optimizer: Literal["sgd", "adamw"]
+    augment: Literal["none", "shift"]
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise InvalidInput(
+                f"epochs must be 1 or more and batch 2 or more, found {self.epochs} and {self.batch}."
+            )
+        if not (math.isfinite(self.learning_rate) and self.learning_rate > 0):
+            raise InvalidInput(f"learning_rate must be a finite number above 0, found {self.learning_rate}.")
+        if not (math.isfinite(self.weight_decay) and self.weight_decay >= 0):
+            raise InvalidInput(f"weight_decay must be 0 or more, found {self.weight_decay}.")
+        if self.optimizer not in ("sgd", "adamw"):
+            raise InvalidInput(f'optimizer must be "sgd" or "adamw", found {self.optimizer!r}.')
+        if self.augment not in ("none", "shift"):
+            raise InvalidInput(f'augment must be "none" or "shift", found {self.augment!r}.')
+
+
+_LEARNING_RATE = {"adamw": 3e-3, "sgd": 0.05}
+_WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
+_EPOCHS = 30
+_GENTLE = 0.2  # fine-tuning starts from good weights: a fifth of the rate, half of the epochs
+
+
+def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recipe:
+    """Return the options with defaults filled in. Raises InvalidInput for what does not fit the data."""
+    if options.augment == "shift" and spec.kind != "image":
+        raise InvalidInput('augment = "shift" moves pictures; these data are a table. Leave it out.')
+    optimizer = options.optimizer or "adamw"
+    rate = _LEARNING_RATE.get(optimizer, 1e-3) * (_GENTLE if fine_tune else 1.0)
+    decay = _WEIGHT_DECAY.get(optimizer, 0.0)
+    return Recipe(
+        epochs=options.epochs if options.epochs is not None else (_EPOCHS // 2 if fine_tune else _EPOCHS),
+        batch=options.batch if options.batch is not None else 128,
+        learning_rate=options.learning_rate if options.learning_rate is not None else rate,
+        weight_decay=options.weight_decay if options.weight_decay is not None else decay,
+        optimizer=optimizer,
+        augment=options.augment,
+    )
+
+
+def refuse_for_estimators(options: Options) -> None:
+    """Raise InvalidInput when an option was set that an estimator, which trains itself, cannot follow."""
+    usual = Options()
+    for field in fields(Options):
+        if getattr(options, field.name) != getattr(usual, field.name):
+            raise InvalidInput(
+                f"training option {field.name!r} is for torch models; a scikit-learn estimator takes its settings where "
+                "it is built. Set them in the builder and leave the option out."
+            )
