@@ -81,8 +81,8 @@ class Ball:
     low: float = 0.0
     high: float = 1.0
 
-    def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:  # noqa: ARG002 - pixels have no whole values
-        """Return the nearest point of the ball, then of the box: cutting to the box only moves nearer to the origin."""
+    def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:  # noqa: ARG002 - no pixel is whole
+        """Return the nearest point of the ball, then of the box: that cut only moves nearer to the origin."""
         delta = x - origin
         if self.norm is Norm.LINF:
             delta = delta.clip(-self.eps, self.eps)
@@ -141,7 +141,9 @@ class ColumnBox:
             if column is None:
                 raise InvalidInput(f"no column is named {budget.column!r}; known: {', '.join(known)}.")
             if column.kind is ColumnKind.CATEGORY and budget.by:
-                raise InvalidInput(f"column {budget.column!r} is a category: leave `by` out, any other may be chosen.")
+                raise InvalidInput(
+                    f"column {budget.column!r} is a category: leave `by` out, any other may be chosen."
+                )
 
     @cached_property
     def movable(self) -> tuple[tuple[int, Column, ColumnBudget], ...]:
@@ -204,7 +206,11 @@ class ColumnBox:
 
     def step(self, gradient: Array, size: float) -> Array:
         """Return by * size times the sign of the gradient, on number columns; categories have no gradient."""
-        return _like(np.maximum(self._numbers.down, self._numbers.up), gradient) * size * _namespace(gradient).sign(gradient)
+        return (
+            _like(np.maximum(self._numbers.down, self._numbers.up), gradient)
+            * size
+            * _namespace(gradient).sign(gradient)
+        )
 
     def start(self, origin: Array, uniform: Array) -> Array:
         """Return a random allowed point; each movable category is drawn anew."""
@@ -234,7 +240,7 @@ class ColumnBox:
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
         """Judge each value in float64: only declared columns, their range and direction, and the total cost."""
-        fine = np.isfinite(x).all(axis=1)
+        fine = np.asarray(np.isfinite(x).all(axis=1), dtype=np.bool_)
         movable = {index: (column, budget) for index, column, budget in self.movable}
         for index in range(x.shape[1]):
             after, before = x[:, index].astype(np.float64), origin[:, index].astype(np.float64)
@@ -251,18 +257,19 @@ def _allowed(
     after: NDArray[np.float64], before: NDArray[np.float64], column: Column, budget: ColumnBudget
 ) -> NDArray[np.bool_]:
     if column.kind is ColumnKind.CATEGORY:
-        return (after == np.round(after)) & (after >= 0) & (after < len(column.categories))
+        known = (after == np.round(after)) & (after >= 0) & (after < len(column.categories))
+        return np.asarray(known, dtype=np.bool_)
     slack = TOLERANCE * np.maximum(1.0, np.abs(before))
     change = after - before
-    fine: NDArray[np.bool_] = np.abs(change) <= budget.by + slack
+    fine = np.asarray(np.abs(change) <= budget.by + slack, dtype=np.bool_)
     if budget.direction is Direction.UP:
         fine &= change >= -slack
     if budget.direction is Direction.DOWN:
         fine &= change <= slack
     if column.kind is ColumnKind.INTEGER:
         fine &= (after == np.round(after)) | (change == 0)
-    inside = (after >= np.minimum(column.low, before) - slack) & (after <= np.maximum(column.high, before) + slack)
-    return fine & inside
+    above = after >= np.minimum(column.low, before) - slack
+    return np.asarray(fine & above & (after <= np.maximum(column.high, before) + slack), dtype=np.bool_)
 
 
 @dataclass(frozen=True, slots=True)

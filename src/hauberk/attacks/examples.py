@@ -1,0 +1,101 @@
+"""Examples of an attack: inputs beside their adversarial twins, as one JSON artifact that a report can show."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hauberk.attacks.budget import Budget, ColumnBox
+from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.attacks.pictures import difference, picture
+from hauberk.core import canonical
+from hauberk.core.columns import Column, ColumnKind
+
+_MOST = 6
+
+
+def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what they may be
+    model: Model,
+    before: Floats,
+    after: Floats,
+    y: Labels,
+    fell: NDArray[np.intp],
+    budget: Budget,
+    classes: Sequence[str],
+) -> bytes:
+    """Return canonical JSON of up to six rows among `fell` (right before, wrong after), classes by turns."""
+    rows = _spread(fell, y)
+    image = before.ndim == 4
+    told = [_told(model, values[rows], classes) if len(rows) else [] for values in (before, after)]
+    listed: list[dict[str, Any]] = []
+    for place, row in enumerate(rows):
+        example: dict[str, Any] = {
+            "row": int(row),
+            "label": classes[y[row]],
+            "before": told[0][place],
+            "after": told[1][place],
+        }
+        if image:
+            _add_pictures(example, before[row], after[row])
+        else:
+            assert isinstance(budget, ColumnBox)
+            example["changes"], example["cost"] = _changes(before[row], after[row], budget)
+        listed.append(example)
+    shape = {"shape": list(before.shape[1:])} if image else {}
+    return canonical.encode({"kind": "image" if image else "table", "examples": listed} | shape)
+
+
+def _spread(fell: NDArray[np.intp], y: Labels) -> list[int]:
+    """Take rows so that classes come round once before any comes twice."""
+    seen: dict[int, int] = {}
+    ranked: list[tuple[int, int]] = []
+    for row in fell.tolist():
+        ranked.append((seen.get(int(y[row]), 0), row))
+        seen[int(y[row])] = seen.get(int(y[row]), 0) + 1
+    return [row for _, row in sorted(ranked)[:_MOST]]
+
+
+def _told(model: Model, x: Floats, classes: Sequence[str]) -> list[dict[str, Any]]:
+    scores = model.scores(x).astype(np.float64)
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares = odds / odds.sum(axis=1, keepdims=True)
+    best = scores.argmax(axis=1)
+    return [
+        {"prediction": classes[choice], "confidence": float(row[choice])}
+        for choice, row in zip(best, shares, strict=True)
+    ]
+
+
+def _add_pictures(example: dict[str, Any], before: Floats, after: Floats) -> None:
+    change = after.astype(np.float64) - before.astype(np.float64)
+    example["before"]["png"] = picture(before)
+    example["after"]["png"] = picture(after)
+    example["difference"] = {
+        "png": difference(before, after),
+        "linf": float(np.abs(change).max()),
+        "l2": float(np.sqrt((change**2).sum())),
+    }
+
+
+def _changes(before: Floats, after: Floats, box: ColumnBox) -> tuple[list[dict[str, Any]], float]:
+    changes: list[dict[str, Any]] = []
+    for index, column, budget in box.movable:
+        if before[index] != after[index]:
+            moved = abs(float(after[index]) - float(before[index]))
+            cost = budget.cost * (1.0 if column.kind is ColumnKind.CATEGORY else moved)
+            told = {
+                "column": column.name,
+                "from": _value(before[index], column),
+                "to": _value(after[index], column),
+            }
+            changes.append(told | {"cost": cost})
+    return changes, float(box.price(after[None], before[None])[0])
+
+
+def _value(value: np.float32, column: Column) -> str:
+    if column.kind is ColumnKind.CATEGORY:
+        return column.categories[int(value)]
+    return f"{float(value):.6g}"
