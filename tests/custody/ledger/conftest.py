@@ -99,10 +99,11 @@ class FaultyDisk(Disk):
     def _die(self) -> None:
         self.dead = True
         if self.how == "power":
-            self._lose()
+            self.lose()
         raise Killed
 
-    def _lose(self) -> None:
+    def lose(self) -> None:
+        """Take back what was not synced."""
         for path in self._unsynced:
             if path.exists():
                 path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -137,6 +138,24 @@ def test_a_power_cut_right_after_a_kill_takes_no_signed_head_back(place, lab):
     total = _operations(place, lab)
     for at in range(total - 9, total + 1):
         _fault_twice(place / f"{at}", lab, "kill", at, (2, 4, 6, 9))
+
+
+def test_a_folder_that_a_killed_process_made_is_synced_by_the_next(place, origin, signer, lab):
+    folder = place / "log"
+    Ledger.create(folder, origin, signer).close()
+    for at in range(1, 6):  # dies between making a folder of the first tile and syncing its entry
+        disk = lab.disk(folder, at, "kill")
+        with suppress(lab.killed), Ledger.open(folder, signer, disk=disk) as log:
+            log.append(b"lost")
+        with Ledger.open(folder, signer, disk=disk.restart(0, "power")) as log:
+            log.append(b"kept")
+            seen = log.checkpoint()
+        disk.lose()
+        with Ledger.open(folder, signer) as log:
+            log.check_extends(seen, signer.public)
+            log.audit(signer.public)
+        shutil.rmtree(folder)
+        Ledger.create(folder, origin, signer).close()
 
 
 def _fault_twice(base, lab, first, at, seconds):

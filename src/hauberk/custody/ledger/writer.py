@@ -42,6 +42,8 @@ def lock(folder: Path, disk: Disk) -> int:
     file = folder / LOCK
     try:
         disk.make_folder(folder)
+        with suppress(PermissionError):  # a folder given to us within one that we may not read was there before
+            disk.sync_folder(folder.resolve().parent)
         descriptor = os.open(file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as error:
         raise explain(error, file) from error
