@@ -517,3 +517,26 @@ def test_the_walk_knows_every_path_that_the_parser_knows(document):
     lines = text.split("\n")
     for key in document:
         assert lines[found[key,] - 1].startswith(f"{written(key)} = ")
+
+
+# --- algorithms
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "message"),
+    [
+        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, pgd"),
+        ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
+        ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
+        ("[training.hardening]\nsteps = 3", "[training.hardening]", "name it"),
+        ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "known: coordinate-search, pgd, square"),
+        ('[evaluation]\nattacks = [\n  {name = "pgd"},\n  {name = "square", query = 1}\n]', "query", "queries"),
+        ('[evaluation]\nattacks = [{name = "coordinate-search"}]', "attacks =", "is for table data"),
+        ("[checks.leak]\nnear = 1", "[checks.leak]", "leakage"),
+    ],
+)
+def test_an_unknown_algorithm_or_parameter_is_told_with_its_line(folder, section, line, message):
+    text = f"{IMAGES}{section}\n"
+    ((found, words),) = complaints(folder, text)
+    assert found == line_of(text, line)
+    assert message in words

@@ -161,13 +161,14 @@ def _table_threat(seen: Seen) -> str:
     numbers = numbers or [column for column, by in budgets if by is not None]
     numbers.sort(key=lambda column: column.kind is not ColumnKind.NUMBER)  # stable: fine-grained ones come first
     moved = numbers[:_MOVED]
-    offered = [column for column in seen.columns if column not in moved and len(column.categories) != 1][:_SHOWN]
+    changeable = [column for column, by in budgets if by is not None or len(column.categories) > 1]
+    offered = [column for column in changeable if column not in moved][:_SHOWN]
     if not moved:  # a table of categories only
         moved, offered = offered[:_MOVED], offered[_MOVED:]
     lines = [
-        "# Who attacks, and how far they can go: which columns can be changed before the model sees them, by how much",
-        "# (in the column's own unit, here a tenth of its range), and at what cost. Think of the person or program",
-        "# that fills in the form: keep what they can change, and leave out what is checked elsewhere.",
+        "# Who attacks, and how far they can go: which columns can be changed before the model sees them, by how",
+        "# much (in the column's own unit, here about a tenth of its range), and at what cost. Think of the person",
+        "# or program that fills in the form: keep what they can change, leave out what is checked elsewhere.",
         "[[threats]]",
         'kind = "evasion"',
         "# cost = 2                      # what one row's changes may cost in all, when columns have a `cost`",
@@ -194,8 +195,6 @@ def _budget(column: Column) -> str:
     name = f"column = {quoted(column.name)}"
     if column.kind is ColumnKind.CATEGORY:
         return f"{{{name}}},  # any other of its {len(column.categories)} values"
-    if by is None:
-        return f"{{{name}, by = 1}},  # {column.low:g} in every row"
     return f"{{{name}, by = {by:.10g}}},  # seen: {column.low:g} to {column.high:g}"
 
 
@@ -210,35 +209,45 @@ def _training(seen: Seen) -> str:
         if seen.kind == "image"
         else ""
     )
+    attacks = (
+        '[{name = "pgd", steps = 40, restarts = 1}, {name = "square", queries = 500}]'
+        if seen.kind == "image"
+        else '[{name = "coordinate-search"}]  # add {name = "pgd"} for a torch model'
+    )
     return f"""\
 [training]
 method = "auto"                 # the hardening method; `hauberk controls` lists them
-# epochs = 20
+# epochs = 30
 # batch = 128
-# learning_rate = 0.001
+# learning_rate = 0.003
 {augment}# device = "auto"               # "cpu", "cuda"; auto takes a GPU when there is one
 
 [evaluation]
 rows = 500                      # test rows that are attacked; more take longer and say more
-# attacks = [{{name = "pgd", steps = 40, restarts = 1}}, {{name = "square", queries = 500}}]
+# attacks = {attacks}
 """
 
 
 def _gate(seen: Seen) -> str:
     """Rules that any useful model meets: a start, to be raised to what the use needs."""
-    floor = max(0.0, math.floor(seen.majority * 100) / 100)
+    chance = 1 / len(seen.classes)
     if seen.kind == "table":
-        clean, robust = floor, floor
-        why = "guessing the largest class reaches this: a model that falls below it under attack is of no use"
+        clean, robust = seen.majority, max(chance, 0.9 * seen.majority)
+        why = f"Always guessing the largest class is right for {seen.majority:.0%} of the rows: ask for more."
     else:
-        clean, robust = max(0.7, floor), max(0.3, floor)
-        why = "raise it to what the use of the model needs"
+        clean, robust = max(0.7, seen.majority), max(0.3, chance)
+        why = "These are a start: raise them to what the use of the model needs."
     return f"""\
 # What must hold for a release. Each rule reads evidence of this run; a rule without evidence does not hold.
+# {why}
 [gate]
-clean_accuracy = ">= {clean:.2f}"
-robust_accuracy = ">= {robust:.2f}"     # {why}
+clean_accuracy = ">= {_hundredths(clean):.2f}"
+robust_accuracy = ">= {_hundredths(robust):.2f}"     # a row counts only if it is right under every attack
 """
+
+
+def _hundredths(value: float) -> float:
+    return math.floor(value * 100 + 1e-9) / 100
 
 
 def _one_line(text: str) -> str:

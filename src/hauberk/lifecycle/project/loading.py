@@ -12,6 +12,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.lifecycle.project import sections
 from hauberk.lifecycle.project.data import read_data
 from hauberk.lifecycle.project.lines import Path, lines_of
+from hauberk.lifecycle.project.members import check_members
 from hauberk.lifecycle.project.reading import Problems, Table
 from hauberk.lifecycle.project.threats import read_threats
 from hauberk.lifecycle.project.values import Project
@@ -41,7 +42,9 @@ def load(place: pathlib.Path | str) -> Project:
         raise InvalidInput(f"cannot read {path}: {error.strerror}.") from error
     if len(data) > _LARGEST:
         raise InvalidInput(f"{path} is larger than 1 MiB, so it is no project file. Name the folder or the file.")
-    return parse(data, path)
+    project = parse(data, path)
+    check_members(project)
+    return project
 
 
 def parse(data: bytes, path: pathlib.Path) -> Project:

@@ -69,7 +69,7 @@ def read_training(root: Table) -> Training:
     value = Training(
         method=table.text("method", default=own.method) or own.method,
         epochs=table.whole("epochs", 1, low=1) if table.has("epochs") else None,
-        batch=table.whole("batch", 1, low=1) if table.has("batch") else None,
+        batch=table.whole("batch", 2, low=2) if table.has("batch") else None,
         learning_rate=_rate(table) if table.has("learning_rate") else None,
         weight_decay=table.number("weight_decay", 0.0, low=0.0, high=1.0) if table.has("weight_decay") else None,
         optimizer=table.choice("optimizer", ("sgd", "adamw")) or None,  # type: ignore[arg-type]
