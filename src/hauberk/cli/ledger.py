@@ -193,12 +193,12 @@ def _summary(entry: bytes) -> dict[str, Any]:
         record = canonical.decode(entry, what="entry")
     except InvalidInput:
         record = None
-    if not isinstance(record, dict) or not {"time", "kind", "subject"} <= record.keys():
+    if not isinstance(record, dict) or not {"time", "kind", "subjects"} <= record.keys():
         return {"time": "", "kind": "bytes", "subject": f"{len(entry)} bytes, sha256 {digest}", "digest": digest}
     return {
         "time": str(record["time"]),
         "kind": str(record["kind"]),
-        "subject": _subject(record["subject"]),
+        "subject": _subject(record["subjects"]),
         "digest": digest,
     }
 

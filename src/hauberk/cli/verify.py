@@ -52,6 +52,6 @@ def _public(text: str | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 -
 
 def _service(uri: str | None):  # type: ignore[no-untyped-def]  # noqa: ANN202 - KeyService | None, imported late
     from hauberk.custody.keys import open_keys
-    from hauberk.custody.keys.passphrase import passphrase_from
+    from hauberk.custody.keys.standing import standing_passphrase
 
-    return None if uri is None else open_keys(uri, passphrase=passphrase_from)
+    return None if uri is None else open_keys(uri, passphrase=standing_passphrase())

@@ -32,10 +32,12 @@ def checked(raw: NDArray[np.generic], rows: int, classes: int, *, who: str) -> F
 
 def log_of(probabilities: NDArray[np.generic]) -> Floats:
     """Return log-probabilities in float32, floored at log(1e-12)."""
-    return np.log(np.maximum(probabilities.astype(np.float32), np.float32(SMALLEST)))
+    logs: Floats = np.log(np.maximum(probabilities.astype(np.float32), np.float32(SMALLEST)))
+    return logs
 
 
 def probabilities(scores: Floats) -> NDArray[np.float64]:
     """Return the softmax of each row, in float64."""
     shifted = np.exp(scores.astype(np.float64) - scores.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    shares: NDArray[np.float64] = shifted / shifted.sum(axis=1, keepdims=True)
+    return shares

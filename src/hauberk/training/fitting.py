@@ -228,7 +228,8 @@ def _train_estimator(  # noqa: PLR0913, PLR0917 - the arguments of `train`
         return SklearnModel(fitted(estimator, features(rows, coded), labels, spec, seed), spec, coded)
 
     if hardening is None:
-        model, series, fits, notes, name = fit(x, y), {}, 1, (), ""
+        model, series, fits, name = fit(x, y), {}, 1, ""
+        notes: tuple[str, ...] = ()
     else:
         name, step, params = methods.for_estimator(hardening.method, hardening.params)
         hard = rounds.harden(fit, x, y, step=step, params=params, budgets=hardening.budgets, seed=seed, task=task)

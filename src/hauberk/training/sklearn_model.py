@@ -14,7 +14,7 @@ from hauberk.training import _blame, _scores
 from hauberk.training.encoding import Encoding
 from hauberk.training.spec import Spec
 
-_CHANGED = "hauberk."  # prefix of the names that the export adds to the estimator's own graph
+_OURS = "hauberk_"  # prefix of the names that the export adds to the estimator's own graph
 
 
 class SklearnModel:
@@ -108,14 +108,14 @@ def _to_onnx(model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
             proto = skl2onnx.convert_sklearn(
                 estimator,
                 name="model",
-                initial_types=[(_CHANGED + "features", types.FloatTensorType([None, width]))],
+                initial_types=[(_OURS + "features", types.FloatTensorType([None, width]))],
                 options={id(estimator): {"zipmap": False}},
                 target_opset={"": OPSET, "ai.onnx.ml": 3},
             )
     except Exception as error:
         raise InvalidInput(
-            f"{type(estimator).__name__} cannot be exported to ONNX: {_blame.told(error)}. Use an estimator that "
-            "skl2onnx converts, such as RandomForestClassifier or LogisticRegression."
+            f"{type(estimator).__name__} cannot be exported to ONNX: {_blame.told(error.__cause__ or error)}. Use an "
+            "estimator that skl2onnx converts, such as GradientBoostingClassifier or RandomForestClassifier."
         ) from error
     return _framed(proto, model)
 
@@ -129,11 +129,11 @@ def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.M
     before = _encoder_nodes(helper, model.encoding, constants)
     probabilities = proto.graph.output[1].name
     after = [
-        helper.make_node("Max", [probabilities, _CHANGED + "floor"], [_CHANGED + "floored"]),
-        helper.make_node("Log", [_CHANGED + "floored"], ["scores"]),
+        helper.make_node("Max", [probabilities, _OURS + "floor"], [_OURS + "floored"]),
+        helper.make_node("Log", [_OURS + "floored"], ["scores"]),
     ]
     nodes = [*before, *_needed(proto.graph.node, probabilities), *after]
-    initializers = [onnx.numpy_helper.from_array(value, _CHANGED + name) for name, value in constants.items()]
+    initializers = [onnx.numpy_helper.from_array(value, _OURS + name) for name, value in constants.items()]
     graph = helper.make_graph(
         nodes,
         "model",
@@ -147,16 +147,16 @@ def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.M
 
 def _encoder_nodes(helper: Any, encoding: Encoding | None, constants: dict[str, Any]) -> list[Any]:  # noqa: ANN401
     """Return the same float32 operations as `Encoding`, one by one, so that no tree sees another number."""
-    target = _CHANGED + "features"
+    target = _OURS + "features"
     if encoding is None:
         return [helper.make_node("Flatten", ["input"], [target], axis=1)]
     nodes, parts = [], []
 
     def node(kind: str, inputs: list[str], output: str, **attributes: int) -> None:
-        nodes.append(helper.make_node(kind, inputs, [_CHANGED + output], **attributes))
+        nodes.append(helper.make_node(kind, inputs, [_OURS + output], **attributes))
 
     def named(*names: str) -> list[str]:
-        return [_CHANGED + name for name in names]
+        return [_OURS + name for name in names]
 
     if len(encoding.numbers):
         constants |= {"numbers": encoding.numbers, "mean": encoding.mean, "scale": encoding.scale}

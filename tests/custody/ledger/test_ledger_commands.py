@@ -15,11 +15,11 @@ from hauberk.custody.ledger import Ledger, notes, parse_vkey, tlogproof, vkey
 
 @pytest.fixture
 def folder(tmp_path, origin, signer):
-    record = {"time": "2026-01-02T03:04:05Z", "kind": "data.verified", "subject": {"name": "rows.parquet"}}
+    record = {"time": "2026-01-02T03:04:05Z", "kind": "data.verified", "subjects": [{"name": "rows.parquet"}]}
     with Ledger.create(tmp_path / "ledger", origin, signer) as log:
         log.append(canonical.encode(record))
         log.append(b"\x00not a record")
-        log.append(canonical.encode({**record, "subject": ["a\x1b[31m", {"name": "b"}]}))
+        log.append(canonical.encode({**record, "subjects": ["a\x1b[31m", {"name": "b"}]}))
     (tmp_path / "ledger.pub").write_text(signer.public.pem())
     return tmp_path / "ledger"
 

@@ -7,6 +7,7 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
+from typing import Any
 
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
@@ -25,7 +26,7 @@ def load_data(job: Job) -> About:
 
     def work(_task: Task) -> Product:
         train, test = job.split.train, job.split.test
-        values = {
+        values: dict[str, Any] = {
             "digest": canonical.digest([train.digest(), test.digest()]),
             "shape": list(train.x.shape[1:]),
             "classes": list(train.classes),

@@ -12,7 +12,7 @@ from hauberk.core.progress import Task
 from hauberk.custody import dsse, gate, sealing, statements
 from hauberk.lifecycle.stages.job import DATA, About, Job
 from hauberk.lifecycle.stages.models import Trained
-from hauberk.lifecycle.steps import Done, Product
+from hauberk.lifecycle.steps import Product
 from hauberk.lifecycle.workshop import LOGGING, SEALING, SIGNING, Logged
 from hauberk.release import bundle
 from hauberk.release.card import card
@@ -20,7 +20,7 @@ from hauberk.release.card import card
 
 def decide(
     job: Job, about: About, models: Sequence[Trained], logged: Sequence[Logged]
-) -> tuple[Done, gate.Verdict]:
+) -> gate.Verdict:
     """Hold the project's rules against this run's attestations, and attest the verdict with all that it read."""
     released = models[-1]
     subjects_of = _roles(about, models)
@@ -51,7 +51,8 @@ def decide(
         "rulings": [ruling.to_json() for ruling in verdict.rulings],
         "attestations": [entry.digest for entry in logged],
     }
-    return job.steps.do("gate", "Decide at the gate", inputs, work), verdict
+    job.steps.do("gate", "Decide at the gate", inputs, work)
+    return verdict
 
 
 def make_release(job: Job, about: About, models: Sequence[Trained], logged: Sequence[Logged]) -> Path:

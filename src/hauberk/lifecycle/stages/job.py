@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -29,7 +30,7 @@ class About:
     """
 
     digest: str
-    kind: str
+    kind: Literal["image", "table"]
     shape: tuple[int, ...]
     classes: tuple[str, ...]
     columns: tuple[Column, ...]

@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
 
 from hauberk import training
 from hauberk.attacks.budget import budget_of
@@ -18,8 +21,10 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import statements
+from hauberk.custody.statements import Statement
 from hauberk.lifecycle.stages.job import HARDENED, PLAIN, About, Job
-from hauberk.lifecycle.steps import Done, Product
+from hauberk.lifecycle.steps import Product
+from hauberk.lifecycle.workshop import versions
 
 ONNX, WEIGHTS = "model.onnx", "weights.safetensors"
 
@@ -30,7 +35,6 @@ class Trained:
 
     role: str
     outputs: Mapping[str, str]
-    values: Mapping[str, Any]
 
     @property
     def digest(self) -> str:
@@ -40,3 +44,193 @@ class Trained:
     def subjects(self, about: About) -> tuple[Subject, ...]:
         """Return what a measurement of this model is about."""
         return (*(Subject(name, digest) for name, digest in self.outputs.items()), about.subject)
+
+
+def train_models(job: Job, about: About) -> list[Trained]:
+    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one."""
+    models = [_trained(job, about, PLAIN, None)]
+    if job.project.evasions and job.project.model.way != "onnx":
+        declared = job.project.training
+        budgets = tuple(budget_of(threat, about.columns) for threat in job.project.evasions)
+        models.append(
+            _trained(job, about, HARDENED, training.Hardening(budgets, declared.method, declared.hardening))
+        )
+    return models
+
+
+def bring_back(job: Job, about: About, model: Trained) -> Model:
+    """Return a model of this run from its artifacts: with gradients when it has weights, else as a black box."""
+    source, spec = job.project.model, _spec(about)
+    if WEIGHTS in model.outputs:
+        build = training.load_callable(source.build, job.project.folder)
+        return training.load_weights(
+            build, spec, job.workshop.artifacts.get(model.outputs[WEIGHTS]), device=job.project.training.device
+        )
+    return training.OnnxModel(job.workshop.artifacts.get(model.digest), spec)
+
+
+def prove_export(job: Job, about: About, model: Trained) -> None:
+    """Measure on every test row that the ONNX file, which is served, predicts as the model that was attacked."""
+    parameters = {"runtime": "onnxruntime", "rows": about.test}
+
+    def work(_task: Task) -> Product:
+        started = job.workshop.now()
+        served = training.OnnxModel(job.workshop.artifacts.get(model.digest), _spec(about))
+        x, y = job.split.test.x, job.split.test.y
+        theirs, ours = served.scores(x), bring_back(job, about, model).scores(x)
+        same = theirs.argmax(axis=1) == ours.argmax(axis=1)
+        metrics = {
+            "export_agreement": float(same.mean()),
+            "export_difference": float(np.abs(theirs - ours).max()),
+            "served_accuracy": float((theirs.argmax(axis=1) == y).mean()),
+        }
+        return Product(
+            statements=[
+                job.workshop.evidence(
+                    Measurement(metrics),
+                    control="export",
+                    practice="",
+                    role=model.role,
+                    subjects=model.subjects(about),
+                    parameters=parameters,
+                    seed=0,
+                    started=started,
+                )
+            ]
+        )
+
+    inputs = {"model": dict(model.outputs), "data": about.digest}
+    job.steps.do("export", "Prove the exported model", inputs, work)
+
+
+def _trained(job: Job, about: About, role: str, hardening: training.Hardening | None) -> Trained:
+    source, declared = job.project.model, job.project.training
+    seed = job.seed("training")
+    parameters: dict[str, Any] = {
+        "model": {"way": source.way, "build": source.build, "train": source.train},
+        "training": {name: value for name, value in asdict(declared).items() if hardening or name in _SHARED},
+    }
+    if hardening is not None:
+        parameters["threats"] = [threat.label for threat in job.project.threats]
+        parameters["budgets"] = [repr(budget) for budget in hardening.budgets]
+    brought = _brought(job)
+
+    def work(task: Task) -> Product:
+        started = job.workshop.now()
+        made, measured = _make(job, about, hardening, seed, task)
+        outputs = {ONNX: job.workshop.artifacts.put(made.export_onnx())}
+        weights = made.weights()
+        if weights is not None:
+            outputs[WEIGHTS] = job.workshop.artifacts.put(weights)
+        trained = Trained(role, outputs)
+        evidence = job.workshop.evidence(
+            measured,
+            control="training",
+            practice="2a" if hardening else "",
+            role=role,
+            subjects=trained.subjects(about),
+            parameters=parameters,
+            seed=seed,
+            started=started,
+        )
+        return Product(outputs=outputs, statements=[evidence, _provenance(job, about, trained, evidence, brought)])
+
+    inputs = {"data": about.digest, "code": job.code, "parameters": parameters, "seed": seed}
+    inputs["brought"] = [[subject.name, subject.sha256] for subject in brought]
+    doing = "Train" if source.way in ("build", "train") else "Take"
+    title = f"{doing} the plain model" if hardening is None else "Harden the model to the declared threat"
+    return Trained(role, job.steps.do(f"train/{role}", title, inputs, work).outputs)
+
+
+_SHARED = ("epochs", "batch", "learning_rate", "weight_decay", "optimizer", "augment", "device")
+
+
+class _Made(Protocol):
+    def export_onnx(self) -> bytes: ...
+    def weights(self) -> bytes | None: ...
+
+
+def _make(
+    job: Job, about: About, hardening: training.Hardening | None, seed: int, task: Task
+) -> tuple[_Made, Measurement]:
+    """Train, fine-tune, call the team's function or read the brought model: the four ways to a model."""
+    source, declared, spec = job.project.model, job.project.training, _spec(about)
+    train = job.split.train
+    if source.way == "onnx":
+        assert source.onnx is not None
+        return training.OnnxModel(_read(source.onnx), spec), Measurement({}, notes=(training.CANNOT_HARDEN,))
+    build = training.load_callable(source.build, job.project.folder) if source.build else None
+    options = training.Options(
+        declared.epochs,
+        declared.batch,
+        declared.learning_rate,
+        declared.weight_decay,
+        declared.optimizer,
+        declared.augment,
+    )
+    if source.way == "weights":
+        assert build is not None
+        assert source.weights is not None
+        model = training.load_weights(build, spec, _read(source.weights), x=train.x, device=declared.device)
+        if hardening is None:
+            return model, Measurement({}, notes=("These weights were brought, not trained here.",))
+        outcome = training.fine_tune(
+            model, train.x, train.y, hardening=hardening, options=options, seed=seed, task=task
+        )
+    elif source.way == "train":
+        function = training.load_callable(source.train, job.project.folder)
+        outcome = training.train_own(
+            function, spec, train.x, train.y, build=build, hardening=hardening, seed=seed, device=declared.device
+        )
+    else:
+        assert build is not None
+        outcome = training.train(
+            build,
+            spec,
+            train.x,
+            train.y,
+            hardening=hardening,
+            options=options,
+            seed=seed,
+            device=declared.device,
+            task=task,
+        )
+    return outcome.model, Measurement(outcome.metrics, series=outcome.series, notes=outcome.notes)
+
+
+def _provenance(
+    job: Job, about: About, trained: Trained, evidence: Statement, brought: tuple[Subject, ...]
+) -> Statement:
+    """Return the SLSA provenance of the model's files: what was asked for, and every input by digest."""
+    told = evidence.predicate
+    predicate = statements.provenance(
+        build_type="https://hauberk.dev/training/v1",
+        builder="https://hauberk.dev/protect",
+        external={"project": job.project.name, "role": trained.role, **told["parameters"]},
+        internal={"seed": told["seed"]},
+        dependencies=(about.subject, Subject("project code", job.code), *brought),
+        invocation=canonical.digest([trained.digest, told["started"]]),
+        started=told["started"],
+        finished=told["finished"],
+        versions=versions(),
+    )
+    return Statement(
+        tuple(Subject(name, digest) for name, digest in trained.outputs.items()), statements.PROVENANCE, predicate
+    )
+
+
+def _brought(job: Job) -> tuple[Subject, ...]:
+    source = job.project.model
+    paths = [path for path in (source.weights, source.onnx) if path is not None]
+    return tuple(Subject(path.name, canonical.sha256(_read(path))) for path in paths)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InvalidInput(f"cannot read the model file {path}: {error.strerror}.") from error
+
+
+def _spec(about: About) -> training.Spec:
+    return training.Spec(about.kind, about.shape, len(about.classes), about.columns)

@@ -1,0 +1,25 @@
+"""A convolutional network for 32 x 32 colour pictures of traffic signs: four blocks, each halving the picture."""
+
+from torch import nn
+
+WIDTHS = (32, 64, 128, 128)
+
+
+def build(spec):
+    """Return the untrained network; `spec` says how large the pictures are and how many classes there are."""
+    channels, height, width = spec.shape
+    layers = []
+    for outputs in WIDTHS:
+        layers += [
+            nn.Conv2d(channels, outputs, kernel_size=3, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+        ]
+        channels, height, width = outputs, height // 2, width // 2
+    return nn.Sequential(
+        *layers,
+        nn.Flatten(),
+        nn.Dropout(0.3),
+        nn.Linear(channels * height * width, spec.classes),
+    )
