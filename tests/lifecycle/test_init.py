@@ -277,3 +277,30 @@ def test_a_damaged_file_is_told_by_name_and_nothing_is_written(tmp_path, damage)
     with pytest.raises(InvalidInput, match=r"t\.parquet"):
         init.propose(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["t.parquet"]
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def example(name: str, folder: Path):
+    """Read an example's project file beside a stand-in model, and hold it against its data."""
+    (folder / "model.py").write_text("def build(spec): ...\n")
+    (folder / "hauberk.toml").write_bytes((EXAMPLES / name / "hauberk.toml").read_bytes())
+    project = load(folder)
+    split = loading.load(project.data, seed=project.seed)
+    check_against(project, split.train.columns, split.train.classes, split.train.x.shape[1:])
+    return project
+
+
+@pytest.mark.parametrize("name", ["digits", "diagnosis"])
+def test_an_example_that_needs_no_download_fits_its_data(tmp_path, name):
+    assert example(name, tmp_path).name == name
+
+
+@pytest.mark.parametrize("name", ["lending", "stop-sign"])
+def test_an_example_on_real_data_fits_them(tmp_path, datasets, monkeypatch, name):
+    monkeypatch.setenv("HAUBERK_DATA", str(datasets))
+    project = example(name, tmp_path)
+    assert project.name == name
+    if name == "stop-sign":
+        assert [project.data.labels[code] for code in (14, 13, 25)] == ["stop", "yield", "road works"]
