@@ -7,7 +7,6 @@ Imports torch when it is imported; `fitting` asks for torch first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -33,7 +32,7 @@ class Perturb(Protocol):
 
 
 class Watch(Protocol):
-    """Looks at the module after each epoch and may take another way of making batches adversarial."""
+    """Looks at the module before the first epoch and after each, and says how batches are made adversarial."""
 
     def after(self, epoch: int, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
         """Return what was measured; it joins the epoch's history."""
@@ -60,7 +59,7 @@ class Run:
 
 
 def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list[dict[str, float]]:
-    """Train in place and return the history: epoch, loss and accuracy on the (changed) batches, for each epoch.
+    """Train in place and return the history: epoch, loss and accuracy on the (changed) batches.
 
     x: (n, ...) float32, y: (n,) int64; n >= 2. Raises InvalidInput when the loss becomes NaN or infinite, with epoch
     and batch. On an interrupt the module is left as it is and the interrupt goes on.
@@ -73,6 +72,8 @@ def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list
     optimizer = _optimizer(module, recipe)
     bounds = _bounds(len(x), recipe.batch)
     total = recipe.epochs * len(bounds)
+    if run.watch is not None:
+        run.watch.after(0, module, optimizer)
     for epoch in range(recipe.epochs):
         perturb = run.watch.perturb if run.watch is not None else run.perturb
         shuffled = torch.randperm(len(x), generator=order).to(run.device)
@@ -128,8 +129,8 @@ def _step(module: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Ten
         loss = nn.functional.cross_entropy(scores, y)
     except (IndexError, RuntimeError, ValueError) as error:
         raise InvalidInput(
-            f"the model's scores have shape {tuple(scores.shape)} for {len(y)} rows with classes up to {int(y.max())}: "
-            "expected (rows, classes). Use spec.classes for the last layer."
+            f"the model's scores have shape {tuple(scores.shape)} for {len(y)} rows with classes up to "
+            f"{int(y.max())}: expected (rows, classes). Use spec.classes for the last layer."
         ) from error
     optimizer.zero_grad(set_to_none=True)
     loss.backward()  # type: ignore[no-untyped-call]
@@ -168,10 +169,7 @@ def _strength(done: float, warmup: float) -> float:
 def _diverged(loss: float, epoch: int, batch: int, recipe: Recipe) -> str:
     value = "NaN" if math.isnan(loss) else "infinite"
     return (
-        f"the loss became {value} in epoch {epoch + 1}, batch {batch + 1}. If this is the first batch, the model itself "
-        "gives NaN: look for a division by zero or the logarithm of zero in forward. Otherwise lower learning_rate "
-        f"(it is {recipe.learning_rate:g})."
+        f"the loss became {value} in epoch {epoch + 1}, batch {batch + 1}. Lower learning_rate (it is "
+        f"{recipe.learning_rate:g}), or look for a division by zero or the logarithm of zero in the model's forward."
     )
 
-
-Step = Callable[[nn.Module, Tensor, Tensor], Tensor]
