@@ -1,66 +1,93 @@
-"""Dataset: rows with their labels and what they mean, the one form that checks, attacks and training work on."""
+"""Dataset: rows, labels and what they mean, frozen; and Split: a training and a test side that share the meaning."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass, replace
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from hauberk.core import canonical
 from hauberk.core.columns import Column
+from hauberk.core.errors import InvalidInput
+from hauberk.core.evidence import Subject
 
+Floats = npt.NDArray[np.float32]
+Doubles = npt.NDArray[np.float64]
+Labels = npt.NDArray[np.int64]
+Mask = npt.NDArray[np.bool_]
 Kind = Literal["image", "table"]
+
+_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Dataset:
-    """One side of a split.
+    """One side of the data.
 
-    x: float32, (n, channels, height, width) in [0, 1] for images, (n, columns) for tables, where a category is its
-    code. y: int64 (n,), index into `classes`. columns: of a table, in the order of x. rows: int64 (n,), each row's
-    number in its file, from 0, for messages. groups: int64 (n,) or None; rows of one group stay on one side.
+    kind: "image" (x is (n, channels, height, width) float32 in [0, 1]) or "table" (x is (n, d) float32: numbers as
+    they are, a category as its index into `columns[j].categories`). y: (n,) int64, indices into `classes`. columns:
+    of a table; () for images. rows: (n,) int64, where each row stood in its files, from 0. groups: (n,) int64 or
+    None: rows of one group belong together (a patient, a track), and the same number is the same group on both sides.
+    Raises InvalidInput when lengths or shapes disagree.
     """
 
     kind: Kind
-    x: NDArray[np.float32]
-    y: NDArray[np.int64]
+    x: Floats
+    y: Labels
     classes: tuple[str, ...]
     columns: tuple[Column, ...]
-    rows: NDArray[np.int64]
-    groups: NDArray[np.int64] | None = None
+    rows: Labels
+    groups: Labels | None = None
+
+    def __post_init__(self) -> None:
+        wanted = 4 if self.kind == "image" else 2
+        if self.x.ndim != wanted:
+            raise InvalidInput(f"{self.kind} data have {wanted} axes, found shape {self.x.shape}.")
+        lengths = {len(self.x), len(self.y), len(self.rows)}
+        if self.groups is not None:
+            lengths.add(len(self.groups))
+        if len(lengths) > 1:
+            raise InvalidInput(f"x, y, rows and groups have different lengths: {sorted(lengths)}.")
+        if self.kind == "table" and len(self.columns) != self.x.shape[1]:
+            raise InvalidInput(f"{len(self.columns)} columns are described, and x has {self.x.shape[1]}.")
 
     def __len__(self) -> int:
+        """Return the number of rows."""
         return len(self.y)
 
-    def take(self, indices: NDArray[np.int64]) -> Dataset:
-        """Return the rows at `indices`, in that order."""
+    def take(self, indices: npt.NDArray[np.integer] | Mask) -> Dataset:
+        """Return the rows at `indices` (integers or a mask), in that order; columns and classes stay as they are."""
         groups = None if self.groups is None else self.groups[indices]
-        return replace(self, x=self.x[indices], y=self.y[indices], rows=self.rows[indices], groups=groups)
+        return Dataset(
+            self.kind, self.x[indices], self.y[indices], self.classes, self.columns, self.rows[indices], groups
+        )
 
     def digest(self) -> str:
-        """Return the SHA-256 (hex) over the arrays and their meaning: the same rows give the same digest."""
-        arrays = {"x": self.x, "y": self.y, "rows": self.rows}
-        if self.groups is not None:
-            arrays["groups"] = self.groups
-        digest = hashlib.sha256()
-        meaning = {
+        """Return the SHA-256 (hex) over arrays and meaning: equal on every machine, and independent of file paths."""
+        head = {
+            "version": _VERSION,
             "kind": self.kind,
+            "shape": list(self.x.shape),
             "classes": list(self.classes),
             "columns": [column.to_json() for column in self.columns],
-            "arrays": {name: [str(array.dtype), list(array.shape)] for name, array in arrays.items()},
+            "groups": self.groups is not None,
         }
-        digest.update(canonical.encode(meaning))
-        for array in arrays.values():
-            digest.update(np.ascontiguousarray(array).data)
-        return digest.hexdigest()
+        state = hashlib.sha256(canonical.encode(head) + b"\0")
+        # Little-endian and C order, so that the machine's own layout does not enter.
+        state.update(np.ascontiguousarray(self.x, dtype="<f4").data)
+        for array in (self.y, self.rows, self.groups):
+            if array is not None:
+                state.update(np.ascontiguousarray(array, dtype="<i8").data)
+        return state.hexdigest()
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Split:
-    """Training and test side: the same classes and columns, no row and no group on both."""
+    """A training and a test side with the same classes, columns and group numbers, and the files they came from."""
 
     train: Dataset
     test: Dataset
+    files: tuple[Subject, ...] = ()
