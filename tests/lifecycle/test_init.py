@@ -232,7 +232,7 @@ def test_a_real_table_gets_a_project_whose_path_can_move(tmp_path, datasets, mon
     assert f'files = ["$HAUBERK_DATA/{name}"]' in made.files["hauberk.toml"]
 
 
-def test_real_pictures_keep_their_tracks_together(tmp_path, datasets):
+def test_real_pictures_are_seen_with_their_classes(tmp_path, datasets):
     made = checked(tmp_path, [str(datasets / "gtsrb-32x32.npz")])
     assert (made.seen.kind, made.seen.shape, len(made.seen.classes)) == ("image", (3, 32, 32), 43)
 

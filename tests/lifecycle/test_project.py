@@ -407,7 +407,11 @@ def test_a_threat_for_images_on_a_table_is_told_and_the_other_way_round(folder):
     ((line, words),) = against(folder, text)
     assert line == line_of(text, "norm")
     assert "a budget for images, and these data are a table" in words
-    text = TABLE.replace('kind = "table"', 'kind = "image"')
+    text = (
+        TABLE.replace('kind = "table"', 'kind = "image"')
+        .replace('target = "risk"\n', "")
+        .replace('drop = ["id"]\n', "")
+    )
     ((line, words),) = against(folder, text, columns=(), shape=(1, 8, 8))
     assert line == line_of(text, "[[threats.columns]]")
     assert "these data are images" in words
@@ -427,8 +431,16 @@ def test_shifting_a_table_is_refused(folder):
 
 
 def test_names_for_another_number_of_classes_are_refused(folder):
-    text = edit(TABLE, 'drop = ["id"]', 'drop = ["id"]\nlabels = ["a", "b", "c"]')
-    assert against(folder, text) == [(line_of(text, "labels"), "[data] labels: 3 names for 2 classes.")]
+    text = edit(IMAGES, '["sklearn:digits"]', '["sklearn:digits"]\nlabels = ["a", "b", "c"]')
+    found = against(folder, text, columns=(), shape=(1, 8, 8))
+    assert found == [(line_of(text, "labels"), "[data] labels: 3 names for 2 classes.")]
+
+
+@pytest.mark.parametrize(("text", "key"), [(TABLE, "labels"), (IMAGES, "drop"), (IMAGES, "target")])
+def test_a_setting_for_other_data_is_refused(folder, text, key):
+    value = '"y"' if key == "target" else '["a", "b"]'
+    text = text.replace("\nfiles =", f"\n{key} = {value}\nfiles =")
+    assert [line for line, _ in complaints(folder, text)] == [line_of(text, f"{key} = {value}")]
 
 
 def test_missing_columns_are_told_with_the_nearest_that_there_is(folder):

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _TARGETS = ("target", "label", "class", "y", "outcome", "income", "risk", "diagnosis", "fraud", "churn", "default")
 _GROUPS = ("group", "track", "patient", "patient_id", "client", "client_id", "customer_id", "subject_id", "user_id")
-_PICTURES = ("digits", "olivetti_faces")
+_PICTURES = ("digits",)
 _MANY = 50  # a column with more values than this is no class by its look
 
 

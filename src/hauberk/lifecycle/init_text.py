@@ -134,9 +134,11 @@ def _data(seen: Seen) -> str:
         lines.append(f"drop = {listed(seen.drop)}")
     elif seen.kind == "table":
         lines.append('# drop = ["id"]                 # columns that the model must not see')
-    shown = seen.classes[:5] if len(seen.classes) <= 50 else ("first", "second")
-    more = ", ..." if len(seen.classes) > len(shown) else ""
-    lines.append(f"# labels = {listed(shown)[:-1]}{more}]  # names of the classes, in the order of their values")
+    if seen.kind == "image":
+        more = ", ..." if len(seen.classes) > 3 else ""
+        lines.append(
+            f"# labels = {listed(seen.classes[:3])[:-1]}{more}]  # names of the classes 0, 1, 2, in this order"
+        )
     lines.append("# limit = 1000                  # read this many rows only, for a quick trial")
     return "\n".join(lines) + "\n"
 

@@ -26,13 +26,7 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
         table.wrong("test_share", "has no effect when `test_files` are given: leave out one of the two.")
     drop, labels = table.texts("drop"), table.texts("labels")
     limit = table.whole("limit", 1, low=1) if table.has("limit") else None
-    if kind == "table" and not target and not any(name.startswith(BUILT_IN) for name in files):
-        table.wrong("target", "is missing: name the column that the model predicts.")
-    for name, key in ((target, "target"), (group, "group")):
-        if name and name in drop:
-            table.wrong("drop", f"{name!r} is the {key}: it cannot be dropped.")
-    if target and target == group:
-        table.wrong("group", f"{group!r} is the target already: name the column whose rows belong together.")
+    _check_roles(table, kind, target, group, drop)
     if len(set(labels)) < len(labels):
         table.wrong("labels", "a class name stands twice.")
     table.close()
@@ -49,6 +43,23 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
         labels=labels,
         limit=limit,
     )
+
+
+def _check_roles(table: Table, kind: str, target: str, group: str, drop: tuple[str, ...]) -> None:
+    """Note a missing or contradictory role of a column, and settings that are for the other kind of data."""
+    built_in = any(str(name).startswith(BUILT_IN) for name in table.get("files", list, []))
+    if kind == "table" and not target and not built_in:
+        table.wrong("target", "is missing: name the column that the model predicts.")
+    for name, key in ((target, "target"), (group, "group")):
+        if name and name in drop:
+            table.wrong("drop", f"{name!r} is the {key}: it cannot be dropped.")
+    if target and target == group:
+        table.wrong("group", f"{group!r} is the target already: name the column whose rows belong together.")
+    if kind == "table" and table.has("labels"):
+        table.wrong("labels", "they name the classes of pictures; a table's classes are the values of its target.")
+    for key in ("target", "drop"):
+        if kind == "image" and table.has(key):
+            table.wrong(key, "is for tables, and has no effect on pictures: leave it out.")
 
 
 def _files(table: Table, key: str, folder: pathlib.Path) -> tuple[str, ...]:
