@@ -50,7 +50,13 @@ def look(
     group = ""
     if chosen == "table" and not paths[0].startswith(BUILT_IN):
         target, group = _roles(paths[0], target, notes)
-    spec = DataSpec(kind=chosen, files=tuple(paths), test_files=tuple(tests), target=target or "", group=group)
+    spec = DataSpec(
+        kind="image" if chosen == "image" else "table",
+        files=tuple(paths),
+        test_files=tuple(tests),
+        target=target or "",
+        group=group,
+    )
     split = load(spec, seed=0)
     labels = np.concatenate([split.train.y, split.test.y])
     counts = np.bincount(labels, minlength=len(split.train.classes))

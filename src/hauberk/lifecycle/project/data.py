@@ -33,7 +33,7 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
     if len(table.problems.found) > before:
         return None
     return DataSpec(
-        kind=kind,
+        kind="image" if kind == "image" else "table",
         files=files,
         test_files=test_files,
         target=target,
