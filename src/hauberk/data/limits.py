@@ -50,7 +50,9 @@ def head(path: Path, size: int = 16) -> bytes:
         with path.open("rb") as file:
             start = file.read(size)
     except OSError as error:
-        raise InvalidInput(f"cannot read {path}: {error.strerror or error}. Check the path and its rights.") from error
+        raise InvalidInput(
+            f"cannot read {path}: {error.strerror or error}. Check the path and its rights."
+        ) from error
     if not start:
         raise InvalidInput(f"{path} is empty: 0 bytes. Fetch it again from its source.")
     return start
@@ -73,7 +75,9 @@ def exactly(stream: BinaryIO, size: int, *, where: str) -> bytearray:
                 break
             found += part
     except (OSError, EOFError, zlib.error) as error:
-        raise InvalidInput(f"{where} cannot be decompressed: {error}. It is truncated or damaged; fetch it again.") from error
+        raise InvalidInput(
+            f"{where} cannot be decompressed: {error}. It is truncated or damaged; fetch it again."
+        ) from error
     if len(found) < size:
         raise InvalidInput(
             f"{where} ends after {human(len(found))} of the {human(size)} that its header claims: it is truncated. "

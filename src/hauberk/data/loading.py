@@ -1,39 +1,47 @@
-"""Loading: from a project's description of its data to the two sides of a split, or to a word on what is wrong."""
+"""Loading: from a `DataSpec`, what a project declares about its data, to a `Split` of two data sets.
+
+The way, each step refusing what the next could not trust: 1. name the files by digest; 2. read them, claims checked
+against bytes (`formats`); 3. give values one meaning over both sides (`pixels`, `tables`, `targets`); 4. split by
+class and group, or take the test side that is given; 5. sample down where a limit is set; 6. make sure that no file
+changed while it was read.
+"""
 
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from hauberk.core import canonical
+from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
-from hauberk.core.extras import need
-from hauberk.data import formats, tables
-from hauberk.data.dataset import Dataset, Kind, Split
-from hauberk.data.formats import Pictures, Table
-from hauberk.data.splitting import sample_rows, split_rows
+from hauberk.data import formats, limits, pixels, splitting, tables, targets
+from hauberk.data.dataset import Dataset, Floats, Labels, Split
+from hauberk.data.formats import shipped
+from hauberk.data.raw import RawImages, RawTable, Read, Wanted
 
-BUILT_IN = "sklearn:"
-_BUILT_IN_IMAGES = {"digits": "load_digits"}
-_BUILT_IN_TABLES = {"breast_cancer": "load_breast_cancer", "wine": "load_wine", "iris": "load_iris"}
+__all__ = ["DataSpec", "Split", "fingerprint", "load"]
 
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """Which data, and how they are read.
+    """What a project declares about its data.
 
-    kind: "image" or "table". files: paths, or one of "sklearn:digits", "sklearn:breast_cancer", "sklearn:wine" and
-    "sklearn:iris". test_files: the test side, when it has files of its own; else `test_share` of the rows. target:
-    the column to predict. group: column (or npz key) whose rows stay on one side. drop: columns left out. labels:
-    names of the classes 0, 1, ... of pictures. limit: at most this many rows on each side.
+    files: paths of one side (several tables are read as one; an idx pair is two), or one set that ships with
+    scikit-learn ("sklearn:digits"). test_files: the other side; without them, and when the files hold no test side,
+    `test_share` of the rows is split off. target, group: a column of a table or a key of an npz archive; "" for the
+    format's own. drop: columns left out. labels: names of the classes in the order of their sorted values. limit:
+    at most so many rows in all, class shares kept. size: side in pixels to which pictures in folders are resized.
     """
 
-    kind: Kind
+    kind: Literal["image", "table"]
     files: tuple[str, ...]
     test_files: tuple[str, ...] = ()
     target: str = ""
@@ -42,179 +50,185 @@ class DataSpec:
     drop: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     limit: int | None = None
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Rows:
+    """Both sides in one: x, labels and groups of n rows, of which the first `train` are the training files'."""
+
+    x: Floats
+    labels: npt.NDArray[Any]
+    groups: npt.NDArray[Any] | None
+    columns: tuple[Column, ...]
+    train: int
+    own_test: bool
+
+
+def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
+    """Return the training and the test side; the same spec, files and seed give the same digests.
+
+    ceiling: the most bytes of decoded data of one side. Raises InvalidInput with file, row and column, and what to do.
+    """
+    _check(spec)
+    subjects, states = fingerprint(spec), _states(spec)  # 1
+    rows = _read(spec, ceiling)  # 2, 3
+    y, classes = targets.to_classes(rows.labels, where=_target_name(spec), names=spec.labels)
+    groups = (
+        None if rows.groups is None else np.unique(rows.groups, return_inverse=True)[1].astype(np.int64).reshape(-1)
+    )
+    rng = np.random.default_rng(seed)
+    if rows.own_test:  # 4
+        train, test = np.arange(rows.train), np.arange(rows.train, len(y))
+        _check_unseen(y, train, test, classes)
+    else:
+        train, test = splitting.split_rows(y, groups, share=spec.test_share, classes=classes, rng=rng)
+    if spec.limit is not None:  # 5
+        part = min(1.0, spec.limit / len(y))
+        train, test = (side[splitting.sample_rows(y[side], _part(side, part), rng=rng)] for side in (train, test))
+    columns = tables.with_ranges(rows.columns, rows.x[train]) if rows.columns else ()
+    if _states(spec) != states:  # 6
+        raise InvalidInput("a data file changed while it was being read. Run the same command again.")
+    number = np.arange(len(y))
+    if rows.own_test:
+        number[rows.train :] -= rows.train
+
+    def side(chosen: Labels) -> Dataset:
+        return Dataset(
+            spec.kind,
+            rows.x[chosen],
+            y[chosen],
+            classes,
+            columns,
+            number[chosen],
+            None if groups is None else groups[chosen],
+        )
+
+    return Split(side(train), side(test), subjects)
 
 
 def fingerprint(spec: DataSpec) -> tuple[Subject, ...]:
-    """Return each file by name and SHA-256; a set that ships with scikit-learn by its name and that version."""
-    found: dict[str, str] = {}
-    for text in (*spec.files, *spec.test_files):
-        if text.startswith(BUILT_IN):
-            found[text] = canonical.digest([text, need("sklearn").__version__])
-            continue
-        path = Path(text)
-        formats.check_there(path)
-        files = sorted(p for p in path.rglob("*") if p.is_file()) if path.is_dir() else [path]
-        parts = [[p.relative_to(path).as_posix() if path.is_dir() else "", _digest(p)] for p in files]
-        name = path.name
-        while name in found:
-            name += "'"
-        found[name] = canonical.digest(parts) if path.is_dir() else parts[0][1]
-    return tuple(Subject(name, digest) for name, digest in found.items())
+    """Return name and SHA-256 of each of `files` and `test_files`, in their order.
 
-
-def load(spec: DataSpec, *, seed: int) -> Split:
-    """Read, code and split the data. Raises InvalidInput naming file, row or column and what to do about it.
-
-    The same files, spec and seed give the same split.
+    A folder has the digest of the canonical list of its files' relative names and digests. Names are unique: where
+    two files are called alike, their folders' names are put before. Raises InvalidInput for a file that is absent.
     """
-    rng = np.random.default_rng(seed)
-    if spec.files[0].startswith(BUILT_IN):
-        split = _built_in(spec, rng)
-    elif spec.kind == "image":
-        split = _images(spec, rng)
-    else:
-        split = _table(
-            spec, _read_table(spec.files), _read_table(spec.test_files) if spec.test_files else None, rng
-        )
-    if spec.limit is not None:
-        train, test = (side.take(sample_rows(side.y, spec.limit, rng)) for side in (split.train, split.test))
-        return Split(train, test)
-    return split
+    names = [*spec.files, *spec.test_files]
+    short = Counter(Path(name).name for name in names)
+    found: list[Subject] = []
+    for index, name in enumerate(names):
+        if name.startswith(shipped.PREFIX):
+            found.append(shipped.subject(name))
+            continue
+        path = Path(name)
+        label = path.name if short[path.name] == 1 else f"{index}-{path.parent.name}-{path.name}"
+        found.append(Subject(label, _digest(path)))
+    return tuple(found)
 
 
 def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _built_in(spec: DataSpec, rng: np.random.Generator) -> Split:
-    name = spec.files[0].removeprefix(BUILT_IN)
-    datasets = need("sklearn.datasets")
-    if name in _BUILT_IN_IMAGES and spec.kind == "image":
-        loaded = getattr(datasets, _BUILT_IN_IMAGES[name])()
-        x = (loaded.images / 16.0).astype(np.float32)
-        return _split_pictures(Pictures(x, loaded.target.astype(np.int64)), None, spec, rng)
-    if name in _BUILT_IN_TABLES and spec.kind == "table":
-        loaded = getattr(datasets, _BUILT_IN_TABLES[name])()
-        frame = need("polars").DataFrame(np.asarray(loaded.data), schema=[str(f) for f in loaded.feature_names])
-        names = [str(loaded.target_names[label]) for label in loaded.target]
-        frame = frame.with_columns(need("polars").Series("target", names))
-        return _table(spec, frame, None, rng, target=spec.target or "target")
-    known = _BUILT_IN_IMAGES if spec.kind == "image" else _BUILT_IN_TABLES
-    raise InvalidInput(
-        f"{spec.files[0]!r} is no built-in {spec.kind} data; known: {', '.join(BUILT_IN + n for n in known)}."
-    )
-
-
-# -- pictures
-
-
-def _images(spec: DataSpec, rng: np.random.Generator) -> Split:
-    train = formats.pictures(tuple(map(Path, spec.files)), spec.group)
-    test = formats.pictures(tuple(map(Path, spec.test_files)), spec.group) if spec.test_files else train.test
-    return _split_pictures(train, test, spec, rng)
-
-
-def _split_pictures(train: Pictures, test: Pictures | None, spec: DataSpec, rng: np.random.Generator) -> Split:
-    sides = [train] if test is None else [train, test]
-    labels = np.concatenate([side.labels for side in sides])
-    classes, y = _classes(labels, spec.labels)
-    x = np.concatenate([_pixels(side.x) for side in sides])
-    groups = None
-    if train.groups is not None:
-        # The two sides of a data set may number their groups each from 0: a test group is another group.
-        named = [
-            np.array([f"{place}/{group}" for group in side.groups if side.groups is not None])
-            for place, side in enumerate(sides)
-            if side.groups is not None
-        ]
-        groups = np.unique(np.concatenate(named), return_inverse=True)[1].astype(np.int64)
-    whole = Dataset("image", x, y, classes, (), np.arange(len(y)), groups)
-    if test is None:
-        return _cut(whole, split_rows(y, groups, spec.test_share, rng))
-    ends = np.arange(len(train.labels)), np.arange(len(train.labels), len(y))
-    return _cut(whole, ends)
-
-
-def _pixels(x: NDArray[np.generic]) -> NDArray[np.float32]:
-    if x.ndim not in (3, 4) or (x.ndim == 4 and x.shape[3] not in (1, 3)):
+    if path.is_dir():
+        listed = {str(file.relative_to(path)): _digest(file) for file in sorted(path.rglob("*")) if file.is_file()}
+        return canonical.digest(listed)
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
         raise InvalidInput(
-            f"pictures have shape (n, height, width) or (n, height, width, 1 or 3), found {x.shape}."
+            f"cannot read {path}: {error.strerror or error}. Check the path and its rights."
+        ) from error
+
+
+def _states(spec: DataSpec) -> list[tuple[int, int, int]]:
+    paths = [Path(name) for name in (*spec.files, *spec.test_files) if not name.startswith(shipped.PREFIX)]
+    stats = [path.stat() for path in paths]
+    return [(stat.st_ino, stat.st_size, stat.st_mtime_ns) for stat in stats]
+
+
+def _check(spec: DataSpec) -> None:
+    if not spec.files:
+        raise InvalidInput("no data files are named.")
+    named = [name for name in (*spec.files, *spec.test_files) if name.startswith(shipped.PREFIX)]
+    if named and (len(spec.files) > 1 or spec.test_files):
+        raise InvalidInput(f"{named[0]} is a whole set: name it alone, without other files.")
+    if named and shipped.kind_of(named[0]) != spec.kind:
+        raise InvalidInput(
+            f'{named[0]} holds {shipped.kind_of(named[0])} data, and kind = "{spec.kind}" was declared.'
         )
-    if x.dtype == np.uint8:
-        pixels = x.astype(np.float32) / np.float32(255)
+
+
+def _read(spec: DataSpec, ceiling: int) -> _Rows:
+    if spec.files[0].startswith(shipped.PREFIX):
+        found = shipped.read(spec.files[0])
     else:
-        pixels = x.astype(np.float32)
-        bad = np.flatnonzero(~((pixels >= 0) & (pixels <= 1)).reshape(len(pixels), -1).all(axis=1))
-        if len(bad):
+        wanted = Wanted(spec.kind, spec.target, spec.group, spec.size, ceiling)
+        found = formats.read([Path(name) for name in spec.files], wanted)
+        if spec.test_files:
+            found = _with_test(found, formats.read([Path(name) for name in spec.test_files], wanted), spec)
+    train, test = found.train, found.test
+    for raw in (train, test):
+        kind = None if raw is None else "image" if isinstance(raw, RawImages) else "table"
+        if raw is not None and kind != spec.kind:
             raise InvalidInput(
-                f"picture {bad[0]} holds NaN or values outside [0, 1]: store uint8, or scale to [0, 1]."
+                f'{raw.name} holds {kind} data, and kind = "{spec.kind}" was declared. Declare kind = "{kind}".'
             )
-    pixels = pixels[:, None] if pixels.ndim == 3 else pixels.transpose(0, 3, 1, 2)
-    return np.ascontiguousarray(pixels)
+    if isinstance(train, RawTable):
+        assert not isinstance(test, RawImages)
+        return _table(train, test, spec, ceiling)
+    assert not isinstance(test, RawTable)
+    return _images(train, test, spec, ceiling)
 
 
-# -- tables
+def _with_test(files: Read, test_files: Read, spec: DataSpec) -> Read:
+    if files.test is not None or test_files.test is not None:
+        raise InvalidInput(
+            f"{spec.files[0]} or {spec.test_files[0]} holds a test side already: leave out the test files."
+        )
+    return Read(files.train, test_files.train)
 
 
-def _read_table(files: tuple[str, ...]) -> Table:
-    return formats.table(tuple(map(Path, files)))
+def _table(train: RawTable, test: RawTable | None, spec: DataSpec, ceiling: int) -> _Rows:
+    # The names are the file's where the declaration is silent, and those of an npz key are fixed columns here.
+    target, group = train.target or spec.target, train.group or spec.group
+    found = tables.encode(train, test, target=target, group=group, drop=spec.drop, ceiling=ceiling)
+    return _Rows(found.x, found.labels, found.groups, found.columns, train.frame.height, test is not None)
 
 
-def _table(
-    spec: DataSpec, train: Table, test: Table | None, rng: np.random.Generator, *, target: str = ""
-) -> Split:
-    target = target or spec.target
-    for name in spec.drop:
-        tables.check_name(train, name, "drop")
-    if spec.group:
-        tables.check_name(train, spec.group, "group")
-    if test is not None and sorted(test.columns) != sorted(train.columns):
-        raise InvalidInput("the test files have other columns than the training files.")
-    frame = (
-        train
-        if test is None
-        else need("polars").concat([train, test.select(train.columns)], how="vertical_relaxed")
-    )
-    classes, y = _classes(tables.labels_of(frame, target), ())
-    groups = None
-    if spec.group:
-        texts = np.array([str(value) for value in frame.get_column(spec.group).to_list()])
-        groups = np.unique(texts, return_inverse=True)[1].astype(np.int64)
-    if test is None:
-        sides = split_rows(y, groups, spec.test_share, rng)
+def _images(train: RawImages, test: RawImages | None, spec: DataSpec, ceiling: int) -> _Rows:
+    if spec.drop:
+        raise InvalidInput("pictures have no columns to drop: leave out `drop`.")
+    sides = [train] if test is None else [train, test]
+    floats = [pixels.to_floats(side, ceiling=ceiling) for side in sides]
+    if floats[-1].shape[1:] != floats[0].shape[1:]:
+        raise InvalidInput(
+            f"{sides[-1].name} holds pictures of (channels, height, width) {floats[-1].shape[1:]} and {sides[0].name} of "
+            f"{floats[0].shape[1:]}: both sides need one size."
+        )
+    if any(side.groups is None for side in sides):
+        groups = None
     else:
-        sides = np.arange(train.height), np.arange(train.height, frame.height)
-    names = [name for name in frame.columns if name not in (target, spec.group, *spec.drop)]
-    if not names:
-        raise InvalidInput("no column is left to predict from: drop fewer.")
-    x, columns = tables.coded(frame, names, sides[0])
-    return _cut(Dataset("table", x, y, classes, columns, np.arange(len(y)), groups), sides)
+        groups = np.concatenate([side.groups for side in sides if side.groups is not None])
+    if spec.group and groups is None:
+        raise InvalidInput(f"{train.name} has no groups named {spec.group!r}: leave out `group`.")
+    labels = np.concatenate([side.labels for side in sides])
+    return _Rows(np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None)
 
 
-# -- both
+def _check_unseen(y: Labels, train: Labels, test: Labels, classes: Sequence[str]) -> None:
+    unseen = np.setdiff1d(y[test], y[train])
+    if len(unseen):
+        rows = test[np.isin(y[test], unseen)] - len(train)
+        names = ", ".join(repr(classes[label]) for label in unseen[:5])
+        raise InvalidInput(
+            f"{len(rows)} test rows (first: row {rows[0]}) are of {len(unseen)} classes that no training row has: {names}. "
+            "A model cannot know them: add such rows to the training files, or remove them from the test files."
+        )
 
 
-def _classes(labels: NDArray[np.generic], names: tuple[str, ...]) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """Return the classes' names and each row's class. Numbers sort as numbers."""
-    texts = np.array([str(label) for label in labels.tolist()])
-    found = sorted(set(texts.tolist()), key=lambda text: (0, int(text), "") if text.isdigit() else (1, 0, text))
-    if len(found) < 2:
-        raise InvalidInput(f"every row has the class {found[0]!r}: a classifier needs two classes or more.")
-    if names:
-        if not all(text.isdigit() and int(text) < len(names) for text in found):
-            raise InvalidInput(
-                f"`labels` names {len(names)} classes, and the data have {', '.join(found[:10])} ...: name each, in order."
-            )
-        return names, np.array([int(text) for text in texts], dtype=np.int64)
-    place = {text: index for index, text in enumerate(found)}
-    return tuple(found), np.array([place[text] for text in texts], dtype=np.int64)
+def _part(side: Labels, part: float) -> int:
+    return max(1, round(len(side) * part))
 
 
-def _cut(whole: Dataset, sides: tuple[NDArray[np.int64], NDArray[np.int64]]) -> Split:
-    train, test = (whole.take(rows) for rows in sides)
-    for label, name in enumerate(whole.classes):
-        for side, data in (("training", train), ("test", test)):
-            if not (data.y == label).any():
-                raise InvalidInput(f"class {name!r} has no row on the {side} side: collect more, or leave it out.")
-    return Split(train, test)
+def _target_name(spec: DataSpec) -> str:
+    name = f"target {spec.target!r}" if spec.target else "the target"
+    return f"{name} of {', '.join(Path(file).name for file in spec.files)}"

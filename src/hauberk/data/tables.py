@@ -1,95 +1,174 @@
-"""From raw tables to coded matrices: numbers as they are, categories as codes, one meaning for both sides."""
+"""Tables: a frame to a float32 matrix and columns that say what its numbers mean.
+
+Numbers stay as they are. Booleans and text become codes into sorted categories, fixed over both sides, and a missing
+value there becomes the category `missing`. A missing or infinite number is an error: what to put there is a decision
+about the data, not one to be taken silently.
+"""
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+import numpy.typing as npt
 
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.data.formats import Table
+from hauberk.data import limits
+from hauberk.data.dataset import Floats
+from hauberk.data.formats._frames import same_columns
+from hauberk.data.raw import Locate, RawTable
+
+if TYPE_CHECKING:
+    import polars
 
 MISSING = "missing"
-_MANY = 100  # distinct numbers beyond which a target is a quantity and no class
+_SHOWN = 3
 
 
-def check_name(frame: Table, name: str, role: str) -> None:
-    """Refuse a column that is not there, naming those that are."""
-    if name not in frame.columns:
-        near = difflib.get_close_matches(name, frame.columns, n=1)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise InvalidInput(
-            f"the data have no column {name!r} for `{role}`.{hint} They have: {', '.join(frame.columns)}."
-        )
+@dataclass(frozen=True, slots=True, eq=False)
+class Encoded:
+    """x: (n, d) float32. columns: without ranges yet (0 to 0 for numbers). labels, groups: (n,) as in the file."""
+
+    x: Floats
+    columns: tuple[Column, ...]
+    labels: npt.NDArray[Any]
+    groups: npt.NDArray[Any] | None
 
 
-def labels_of(frame: Table, target: str) -> NDArray[np.str_]:
-    """Return each row's class as text. Raises InvalidInput for a missing, constant or continuous target."""
-    check_name(frame, target, "target")
-    series = frame.get_column(target)
-    if series.null_count():
-        row = int(series.is_null().arg_max() or 0)
-        raise InvalidInput(
-            f"the target {target!r} is empty in {series.null_count()} rows, first in row {row}: drop or fill them."
-        )
-    if series.dtype.is_float():
-        if bool((~series.is_finite()).any()):
-            row = int((~series.is_finite()).arg_max() or 0)
-            raise InvalidInput(f"the target {target!r} is NaN or infinite, first in row {row}.")
-        if bool((series == series.round()).all()):
-            series = series.cast(need("polars").Int64)
-    if series.dtype.is_numeric() and series.n_unique() > _MANY:
-        raise InvalidInput(
-            f"the target {target!r} has {series.n_unique()} different numbers: it is a quantity, and Hauberk protects "
-            "classifiers. Put it into classes first."
-        )
-    return np.array([str(value) for value in series.to_list()])
+def encode(  # noqa: PLR0913 - the roles of columns
+    train: RawTable,
+    test: RawTable | None,
+    *,
+    target: str,
+    group: str,
+    drop: Sequence[str],
+    ceiling: int = limits.CEILING,
+) -> Encoded:
+    """Return the rows of both sides, training first, as numbers with one meaning.
 
-
-def coded(
-    frame: Table, names: Sequence[str], train: NDArray[np.int64]
-) -> tuple[NDArray[np.float32], tuple[Column, ...]]:
-    """Return the matrix (rows, columns) and what its columns mean, ranges taken from the `train` rows.
-
-    Raises InvalidInput for NaN, infinity or nothing in a number column (first row named), and for dates, lists and
-    other types that have no place in the matrix.
+    Raises InvalidInput naming each column that cannot be used, with rows: missing numbers, NaN, infinity, dates,
+    nested values; and for a target, group or dropped column that is not there.
     """
-    x = np.empty((frame.height, len(names)), dtype=np.float32)
+    frame, locate = _joined(train, test)
+    target, group = target or train.target, group or train.group
+    if not target:
+        raise InvalidInput(f"no target is named. {train.name} has: {', '.join(frame.columns)}.")
+    for name, role in ((target, "target"), (group, "group"), *((name, "dropped column") for name in drop)):
+        if name and name not in frame.columns:
+            raise InvalidInput(
+                f"{train.name} has no column {name!r}, the {role}; it has: {', '.join(frame.columns)}."
+            )
+    features = [name for name in frame.columns if name not in {target, group, *drop}]
+    if not features:
+        raise InvalidInput(f"{train.name} has no column left beside target {target!r}: nothing to predict from.")
+    limits.claim(frame.height * len(features) * 4, where=train.name, ceiling=ceiling)
+    x = np.empty((frame.height, len(features)), np.float32)
     columns: list[Column] = []
-    for place, name in enumerate(names):
-        x[:, place], kind, categories = _column(name, frame.get_column(name))
-        low, high = float(x[train, place].min()), float(x[train, place].max())
-        if kind is ColumnKind.CATEGORY:
-            low, high = 0.0, float(len(categories) - 1)
-        columns.append(Column(name, kind, low, high, categories))
-    return x, tuple(columns)
+    problems: list[str] = []
+    for index, name in enumerate(features):
+        try:
+            x[:, index], column = _column(frame[name], locate)
+            columns.append(column)
+        except InvalidInput as error:
+            problems.append(f"{name!r} {error}")
+    if problems:
+        raise InvalidInput(_complaint(train.name, problems, features))
+    groups = _key(frame[group], "group", locate) if group else None
+    return Encoded(x, tuple(columns), _key(frame[target], "target", locate), groups)
 
 
-def _column(name: str, series: Any) -> tuple[NDArray[np.float32], ColumnKind, tuple[str, ...]]:  # noqa: ANN401 - a polars.Series
+def with_ranges(columns: Sequence[Column], x: Floats) -> tuple[Column, ...]:
+    """Return the columns with `low` and `high` of the rows in x; of a category, its first and last code."""
+    lows, highs = x.min(axis=0).tolist(), x.max(axis=0).tolist()
+    return tuple(
+        Column(
+            column.name,
+            column.kind,
+            0.0 if column.kind is ColumnKind.CATEGORY else low,
+            float(len(column.categories) - 1) if column.kind is ColumnKind.CATEGORY else high,
+            column.categories,
+        )
+        for column, low, high in zip(columns, lows, highs, strict=True)
+    )
+
+
+def _joined(train: RawTable, test: RawTable | None) -> tuple[polars.DataFrame, Locate]:
+    if test is None:
+        return train.frame, train.locate
+    same_columns(train.frame, test.frame, train.name, test.name)
+    frames = [train.frame, test.frame.select(train.frame.columns)]
+    rows = train.frame.height
+    joined = need("polars").concat(frames, how="vertical_relaxed")
+    return joined, lambda row: train.locate(row) if row < rows else test.locate(row - rows)
+
+
+def _column(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Column]:
     polars = need("polars")
-    if series.dtype in (polars.String, polars.Boolean, polars.Categorical) or isinstance(series.dtype, polars.Enum):
-        texts = np.array([MISSING if value is None else str(value) for value in series.to_list()])
-        categories, codes = np.unique(texts, return_inverse=True)
-        return codes.astype(np.float32), ColumnKind.CATEGORY, tuple(categories.tolist())
-    if not series.dtype.is_numeric():
-        raise InvalidInput(
-            f'column {name!r} is of type {series.dtype}: turn it into numbers or text, or drop = ["{name}"].'
-        )
-    values = series.cast(polars.Float64).to_numpy()
-    bad = np.flatnonzero(~np.isfinite(values))
-    if len(bad):
-        what = "infinite" if np.isinf(values[bad[0]]) else "empty or NaN"
-        raise InvalidInput(
-            f'column {name!r} is {what} in {len(bad)} rows, first in row {bad[0]}: fill them, or drop = ["{name}"].'
-        )
-    if np.abs(values).max(initial=0.0) > float(np.finfo(np.float32).max):
-        raise InvalidInput(
-            f"column {name!r} holds numbers beyond what float32 can, first in row {int(np.abs(values).argmax())}."
-        )
+    dtype = series.dtype
+    if dtype.is_numeric():
+        return _numbers(series, locate)
+    if dtype == polars.Boolean:
+        series = series.cast(polars.String)
+    elif dtype in (polars.Categorical, polars.Enum):
+        series = series.cast(polars.String)
+    elif dtype == polars.Null:
+        raise InvalidInput("is empty in every row")
+    elif dtype != polars.String:
+        raise InvalidInput(f"holds {dtype} values: turn them into numbers or text first")
+    text = series.fill_null(MISSING)
+    categories = sorted(text.unique().to_list())
+    codes = text.replace_strict(categories, list(range(len(categories))), return_dtype=polars.Float32)
+    column = Column(series.name, ColumnKind.CATEGORY, 0.0, float(len(categories) - 1), tuple(categories))
+    return codes.to_numpy(), column
+
+
+def _numbers(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Column]:
+    polars = need("polars")
     kind = ColumnKind.INTEGER if series.dtype.is_integer() else ColumnKind.NUMBER
-    return values.astype(np.float32), kind, ()
+    floats = series.cast(polars.Float64)
+    if series.null_count():
+        raise InvalidInput(f"has no value in {_rows(series.is_null(), locate)}")
+    if not floats.is_finite().all():
+        raise InvalidInput(f"is NaN or infinite in {_rows(~floats.is_finite(), locate)}")
+    beyond = floats.abs() > float(np.finfo(np.float32).max)
+    if beyond.any():
+        raise InvalidInput(f"is beyond the range of float32 in {_rows(beyond, locate)}")
+    return floats.to_numpy().astype(np.float32), Column(series.name, kind, 0.0, 0.0)
+
+
+def _rows(wrong: polars.Series, locate: Locate) -> str:
+    rows = wrong.arg_true().to_list()
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    return f"{len(rows)} of {wrong.len()} rows ({'; '.join(locate(row) for row in rows[:_SHOWN])}{more})"
+
+
+def _complaint(name: str, problems: Sequence[str], features: Sequence[str]) -> str:
+    wrong = [problem.split("'")[1] for problem in problems if problem.startswith("'")]
+    listed = ", ".join(f'"{column}"' for column in wrong)
+    lines = "".join(f"\n  column {problem}" for problem in problems)
+    many = f"{len(problems)} of {len(features)} columns"
+    return f"{name}: {many} cannot be used as they are:{lines}\nFill these values, or leave the columns out: drop = [{listed}]."
+
+
+def _key(series: polars.Series, role: str, locate: Locate) -> npt.NDArray[Any]:
+    """Return the values of the target or the group column as an array, none missing."""
+    polars = need("polars")
+    if series.null_count():
+        raise InvalidInput(
+            f"{role} {series.name!r} has no value in {_rows(series.is_null(), locate)}. Remove these rows, or fill them in."
+        )
+    if series.dtype in (polars.Categorical, polars.Enum):
+        series = series.cast(polars.String)
+    if series.dtype == polars.String:
+        return np.array(series.to_list(), dtype=str)
+    if series.dtype.is_numeric() or series.dtype == polars.Boolean:
+        return series.to_numpy()
+    if role == "group":
+        return np.array(series.cast(polars.String).to_list(), dtype=str)
+    raise InvalidInput(
+        f"target {series.name!r} holds {series.dtype} values; expected classes: text, integers or booleans."
+    )

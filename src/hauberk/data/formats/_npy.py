@@ -47,9 +47,13 @@ def _check(path: Path, members: list[zipfile.ZipInfo], ceiling: int) -> None:
     for info in members:
         where = f"{path.name}, member {info.filename!r}"
         if names.count(info.filename) > 1:
-            raise InvalidInput(f"{where} is in the archive twice: two readers could see two contents. Do not use it.")
+            raise InvalidInput(
+                f"{where} is in the archive twice: two readers could see two contents. Do not use it."
+            )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & _ENCRYPTED:
-            raise InvalidInput(f"{where} is encrypted or packed unusually. Save it again with numpy.savez_compressed.")
+            raise InvalidInput(
+                f"{where} is encrypted or packed unusually. Save it again with numpy.savez_compressed."
+            )
         if not info.filename.endswith(".npy"):
             raise InvalidInput(f"{where} is no array (.npy). Save arrays with numpy.savez and nothing beside them.")
         packed = 1 if info.compress_type == zipfile.ZIP_STORED else limits.DEFLATE_RATIO

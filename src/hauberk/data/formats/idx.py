@@ -24,7 +24,9 @@ _TYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E:
 _NAMED = re.compile(r"idx\d?[-.]|[-.]idx$|ubyte")
 
 
-@FORMATS.register("idx", practice="1a", threats=(), summary="MNIST's pairs of files, plain or gzip", kinds=("image",))
+@FORMATS.register(
+    "idx", practice="1a", threats=(), summary="MNIST's pairs of files, plain or gzip", kinds=("image",)
+)
 def read_idx(source: Source, wanted: Wanted) -> Read | None:
     """Read one file of pictures (3 or 4 axes) and one of labels (1 axis), given in any order."""
     if not _claims(source):
@@ -71,7 +73,9 @@ def read_array(path: Path, *, ceiling: int = limits.CEILING) -> npt.NDArray[Any]
                     "Fetch it again from its source."
                 )
     except OSError as error:
-        raise InvalidInput(f"{path.name} cannot be read: {error}. It is truncated or damaged; fetch it again.") from error
+        raise InvalidInput(
+            f"{path.name} cannot be read: {error}. It is truncated or damaged; fetch it again."
+        ) from error
     return np.frombuffer(values, dtype).reshape(shape).astype(dtype.newbyteorder("="), copy=False)
 
 

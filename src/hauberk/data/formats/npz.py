@@ -26,7 +26,9 @@ TRACK = "track"
 Arrays = Mapping[str, npt.NDArray[Any]]
 
 
-@FORMATS.register("npz", practice="1a", threats=(), summary="numpy archives: x_train, y_train, x_test, y_test or x, y")
+@FORMATS.register(
+    "npz", practice="1a", threats=(), summary="numpy archives: x_train, y_train, x_test, y_test or x, y"
+)
 def read(source: Source, wanted: Wanted) -> Read | None:
     """Read one archive; its own test side is used when it has one."""
     if not source.ends(".npz", ".npy") and source.first[:4] != _ZIP:
@@ -58,7 +60,9 @@ def _side(arrays: Arrays, part: str, wanted: Wanted, name: str) -> RawImages | R
     groups = _take(arrays, group, part, name) if group else None
     for key, array in ((wanted.target or "y", labels), (group, groups)):
         if array is not None and array.shape != (len(x),):
-            raise InvalidInput(f"{name}, key {key + part!r} has shape {array.shape}; expected ({len(x)},), as x has rows.")
+            raise InvalidInput(
+                f"{name}, key {key + part!r} has shape {array.shape}; expected ({len(x)},), as x has rows."
+            )
     where = f"{name}, {part.removeprefix('_')}" if part else name
     if x.ndim == 2:
         return _table(x, labels, groups, where)
@@ -70,16 +74,18 @@ def _side(arrays: Arrays, part: str, wanted: Wanted, name: str) -> RawImages | R
 def _take(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any]:
     found = arrays.get(key + part)
     if found is None:
-        raise InvalidInput(f"{name} has no array {key + part!r}; it has: {', '.join(arrays)}. Rename it, or name the key.")
+        raise InvalidInput(
+            f"{name} has no array {key + part!r}; it has: {', '.join(arrays)}. Rename it, or name the key."
+        )
     if found.ndim == 0:
         raise InvalidInput(f"{name}, key {key + part!r} is a single value; expected one for each row.")
     return found
 
 
-def _table(
-    x: npt.NDArray[Any], labels: npt.NDArray[Any], groups: npt.NDArray[Any] | None, where: str
-) -> RawTable:
-    frame = need("polars").DataFrame({f"x{column}": np.ascontiguousarray(x[:, column]) for column in range(x.shape[1])})
+def _table(x: npt.NDArray[Any], labels: npt.NDArray[Any], groups: npt.NDArray[Any] | None, where: str) -> RawTable:
+    frame = need("polars").DataFrame(
+        {f"x{column}": np.ascontiguousarray(x[:, column]) for column in range(x.shape[1])}
+    )
     polars = need("polars")
     frame = frame.with_columns(polars.Series("y", labels.tolist()))
     if groups is not None:
