@@ -29,7 +29,8 @@ def test_the_builder_is_found_and_called_with_the_spec(tmp_path):
 
 def test_a_builder_without_parameters_is_called_without_any(tmp_path):
     write(
-        tmp_path, "from sklearn.linear_model import LogisticRegression\ndef build():\n    return LogisticRegression()\n"
+        tmp_path,
+        "from sklearn.linear_model import LogisticRegression\ndef build():\n    return LogisticRegression()\n",
     )
     assert isinstance(call_builder(load_callable("model:build", tmp_path), SPEC), LogisticRegression)
 

@@ -14,10 +14,12 @@ from hauberk.training.torch_model import Encoder
 
 
 def test_it_equals_the_scikit_learn_transformers(mixed):
-    theirs = ColumnTransformer([
-        ("numbers", StandardScaler(), [1, 2]),
-        ("categories", OneHotEncoder(categories=[[0, 1, 2], [0, 1]], sparse_output=False), [0, 3]),
-    ]).fit(mixed.x)
+    theirs = ColumnTransformer(
+        [
+            ("numbers", StandardScaler(), [1, 2]),
+            ("categories", OneHotEncoder(categories=[[0, 1, 2], [0, 1]], sparse_output=False), [0, 3]),
+        ]
+    ).fit(mixed.x)
     ours = encoding.fit(mixed.spec, mixed.x)
     np.testing.assert_allclose(ours(mixed.x_test), theirs.transform(mixed.x_test), atol=1e-5)
     assert ours(mixed.x_test).shape[1] == mixed.spec.features == 7
@@ -39,7 +41,7 @@ def test_onnx_gives_the_same_probabilities_as_the_estimator_on_encoded_rows(mixe
     np.testing.assert_allclose(np.exp(exported.scores(mixed.x_test)), expected, atol=1e-5)
 
 
-def test_a_constant_column_stays_finite(mixed):
+def test_a_constant_column_stays_finite():
     column = Column("always", ColumnKind.NUMBER, 0.1, 0.1)
     x = np.full((50, 1), 0.1, dtype=np.float32)
     coded = encoding.fit(Spec("table", (1,), 2, (column,)), x)

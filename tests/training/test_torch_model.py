@@ -24,7 +24,12 @@ SHORT = Options(epochs=2)
 
 def small(spec):
     return nn.Sequential(
-        nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.Dropout(0.5), nn.Flatten(), nn.Linear(144, spec.classes)
+        nn.Conv2d(1, 4, 3),
+        nn.BatchNorm2d(4),
+        nn.ReLU(),
+        nn.Dropout(0.5),
+        nn.Flatten(),
+        nn.Linear(144, spec.classes),
     )
 
 
@@ -49,20 +54,25 @@ def test_onnx_gives_the_torch_scores_for_any_number_of_rows(trained, rows):
     assert exported.scores(x).shape == (rows, 10)
 
 
-def test_the_gradient_is_that_of_the_cross_entropy(trained, digits):
+def smooth(spec):  # no kinks, so that finite differences hold
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 16), nn.Tanh(), nn.Linear(16, spec.classes))
+
+
+def test_the_gradient_is_that_of_the_cross_entropy(digits):
+    trained = training.train(smooth, SPEC, digits.x, digits.y, options=SHORT).model
     x, y = digits.x_test[:3], digits.y_test[:3]
     losses, gradient = trained.loss_gradient(x, y)
     scores = trained.scores(x).astype(np.float64)
     expected = np.log(np.exp(scores).sum(1)) - scores[np.arange(3), y]
     np.testing.assert_allclose(losses, expected, rtol=1e-4)
-    step = 1e-3
+    step = 1e-2
     for index in [(0, 3, 3), (0, 5, 2)]:
         moved = x.copy()
         moved[(slice(None), *index)] += step
         back = x.copy()
         back[(slice(None), *index)] -= step
         slope = (trained.loss_gradient(moved, y)[0] - trained.loss_gradient(back, y)[0]) / (2 * step)
-        np.testing.assert_allclose(gradient[(slice(None), *index)], slope, atol=5e-3)
+        np.testing.assert_allclose(gradient[(slice(None), *index)], slope, atol=1e-3)
 
 
 def test_onnx_holds_no_path_and_no_trace_of_the_source(trained):

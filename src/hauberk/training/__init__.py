@@ -1,7 +1,7 @@
 """Training: plain, hardened to declared budgets, fine-tuned, or by the team's own function; and what comes of it.
 
-`load_callable` finds the team's builder; `train`, `fine_tune` and `train_own` return an `Outcome` whose model can be
-attacked, exported to ONNX and stored as safetensors; `load_weights` and `OnnxModel` bring stored models back.
+`load_callable` finds the team's builder; `train`, `fine_tune` and `train_own` return an `Outcome` whose model can
+be attacked, exported to ONNX and stored as safetensors; `load_weights` and `OnnxModel` bring stored models back.
 `adversarial` holds the hardening methods, one file each. torch is imported only for models that need it.
 """
 

@@ -24,7 +24,7 @@ def checked(raw: NDArray[np.generic], rows: int, classes: int, *, who: str) -> F
         row = int(np.flatnonzero(bad)[0])
         value = "NaN" if np.isnan(scores[row]).any() else "infinity"
         raise InvalidInput(
-            f"{who} returned {value} for {int(bad.sum())} of {rows} rows, the first of them row {row} of the batch. "
+            f"{who} returned {value} for {int(bad.sum())} of {rows} rows, the first of them row {row}. "
             "Look for a division by zero, the logarithm of zero or weights that diverged."
         )
     return scores

@@ -77,7 +77,8 @@ def takes_argument(function: Callable[..., Any]) -> bool:
     if len(needed) > 1 or any(p.kind is p.KEYWORD_ONLY for p in needed):
         names = ", ".join(p.name for p in needed)
         raise InvalidInput(
-            f"{where(function)}: it needs ({names}); it is called as build(spec) or build(). Give the others defaults."
+            f"{where(function)}: it needs ({names}); it is called as build(spec) or build(). "
+            "Give the others defaults."
         )
     return bool(positional)
 
@@ -123,7 +124,8 @@ def _import(name: str, folder: Path) -> tuple[ModuleType, str]:
     except ModuleNotFoundError as error:
         if error.name == name.partition(".")[0] and not path.is_file():
             raise InvalidInput(
-                f"there is no {path}, and no installed package is named {name!r}: create the file or correct the name."
+                f"there is no {path}, and no installed package is named {name!r}: "
+                "create the file or correct the name."
             ) from error
         place = _blame.place(error, otherwise=str(path))
         raise InvalidInput(f"{place}: imports {error.name!r}, which is not installed. Install it.") from error
@@ -139,7 +141,7 @@ def _import(name: str, folder: Path) -> tuple[ModuleType, str]:
 
 
 def _run_file(name: str, path: Path) -> ModuleType:
-    """Run one file as a module of a private name; compiled afresh, so an edit is never hidden by cached bytecode."""
+    """Run one file as a module of a private name; compiled afresh, so cached bytecode never hides an edit."""
     source = path.read_bytes()
     key = hashlib.sha256(str(path).encode() + b"\0" + source).hexdigest()[:12]
     module = ModuleType(f"_hauberk_project_{key}_{name.replace('.', '_')}")

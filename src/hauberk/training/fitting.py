@@ -1,4 +1,4 @@
-"""Train plainly or hardened, fine-tune what was brought, and bring back what was stored: the room's main functions."""
+"""Train plainly or hardened, fine-tune what was brought, bring back what was stored: the room's main functions."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Outcome:
     """A trained model and what its training measured.
 
     metrics: `seconds`, `epochs` (rounds of fitting for an estimator), `final_loss` (mean cross-entropy over the
-    training batches, in nats), `final_accuracy`; a guarded method adds `collapses`. series: by epoch or round, points
-    {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when trained plainly.
+    training batches, in nats), `final_accuracy`; a guarded method adds `collapses`. series: by epoch or round,
+    points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when trained plainly.
     """
 
     model: TorchModel | SklearnModel
@@ -100,7 +100,7 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     seed: int = 0,
     task: Task | None = None,
 ) -> Outcome:
-    """Harden a model that was trained elsewhere by training on from its weights, at a fifth of the usual rate.
+    """Harden a model that was trained elsewhere by training on from its weights, at half the usual rate.
 
     The model that is given stays as it is. Raises InvalidInput as `train`, and for a model that is no torch module
     (`onnx_model.CANNOT_HARDEN` says it to the user).
@@ -250,8 +250,8 @@ def _round_note(hard: Any) -> str:  # noqa: ANN401 - rounds.Hardened, imported l
     if hard.best == 0:
         return "No round of attack and augment was better on held-out rows than the plain fit, which was kept."
     return (
-        f"Round {hard.best} of {len(hard.history) - 1} was best on held-out rows: accuracy {best['clean']:.3f} clean, "
-        f"{best['robust']:.3f} under attack."
+        f"Round {hard.best} of {len(hard.history) - 1} was best on held-out rows: accuracy {best['clean']:.3f} "
+        f"clean, {best['robust']:.3f} under attack."
     )
 
 

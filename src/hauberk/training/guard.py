@@ -1,9 +1,9 @@
 """The guard against catastrophic overfitting: single-step training that fools itself is seen and undone.
 
-Under it a model keeps its accuracy against the single step while a longer attack takes everything (Wong, Rice, Kolter
-2020, section 5; Andriushchenko, Flammarion 2020, "Understanding and Improving Fast Adversarial Training"). After each
-epoch the guard measures both on held-out rows. When the longer attack gains far while the single step does not, the
-last good state is put back and the rest of the training uses PGD, which does not collapse.
+Under it a model keeps its accuracy against the single step while a longer attack takes everything (Wong, Rice,
+Kolter 2020, section 5; Andriushchenko, Flammarion 2020, "Understanding and Improving Fast Adversarial Training").
+After each epoch the guard measures both on held-out rows. When the longer attack gains far while the single step
+does not, the last good state is put back and the rest of the training uses PGD, which does not collapse.
 
 Imports torch when it is imported; `fitting` asks for torch first.
 """

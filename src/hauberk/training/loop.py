@@ -61,8 +61,8 @@ class Run:
 def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list[dict[str, float]]:
     """Train in place and return the history: epoch, loss and accuracy on the (changed) batches.
 
-    x: (n, ...) float32, y: (n,) int64; n >= 2. Raises InvalidInput when the loss becomes NaN or infinite, with epoch
-    and batch. On an interrupt the module is left as it is and the interrupt goes on.
+    x: (n, ...) float32, y: (n,) int64; n >= 2. Raises InvalidInput when the loss becomes NaN or infinite, with
+    epoch and batch. On an interrupt the module is left as it is and the interrupt goes on.
     """
     recipe = run.recipe
     module.to(run.device).train()
@@ -170,6 +170,5 @@ def _diverged(loss: float, epoch: int, batch: int, recipe: Recipe) -> str:
     value = "NaN" if math.isnan(loss) else "infinite"
     return (
         f"the loss became {value} in epoch {epoch + 1}, batch {batch + 1}. Lower learning_rate (it is "
-        f"{recipe.learning_rate:g}), or look for a division by zero or the logarithm of zero in the model's forward."
+        f"{recipe.learning_rate:g}), or look for a division by zero or the logarithm of zero in the model."
     )
-

@@ -18,8 +18,8 @@ from hauberk.training import _blame, _scores
 from hauberk.training.spec import Spec
 
 CANNOT_HARDEN = (
-    "An ONNX file is assessed as it is: it holds no training code, so Hauberk cannot harden it. To harden it, give the "
-    "weights as safetensors together with their builder (weights = ... and build = ...)."
+    "An ONNX file is assessed as it is: it holds no training code, so Hauberk cannot harden it. To harden it, give "
+    "the weights as safetensors together with their builder (weights = ... and build = ...)."
 )
 
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
@@ -35,8 +35,8 @@ class OnnxModel:
     def __init__(self, data: bytes, spec: Spec) -> None:
         """Read and check the bytes.
 
-        Raises InvalidInput when they are no ONNX, use custom operators or external files, or do not have one float32
-        input of (batch, *shape) and an output of (batch, classes). Outputs that are probabilities become logarithms.
+        Raises InvalidInput when they are no ONNX, use custom operators or external files, or do not have one
+        float32 input of (batch, *shape) and an output of (batch, classes). Probabilities become logarithms.
         """
         self.spec = spec
         self._data = data
@@ -114,8 +114,8 @@ def _refuse_foreign(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
     for node in _nodes(proto):
         if node.domain not in _STANDARD and node.domain not in own:
             raise InvalidInput(
-                f"the ONNX model uses the operator {node.op_type} of {node.domain!r}, which needs a library of its own "
-                "to run; only the standard operators are run. Export it without custom operators."
+                f"the ONNX model uses the operator {node.op_type} of {node.domain!r}, which needs a library of its "
+                "own to run; only the standard operators are run. Export it without custom operators."
             )
     for tensor in _tensors(proto):
         if tensor.data_location == _EXTERNAL or len(tensor.external_data):

@@ -56,7 +56,7 @@ class Recipe:
 _LEARNING_RATE = {"adamw": 3e-3, "sgd": 0.05}
 _WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
 _EPOCHS = 30
-_GENTLE = 0.2  # fine-tuning starts from good weights: a fifth of the rate, half of the epochs
+_GENTLE = 0.5  # fine-tuning starts from good weights: half of the rate
 
 
 def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recipe:
@@ -67,7 +67,7 @@ def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recip
     rate = _LEARNING_RATE.get(optimizer, 1e-3) * (_GENTLE if fine_tune else 1.0)
     decay = _WEIGHT_DECAY.get(optimizer, 0.0)
     return Recipe(
-        epochs=options.epochs if options.epochs is not None else (_EPOCHS // 2 if fine_tune else _EPOCHS),
+        epochs=options.epochs if options.epochs is not None else _EPOCHS,
         batch=options.batch if options.batch is not None else 128,
         learning_rate=options.learning_rate if options.learning_rate is not None else rate,
         weight_decay=options.weight_decay if options.weight_decay is not None else decay,
@@ -82,6 +82,6 @@ def refuse_for_estimators(options: Options) -> None:
     for field in fields(Options):
         if getattr(options, field.name) != getattr(usual, field.name):
             raise InvalidInput(
-                f"training option {field.name!r} is for torch models; a scikit-learn estimator takes its settings where "
-                "it is built. Set them in the builder and leave the option out."
+                f"training option {field.name!r} is for torch models; a scikit-learn estimator takes its settings "
+                "where it is built. Set them in the builder and leave the option out."
             )

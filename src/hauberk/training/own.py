@@ -65,9 +65,9 @@ def run(  # noqa: PLR0913 - as `fitting.train`
 ) -> Outcome:
     """Call the team's function and return what it trained.
 
-    It is called by name with what it asks for among: data (TrainingData), spec, model (what `build` returned, behind
-    Hauberk's encoder for tables, on the device), harden, seed, device. It returns that model trained; or, for
-    images, another module of the same make; or a fitted estimator that takes rows of data.x (flat for images).
+    It is called by name with what it asks for among: data (TrainingData), spec, model (what `build` returned,
+    behind Hauberk's encoder for tables, on the device), harden, seed, device. It returns that model trained; or,
+    for images, another module of the same make; or a fitted estimator that takes rows of data.x (flat for images).
 
     Raises InvalidInput when it takes no `harden`, asks for another name, raises (naming the line), or returns what
     cannot be used: among that a torch module without a `build`, from which its weights could not be brought back.
@@ -194,7 +194,7 @@ def _taken(  # noqa: PLR0913, PLR0917 - what came back, and what it is held agai
 
 def _module_taken(  # noqa: PLR0913, PLR0917 - as `_taken`
     returned: nn.Module,
-    given: Any,
+    given: Any,  # noqa: ANN401 - a module or an estimator
     build: Build,
     where: str,
     spec: Spec,
@@ -211,8 +211,8 @@ def _module_taken(  # noqa: PLR0913, PLR0917 - as `_taken`
         module = given
     else:
         raise InvalidInput(
-            f"{where}: returned a {type(returned).__name__} of its own; for a table, train and return the `model` that "
-            "it is given, which holds the encoder of the columns."
+            f"{where}: returned a {type(returned).__name__} of its own; for a table, train and return the `model` "
+            "that it is given, which holds the encoder of the columns."
         )
     model = _tried(torch_model.TorchModel(module, spec, device_of(device)))
     load_weights(build, spec, model.weights(), device="cpu")  # what cannot be brought back is refused now

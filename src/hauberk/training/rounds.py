@@ -55,8 +55,8 @@ def harden(  # noqa: PLR0913 - data, method and budget are each another thing
 ) -> Hardened:
     """Return the estimator hardened by attack and augment.
 
-    fit: makes a fitted model of rows. step: a member of HARDENING for estimators. Cost: params.rounds + 2 fits and as
-    many attacks on params.rows training rows and the held-out ones. Raises InvalidInput from fit and attack.
+    fit: makes a fitted model of rows. step: a member of HARDENING for estimators. Cost: params.rounds + 2 fits and
+    as many attacks on params.rows training rows and the held-out ones. Raises InvalidInput from fit and attack.
     """
     rng = np.random.default_rng(seed)
     kept, held = _split(y, rng)

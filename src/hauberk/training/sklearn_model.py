@@ -11,6 +11,7 @@ from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.extras import need
 from hauberk.training import _blame, _scores
+from hauberk.training._export import OPSET, finished
 from hauberk.training.encoding import Encoding
 from hauberk.training.spec import Spec
 
@@ -60,9 +61,7 @@ class SklearnModel:
 
         Raises InvalidInput when the estimator has no ONNX form, or when its export gives other probabilities.
         """
-        from hauberk.training import _export
-
-        return _export.finished(_to_onnx(self), self, self.spec)
+        return finished(_to_onnx(self), self, self.spec)
 
 
 def features(x: Floats, encoding: Encoding | None) -> Floats:
@@ -99,8 +98,6 @@ def fitted(estimator: Any, rows: Floats, y: Labels, spec: Spec, seed: int) -> An
 
 def _to_onnx(model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
     skl2onnx, types = need("skl2onnx"), need("skl2onnx.common.data_types")
-    from hauberk.training._export import OPSET
-
     estimator, width = model.estimator, model.spec.features
     try:
         with warnings.catch_warnings():
@@ -114,8 +111,8 @@ def _to_onnx(model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
             )
     except Exception as error:
         raise InvalidInput(
-            f"{type(estimator).__name__} cannot be exported to ONNX: {_blame.told(error.__cause__ or error)}. Use an "
-            "estimator that skl2onnx converts, such as GradientBoostingClassifier or RandomForestClassifier."
+            f"{type(estimator).__name__} cannot be exported to ONNX: {_blame.told(error.__cause__ or error)}. Use "
+            "an estimator that skl2onnx converts, such as GradientBoostingClassifier or RandomForestClassifier."
         ) from error
     return _framed(proto, model)
 
@@ -141,7 +138,10 @@ def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.M
         [helper.make_tensor_value_info("scores", floats, ["batch", spec.classes])],
         [*initializers, *proto.graph.initializer],
     )
-    opsets = sorted(proto.opset_import, key=lambda opset: str(opset.domain))
+    # The converter wrote operators as they are in OPSET and then declared the oldest set that has them all, which
+    # may be older than those of the encoder.
+    opsets = [helper.make_opsetid("", OPSET)]
+    opsets += sorted((o for o in proto.opset_import if o.domain), key=lambda opset: str(opset.domain))
     return helper.make_model(graph, opset_imports=opsets, ir_version=proto.ir_version)
 
 

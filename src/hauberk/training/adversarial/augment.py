@@ -1,8 +1,8 @@
 """Attack and augment: fit, attack the training rows, add what fooled the model with the right labels, fit again.
 
-For models without gradients, such as tree ensembles. Source: Kantchelian, Tygar, Joseph 2016, "Evasion and Hardening
-of Tree Ensemble Classifiers", section 6. Here the attack is a registered black-box attack rather than the exact
-mixed-integer one, and `training.rounds` keeps the round that is best on held-out rows.
+For models without gradients, such as tree ensembles. Source: Kantchelian, Tygar, Joseph 2016, "Evasion and
+Hardening of Tree Ensemble Classifiers", section 6. Here the attack is a registered black-box attack rather than the
+exact mixed-integer one, and `training.rounds` keeps the round that is best on held-out rows.
 """
 
 from __future__ import annotations

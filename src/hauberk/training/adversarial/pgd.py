@@ -1,7 +1,7 @@
 """PGD adversarial training: train on the worst point that projected gradient descent finds in the budget.
 
 Source: Madry, Makelov, Schmidt, Tsipras, Vladu 2018, "Towards Deep Learning Models Resistant to Adversarial
-Attacks", section 2.1. Here the points are crafted in evaluation mode, and the budget may grow over the first epochs.
+Attacks", section 2.1. Here the points are crafted in evaluation mode, and the budget grows over the first epochs.
 """
 
 from __future__ import annotations

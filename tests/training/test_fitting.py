@@ -1,0 +1,193 @@
+"""Plain and hardened training on real data: what hardening gains, and that it can be repeated."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.ensemble import GradientBoostingClassifier
+from torch import nn
+
+from hauberk import training
+from hauberk.attacks.budget import Ball, ColumnBox
+from hauberk.attacks.evasion import ATTACKS
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet
+from hauberk.core.threats import ColumnBudget, Norm
+from hauberk.training import Hardening, Options
+
+SHORT = Options(epochs=20, learning_rate=5e-3)
+
+
+def mlp(spec):
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(spec.features, 64), nn.ReLU(), nn.Dropout(0.1), nn.Linear(64, spec.classes)
+    )
+
+
+def trees():
+    return GradientBoostingClassifier(n_estimators=40)
+
+
+def clean(model, sample):
+    return float((model.scores(sample.x_test).argmax(1) == sample.y_test).mean())
+
+
+def under_pgd(model, sample, budget, steps=30):
+    """A plain PGD of the test's own, with numpy alone."""
+    x, y = sample.x_test, sample.y_test
+    changed = budget.start(x, np.random.default_rng(1).random(x.shape, dtype=np.float32))
+    for _ in range(steps):
+        _, gradient = model.loss_gradient(changed, y)
+        changed = budget.project(changed + budget.step(gradient, 0.15), x)
+    assert budget.allows(changed, x).all()
+    return float((model.scores(changed).argmax(1) == y).mean())
+
+
+def under_search(model, sample):
+    entry = ATTACKS["coordinate-search"]
+    changed = entry.run(
+        model,
+        sample.x_test,
+        sample.y_test,
+        sample.budget,
+        entry.make({}),
+        rng=np.random.default_rng(5),
+        task=Quiet(),
+    )
+    return float((model.scores(changed).argmax(1) == sample.y_test).mean())
+
+
+@pytest.mark.parametrize(
+    ("method", "budget", "gain"),
+    [
+        ("pgd", Ball(Norm.LINF, 0.1), 0.15),
+        ("fgsm-rs", Ball(Norm.LINF, 0.1), 0.15),
+        ("pgd", Ball(Norm.L2, 0.8), 0.15),
+    ],
+)
+def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, method, budget, gain):
+    plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
+    hardening = Hardening((budget,), method)
+    hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=hardening, options=SHORT).model
+    assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + gain
+    assert clean(hard, digits) > clean(plain, digits) - 0.04
+
+
+def test_a_hardened_table_model_does_not_lean_on_a_category_that_can_be_changed(mixed):
+    """`flag` tells the label in 19 rows of 20, but anyone can change it; `size` tells it in 17 of 20 and stays."""
+    rng = np.random.default_rng(2)
+    x, x_test = mixed.x.copy(), mixed.x_test.copy()
+    labels = []
+    for rows in (x, x_test):
+        y = rng.integers(0, 2, len(rows))
+        rows[:, 3] = np.where(rng.random(len(rows)) < 0.95, y, 1 - y)
+        rows[:, 1] = np.abs(rows[:, 1]) * np.where((rng.random(len(rows)) < 0.85) == (y == 1), 1, -1)
+        labels.append(y)
+    box = ColumnBox(mixed.spec.columns, (ColumnBudget("flag"),))
+    sample = replace(mixed, x=x, y=labels[0], x_test=x_test, y_test=labels[1], budget=box)
+    plain = training.train(mlp, sample.spec, x, sample.y, options=SHORT).model
+    hard = training.train(mlp, sample.spec, x, sample.y, hardening=Hardening((box,)), options=SHORT).model
+    assert clean(plain, sample) > 0.9
+    assert under_search(plain, sample) < 0.5
+    assert under_search(hard, sample) > 0.75
+
+
+def test_hardening_trees_gains_under_search(cancer):
+    plain = training.train(trees, cancer.spec, cancer.x, cancer.y)
+    hard = training.train(
+        trees, cancer.spec, cancer.x, cancer.y, hardening=Hardening((cancer.budget,), params={"rounds": 5})
+    )
+    assert hard.method == "augment"
+    assert under_search(hard.model, cancer) > under_search(plain.model, cancer) + 0.03
+    assert clean(hard.model, cancer) > clean(plain.model, cancer) - 0.04
+    assert len(hard.series["robust"]) == 6
+    assert "best on held-out rows" in hard.notes[0]
+
+
+def test_two_threats_are_both_met(digits):
+    budgets = (Ball(Norm.LINF, 0.1), Ball(Norm.L2, 0.8))
+    plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
+    hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening(budgets), options=SHORT).model
+    for budget in budgets:
+        assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + 0.15
+
+
+def test_fine_tuning_hardens_brought_weights_and_leaves_them_as_they_were(digits):
+    budget = Ball(Norm.LINF, 0.1)
+    made = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
+    brought = training.load_weights(mlp, digits.spec, made.weights())
+    outcome = training.fine_tune(brought, digits.x, digits.y, hardening=Hardening((budget,)))
+    assert brought.weights() == made.weights()
+    assert under_pgd(outcome.model, digits, budget) > under_pgd(made, digits, budget) + 0.1
+    assert clean(outcome.model, digits) > clean(made, digits) - 0.04
+
+
+@pytest.mark.parametrize("method", [None, "pgd", "fgsm-rs"])
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(digits, method):
+    hardening = Hardening((Ball(Norm.LINF, 0.1),), method) if method else None
+    options = Options(epochs=2, augment="shift")
+
+    def weights(seed):
+        return training.train(
+            mlp, digits.spec, digits.x, digits.y, hardening=hardening, options=options, seed=seed
+        ).model.weights()
+
+    first = weights(4)
+    np.random.default_rng().random()
+    assert weights(4) == first
+    assert weights(5) != first
+
+
+def test_the_same_seed_gives_the_same_trees(cancer):
+    def exported(seed):
+        outcome = training.train(
+            lambda: GradientBoostingClassifier(n_estimators=10, subsample=0.5),
+            cancer.spec,
+            cancer.x,
+            cancer.y,
+            hardening=Hardening((cancer.budget,), params={"rounds": 2}),
+            seed=seed,
+        )
+        return outcome.model.export_onnx()
+
+    assert exported(4) == exported(4)
+    assert exported(4) != exported(5)
+
+
+def test_what_was_measured_has_the_names_that_the_gate_reads(digits, cancer):
+    for outcome in (
+        training.train(mlp, digits.spec, digits.x, digits.y, options=Options(epochs=2)),
+        training.train(trees, cancer.spec, cancer.x, cancer.y),
+    ):
+        assert {"seconds", "epochs", "final_loss", "final_accuracy"} <= set(outcome.metrics)
+        assert np.isfinite(list(outcome.metrics.values())).all()
+        assert outcome.method == ""
+    series = training.train(mlp, digits.spec, digits.x, digits.y, options=Options(epochs=3)).series
+    assert [point["x"] for point in series["loss"]] == [1, 2, 3]
+    assert series["loss"][-1]["y"] < series["loss"][0]["y"]
+
+
+def test_a_method_for_the_other_kind_of_model_is_refused_with_the_right_ones(digits, cancer):
+    with pytest.raises(InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or pgd"):
+        training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "augment"))
+    with pytest.raises(InvalidInput, match=r"'pgd' is for torch modules.*use augment"):
+        training.train(trees, cancer.spec, cancer.x, cancer.y, hardening=Hardening((cancer.budget,), "pgd"))
+    with pytest.raises(InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, pgd"):
+        training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "magic"))
+
+
+def test_hardening_without_a_threat_is_refused():
+    with pytest.raises(InvalidInput, match="no evasion threat"):
+        Hardening(())
+
+
+def test_torch_options_on_an_estimator_are_refused(cancer):
+    with pytest.raises(InvalidInput, match="training option 'epochs' is for torch models"):
+        training.train(trees, cancer.spec, cancer.x, cancer.y, options=Options(epochs=3))
+
+
+def test_weights_for_an_estimator_are_refused(cancer):
+    with pytest.raises(InvalidInput, match=r"belong to a torch\.nn\.Module.*as ONNX"):
+        training.load_weights(trees, cancer.spec, b"")

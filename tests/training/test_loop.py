@@ -1,0 +1,152 @@
+"""The training loop: what it refuses, what it repeats, and how it moves pictures."""
+
+# ruff: noqa: ARG002 - listeners have the shape of a task
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from hauberk import training
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet
+from hauberk.training import Options
+from hauberk.training.loop import one_cycle, shifted
+
+
+def linear(spec):
+    return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.classes))
+
+
+def test_a_loss_that_diverges_is_told_with_epoch_and_batch(digits):
+    options = Options(optimizer="sgd", learning_rate=1e30, epochs=3)
+    with pytest.raises(
+        InvalidInput, match=r"the loss became (NaN|infinite) in epoch 1, batch \d+\. Lower learning_rate"
+    ):
+        training.train(linear, digits.spec, digits.x, digits.y, options=options)
+
+
+class Fragile(nn.Module):
+    """Gives NaN from the third batch on, as a model with a numeric fault would."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 10)
+        self.batches = 0
+
+    def forward(self, x):
+        self.batches += self.training
+        return self.layer(x.flatten(1)) * (float("nan") if self.batches > 2 else 1.0)
+
+
+def test_a_model_that_returns_nan_in_training_is_told_with_the_batch(digits):
+    with pytest.raises(InvalidInput, match="the loss became NaN in epoch 1, batch 3"):
+        training.train(Fragile, digits.spec, digits.x, digits.y)
+
+
+class Interrupting(Quiet):
+    def update(self, done, *, text=""):
+        if done > 0.3:
+            raise KeyboardInterrupt
+
+
+def test_an_interrupt_goes_on_and_leaves_the_generators_as_they_were(digits):
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    numpy = np.random.get_state()[1].copy()  # noqa: NPY002 - the global one is what is looked at
+    with pytest.raises(KeyboardInterrupt):
+        training.train(linear, digits.spec, digits.x, digits.y, task=Interrupting())
+    assert torch.equal(torch.get_rng_state(), before)
+    assert np.array_equal(np.random.get_state()[1], numpy)  # noqa: NPY002 - as above
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_progress_ends_at_one_and_never_falls(digits):
+    seen = []
+
+    class Listening(Quiet):
+        def update(self, done, *, text=""):
+            seen.append(done)
+
+    training.train(linear, digits.spec, digits.x, digits.y, options=Options(epochs=2), task=Listening())
+    assert seen == sorted(seen)
+    assert seen[-1] == pytest.approx(1.0)
+
+
+def test_the_learning_rate_rises_then_falls_and_stays_above_zero():
+    rates = [one_cycle(i / 100) for i in range(100)]
+    top = int(np.argmax(rates))
+    assert rates[:top] == sorted(rates[:top])
+    assert rates[top:] == sorted(rates[top:], reverse=True)
+    assert min(rates) > 0
+    assert max(rates) == pytest.approx(1.0, abs=0.01)
+
+
+def test_shifting_moves_each_picture_by_a_pixel_at_most_and_mirrors_nothing():
+    x = torch.rand(200, 2, 8, 8, generator=torch.Generator().manual_seed(0))
+    moved = shifted(x, torch.Generator().manual_seed(1))
+    seen = set()
+    for before, after in zip(x, moved, strict=True):
+        padded = nn.functional.pad(before[None], (1, 1, 1, 1), mode="replicate")[0]
+        fits = [
+            (dy, dx)
+            for dy in (0, 1, 2)
+            for dx in (0, 1, 2)
+            if torch.equal(after, padded[:, dy : dy + 8, dx : dx + 8])
+        ]
+        assert len(fits) == 1
+        seen.add(fits[0])
+    assert len(seen) == 9
+
+
+@pytest.mark.parametrize("rows", [2, 3, 129, 257])
+def test_any_number_of_rows_trains_with_batch_norm(digits, rows):
+    def normed(spec):
+        return nn.Sequential(nn.Flatten(), nn.Linear(64, 8), nn.BatchNorm1d(8), nn.Linear(8, spec.classes))
+
+    outcome = training.train(normed, digits.spec, digits.x[:rows], digits.y[:rows], options=Options(epochs=1))
+    assert np.isfinite(outcome.metrics["final_loss"])
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (Options(epochs=0), "epochs must be 1 or more"),
+        (Options(batch=1), "batch 2 or more"),
+        (Options(learning_rate=float("nan")), "learning_rate must be a finite number"),
+        (Options(weight_decay=-1.0), "weight_decay must be 0 or more"),
+        (Options(optimizer="lion"), 'optimizer must be "sgd" or "adamw"'),
+        (Options(augment="flip"), 'augment must be "none" or "shift"'),
+    ],
+)
+def test_options_that_cannot_train_are_refused(digits, options, said):
+    with pytest.raises(InvalidInput, match=said):
+        training.train(linear, digits.spec, digits.x, digits.y, options=options)
+
+
+def test_a_table_cannot_be_shifted(mixed):
+    with pytest.raises(InvalidInput, match="these data are a table"):
+        training.train(linear, mixed.spec, mixed.x, mixed.y, options=Options(augment="shift"))
+
+
+def test_rows_that_do_not_fit_are_refused(digits):
+    x, y = digits.x, digits.y
+    hole = x.copy()
+    hole[7, 0, 3, 3] = np.nan
+    for rows, labels, said in [
+        (x[:, 0], y, "training needs x of shape"),
+        (x, y[:-1], "training needs x of shape"),
+        (x, y + 1, "labels run from 1 to 10"),
+        (hole, y, "training row 7 holds NaN"),
+    ]:
+        with pytest.raises(InvalidInput, match=said):
+            training.train(linear, digits.spec, rows, labels)
+
+
+def test_an_unknown_or_absent_device_is_told(digits):
+    with pytest.raises(InvalidInput, match="is not known: use"):
+        training.train(linear, digits.spec, digits.x, digits.y, device="tpu")
+    with pytest.raises(InvalidInput, match="this machine has"):
+        training.train(linear, digits.spec, digits.x, digits.y, device="cuda:99")
