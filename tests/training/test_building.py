@@ -35,6 +35,16 @@ def test_a_builder_without_parameters_is_called_without_any(tmp_path):
     assert isinstance(call_builder(load_callable("model:build", tmp_path), SPEC), LogisticRegression)
 
 
+def test_a_class_whose_parameters_have_defaults_is_a_builder_itself(tmp_path):
+    made = call_builder(load_callable("sklearn.linear_model:LogisticRegression", tmp_path), SPEC)
+    assert made.get_params() == LogisticRegression().get_params()
+
+
+def test_a_spec_with_a_default_is_given(tmp_path):
+    write(tmp_path, "from torch import nn\ndef build(spec=None):\n    return nn.Linear(2, spec.classes)\n")
+    assert call_builder(load_callable("model:build", tmp_path), SPEC).out_features == 10
+
+
 def test_two_projects_with_the_same_file_names_stay_apart(tmp_path):
     built = []
     for number in (1, 2):

@@ -67,7 +67,11 @@ def call_builder(build: Callable[..., Any], spec: Spec) -> Any:  # noqa: ANN401 
 
 
 def takes_argument(function: Callable[..., Any]) -> bool:
-    """Whether a builder takes the spec. Raises InvalidInput when it asks for more than that."""
+    """Whether a builder takes the spec: it has a parameter without a default, or one of that name.
+
+    A class such as LogisticRegression, whose parameters are its own and all have defaults, is called without.
+    Raises InvalidInput when it asks for more than the spec.
+    """
     try:
         parameters = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):
@@ -80,7 +84,7 @@ def takes_argument(function: Callable[..., Any]) -> bool:
             f"{where(function)}: it needs ({names}); it is called as build(spec) or build(). "
             "Give the others defaults."
         )
-    return bool(positional)
+    return bool(needed) or any(p.name == "spec" or p.kind is p.VAR_POSITIONAL for p in positional)
 
 
 def is_module(value: object) -> bool:
