@@ -1,0 +1,30 @@
+"""What checks share: how a share is judged, how many findings are shown, how rows are named."""
+
+from __future__ import annotations
+
+import math
+
+from hauberk.core.errors import InvalidInput
+from hauberk.core.findings import Severity
+from hauberk.data.dataset import Dataset
+
+SHOWN = 20
+TRAINING, TEST = "training", "test"
+
+
+def check_share(name: str, value: float) -> None:
+    """Raise InvalidInput unless `value` is a share."""
+    if not (math.isfinite(value) and 0 <= value <= 1):
+        raise InvalidInput(f"{name} must be a share from 0 to 1, found {value}.")
+
+
+def judged(value: float, limit: float) -> Severity:
+    """Return high above the limit, low below it, info at nothing."""
+    if value > limit:
+        return Severity.HIGH
+    return Severity.LOW if value > 0 else Severity.INFO
+
+
+def row_name(side: Dataset, index: int, word: str) -> str:
+    """Return "training row 17", by the row's place in its files."""
+    return f"{word} row {int(side.rows[index])}"

@@ -1,0 +1,66 @@
+"""Confident learning: which labels do out-of-fold predictions contradict with confidence?
+
+Northcutt, Jiang, Chuang, "Confident Learning: Estimating Uncertainty in Dataset Labels", JAIR 70 (2021), section 3.
+Pure functions of arrays; where the probabilities come from is `label_errors`' business.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.core.errors import InvalidInput
+from hauberk.data.dataset import Doubles, Labels, Mask
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Confident:
+    """joint: (k, k) estimated share of rows by given class (row) and true class (column), adding up to 1. suspects:
+    (n,) rows confidently of another class than given. suggested: (n,) int64 that class; for other rows, the given
+    one. margin: (n,) probability of the given class less the largest of another; the lower, the more suspect.
+    """
+
+    joint: Doubles
+    suspects: Mask
+    suggested: Labels
+    margin: Doubles
+
+
+def confident_learning(y: Labels, probabilities: Doubles) -> Confident:
+    """Return the confident joint, calibrated, and the rows off its diagonal.
+
+    y: (n,) in [0, k). probabilities: (n, k) out-of-fold, each row adding up to 1. A row counts for class j if its
+    probability reaches the mean probability of j over rows that are given j (equation 2); with several such
+    classes, for the most probable. Raises InvalidInput when shapes disagree or a class has no row.
+    """
+    n, k = probabilities.shape
+    if y.shape != (n,):
+        raise InvalidInput(f"{len(y)} labels and {n} rows of probabilities do not belong together.")
+    counts = np.bincount(y, minlength=k)
+    if not counts.all():
+        raise InvalidInput(f"class {int(np.argmin(counts))} has no row: leave out its probabilities.")
+    own = probabilities[np.arange(n), y]
+    thresholds = np.bincount(y, weights=own, minlength=k) / counts
+    passing = np.where(probabilities >= thresholds, probabilities, -1.0)
+    best = passing.argmax(axis=1)
+    confident = passing[np.arange(n), best] >= 0
+    joint = np.zeros((k, k))
+    np.add.at(joint, (y[confident], best[confident]), 1)
+    suspects = confident & (best != y)
+    others = probabilities.copy()
+    others[np.arange(n), y] = -np.inf
+    return Confident(
+        calibrated(joint, counts), suspects, np.where(suspects, best, y).astype(np.int64), own - others.max(axis=1)
+    )
+
+
+def calibrated(joint: Doubles, counts: Labels) -> Doubles:
+    """Return the joint scaled so that its rows add up to the classes' shares (equation 3).
+
+    A class of which no row is confident is taken as rightly labelled.
+    """
+    rows = joint.sum(axis=1)
+    filled = np.where(rows[:, None] > 0, joint, np.eye(len(joint)))
+    scaled: Doubles = filled / filled.sum(axis=1, keepdims=True) * counts[:, None]
+    return scaled / scaled.sum()

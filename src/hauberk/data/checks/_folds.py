@@ -1,0 +1,94 @@
+"""Out-of-fold probabilities: what a model that never saw a row, nor its group, says about it.
+
+Small, quick models on purpose: they need to know the classes better than chance, not to win. Pictures: 16 x 16
+shading and colour, principal components, logistic regression. Tables: gradient-boosted trees on many rows, logistic
+regression on few.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from hauberk.core.columns import ColumnKind
+from hauberk.core.extras import need
+from hauberk.core.progress import Task
+from hauberk.data.dataset import Dataset, Doubles, Labels
+from hauberk.data.neighbours import pooled_pictures
+
+_FOLDS = 5
+_COMPONENTS = 60
+_MANY = 2_000  # rows from which trees are better than a line, and still quick
+_TREE_CATEGORIES = 255
+
+
+def out_of_fold(side: Dataset, *, seed: int, task: Task) -> Doubles:
+    """Return (n, k) probabilities, each row's from a model fitted without the row and without its group.
+
+    k: len(side.classes); a class that is absent has probability 0. Every class with rows needs two or more, in two or
+    more groups where there are groups (else groups are left aside).
+    """
+    inputs = _inputs(side, seed)
+    probabilities = np.zeros((len(side), len(side.classes)))
+    parts = _folds(side, seed)
+    for number, (fit, ask) in enumerate(parts):
+        model = _model(side, seed).fit(inputs[fit], side.y[fit])
+        probabilities[np.ix_(ask, model.classes_)] = model.predict_proba(inputs[ask])
+        task.update(0.1 + 0.8 * (number + 1) / len(parts), text=f"fold {number + 1} of {len(parts)}")
+    return probabilities
+
+
+def _folds(side: Dataset, seed: int) -> list[tuple[Labels, Labels]]:
+    selection = need("sklearn.model_selection")
+    rows = int(np.bincount(side.y)[np.unique(side.y)].min())
+    if side.groups is not None:
+        pairs = np.unique(np.stack([side.y, side.groups]), axis=1)[0]
+        groups = int(np.bincount(pairs)[np.unique(pairs)].min())
+        if groups >= 2:
+            folds = selection.StratifiedGroupKFold(min(_FOLDS, groups), shuffle=True, random_state=seed)
+            parts = list(folds.split(side.y, side.y, side.groups))
+            if all(len(np.unique(side.y[fit])) == len(np.unique(side.y)) for fit, _ in parts):
+                return parts
+    folds = selection.StratifiedKFold(max(2, min(_FOLDS, rows)), shuffle=True, random_state=seed)
+    return list(folds.split(side.y, side.y))
+
+
+def _model(side: Dataset, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn estimator
+    linear = need("sklearn.linear_model")
+    if side.kind == "table" and len(side) >= _MANY:
+        categories = [
+            column.kind is ColumnKind.CATEGORY and len(column.categories) <= _TREE_CATEGORIES
+            for column in side.columns
+        ]
+        trees = need("sklearn.ensemble").HistGradientBoostingClassifier
+        rounds = max(10, 80 // max(1, len(side.classes) - 1))
+        return trees(max_iter=rounds, categorical_features=categories, early_stopping=False, random_state=seed)
+    line = linear.LogisticRegression(C=1.0, max_iter=200)
+    scale = need("sklearn.preprocessing").StandardScaler()
+    return need("sklearn.pipeline").make_pipeline(scale, line)
+
+
+def _inputs(side: Dataset, seed: int) -> npt.NDArray[np.floating[Any]]:
+    if side.kind == "image":
+        flat = pooled_pictures(side.x).reshape(len(side), -1)
+        size = min(_COMPONENTS, *flat.shape)
+        components = need("sklearn.decomposition").PCA(
+            size, svd_solver="randomized", whiten=True, random_state=seed
+        )
+        # The components are of inputs alone: no label crosses from one fold to another.
+        found: npt.NDArray[np.floating[Any]] = components.fit_transform(flat)
+        return found
+    return side.x if len(side) >= _MANY else _one_hot(side)
+
+
+def _one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
+    parts: list[npt.NDArray[np.floating[Any]]] = []
+    for index, column in enumerate(side.columns):
+        values = side.x[:, index]
+        if column.kind is ColumnKind.CATEGORY and len(column.categories) <= _TREE_CATEGORIES:
+            parts.append((values[:, None] == np.arange(len(column.categories))).astype(np.float32))
+        else:
+            parts.append(values[:, None])
+    return np.concatenate(parts, axis=1)

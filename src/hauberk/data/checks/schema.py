@@ -1,0 +1,251 @@
+"""Schema and ranges: do both sides hold what training rows lead one to expect?
+
+Looks for values that are not finite, constant columns, blank pictures, test values outside the range (or categories
+unseen) in training, classes with few rows, columns that look like identifiers, and integers that float32 rounds.
+Answers sloppy exports, shifted columns and crude poisoning. Does not answer poisoning that stays in range: see
+`label-errors` and `duplicates`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.core.columns import Column, ColumnKind
+from hauberk.core.evidence import Measurement
+from hauberk.core.findings import Finding, Severity
+from hauberk.core.progress import Task
+from hauberk.data.checks import CHECKS
+from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
+from hauberk.data.dataset import Dataset, Floats, Mask, Split
+
+_EXACT = 2**24  # integers up to here are exact in float32
+_IDENTIFIER = 0.5  # a category with more values than this share of the rows names rows, and explains nothing
+_FAR = 0.5
+_BLANK = 1 / 255
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """limit: share of test rows far out of range (`far_out`) that is tolerated. imbalance: largest over smallest
+    class, tolerated.
+    """
+
+    limit: float = 0.05
+    imbalance: float = 100.0
+
+    def __post_init__(self) -> None:
+        check_share("limit", self.limit)
+
+
+@CHECKS.register(
+    "schema",
+    practice="1a",
+    threats=("poisoning",),
+    summary="kinds, ranges, constant columns, blank pictures, rare classes",
+    params=Params,
+)
+def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -> Measurement:
+    """Measure both sides against the training side."""
+    del rng
+    train, test = split.train, split.test
+    counts = np.bincount(train.y, minlength=len(train.classes))
+    metrics = {
+        "train_rows": float(len(train)),
+        "test_rows": float(len(test)),
+        "classes": float(len(train.classes)),
+        "class_imbalance": float(counts.max() / max(1, counts.min())),
+        "non_finite_rows": float((~finite_rows(train.x)).sum() + (~finite_rows(test.x)).sum()),
+    }
+    findings = [*_not_finite(train, TRAINING), *_not_finite(test, TEST), *_classes(split, params)]
+    task.update(0.3, text="ranges")
+    more = _pictures(split) if train.kind == "image" else _table(split, params)
+    findings += more.findings
+    findings.sort(key=lambda finding: -finding.severity.rank)
+    return Measurement({**metrics, **more.metrics}, tuple(findings[:SHOWN]), more.series, {}, more.notes)
+
+
+def finite_rows(x: Floats) -> Mask:
+    """Return (n,), whether every value of a row is finite."""
+    good: Mask = np.isfinite(x).reshape(len(x), -1).all(axis=1)
+    return good
+
+
+def out_of_range(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
+    """Return (n_test, d): number below or above all training values, or category that no training row has."""
+    outside = np.empty(test.shape, bool)
+    for index, column in enumerate(columns):
+        seen, asked = train[:, index], test[:, index]
+        if column.kind is ColumnKind.CATEGORY:
+            outside[:, index] = ~np.isin(asked, seen)
+        else:
+            outside[:, index] = (asked < seen.min()) | (asked > seen.max())
+    return outside
+
+
+def far_out(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
+    """Return (n_test, d): outside by more than half of the training range, or in a category that training lacks.
+
+    A value just outside is to be expected: of n like rows, one in (n + 1) / 2 is beyond the others in each column.
+    """
+    outside = out_of_range(train, test, columns)
+    low, high = train.min(axis=0), train.max(axis=0)
+    category = np.array([column.kind is ColumnKind.CATEGORY for column in columns], bool)
+    gap = np.maximum(low - test, test - high)
+    far: Mask = outside & (category | (gap > _FAR * (high - low)))
+    return far
+
+
+def _table(split: Split, params: Params) -> Measurement:
+    train, test = split.train, split.test
+    outside = out_of_range(train.x, test.x, train.columns)
+    constant = train.x.min(axis=0) == train.x.max(axis=0)
+    names = [column.name for column in train.columns]
+    findings = [
+        Finding(
+            f"column {names[index]!r} has one value in every training row",
+            f"column {names[index]}",
+            Severity.LOW,
+            f'It explains nothing: leave it out with drop = ["{names[index]}"].',
+        )
+        for index in np.flatnonzero(constant)
+    ]
+    findings += _outside(split, outside, params) + _identifiers(train) + _rounded(train)
+    metrics = {
+        "constant_columns": float(constant.sum()),
+        "out_of_range_rows": float(outside.any(axis=1).sum()),
+        "out_of_range_share": float(outside.any(axis=1).mean()),
+        "far_out_of_range_share": float(far_out(train.x, test.x, train.columns).any(axis=1).mean()),
+    }
+    return Measurement(metrics, tuple(findings))
+
+
+def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
+    train, test = split.train, split.test
+    found: list[Finding] = []
+    far = float(far_out(train.x, test.x, train.columns).any(axis=1).mean())
+    for index in np.argsort(-outside.sum(axis=0), kind="stable"):
+        rows = np.flatnonzero(outside[:, index])
+        if not len(rows):
+            break
+        column = train.columns[index]
+        value = float(test.x[rows[0], index])
+        if column.kind is ColumnKind.CATEGORY:
+            what = f"{column.categories[int(value)]!r}, which no training row has"
+        else:
+            seen = train.x[:, index]
+            what = f"{value:g}, outside {seen.min():g} to {seen.max():g} in training"
+        found.append(
+            Finding(
+                f"{len(rows)} test rows have values of {column.name!r} that training never showed; first: {what}",
+                f"column {column.name}, {row_name(test, int(rows[0]), TEST)}",
+                judged(far, params.limit),
+                "The model has to guess there. Check units and spelling; add such rows to training if they are right.",
+                value=float(len(rows)),
+                unit="rows",
+            )
+        )
+    return found
+
+
+def _identifiers(train: Dataset) -> list[Finding]:
+    return [
+        Finding(
+            f"column {column.name!r} has {len(column.categories)} different texts in {len(train)} training rows",
+            f"column {column.name}",
+            Severity.MEDIUM,
+            f'It names rows rather than describing them: leave it out with drop = ["{column.name}"].',
+            value=float(len(column.categories)),
+            limit=_IDENTIFIER * len(train),
+            unit="values",
+        )
+        for column in train.columns
+        if column.kind is ColumnKind.CATEGORY and len(column.categories) > max(20.0, _IDENTIFIER * len(train))
+    ]
+
+
+def _rounded(train: Dataset) -> list[Finding]:
+    return [
+        Finding(
+            f"column {column.name!r} holds integers beyond {_EXACT:,}, which 32-bit floats round",
+            f"column {column.name}",
+            Severity.LOW,
+            "Different values may look alike to the model. Drop it if it is an identifier; otherwise use larger units.",
+            value=max(abs(column.low), abs(column.high)),
+            limit=float(_EXACT),
+        )
+        for column in train.columns
+        if column.kind is ColumnKind.INTEGER and max(abs(column.low), abs(column.high)) > _EXACT
+    ]
+
+
+def _pictures(split: Split) -> Measurement:
+    findings: list[Finding] = []
+    blank = 0
+    for side, word in ((split.train, TRAINING), (split.test, TEST)):
+        flat = side.x.reshape(len(side), -1)
+        rows = np.flatnonzero(flat.max(axis=1) - flat.min(axis=1) <= _BLANK)
+        blank += len(rows)
+        findings += [
+            Finding(
+                f"the picture is blank: every pixel is {flat[row, 0]:.3f}",
+                row_name(side, int(row), word),
+                Severity.MEDIUM,
+                "Nothing can be learned from it: remove it.",
+                "poisoning",
+            )
+            for row in rows[:SHOWN]
+        ]
+    low, high = float(split.test.x.min()), float(split.test.x.max())
+    metrics = {"blank_pictures": float(blank), "pixel_low": low, "pixel_high": high}
+    wrong = not (split.train.x.min() >= 0 and split.train.x.max() <= 1 and low >= 0 and high <= 1)
+    if wrong:
+        findings.append(
+            Finding("pixels lie outside 0 to 1", "all pictures", Severity.HIGH, "Scale them to 0 to 1.", limit=1.0)
+        )
+    return Measurement({name: value for name, value in metrics.items() if np.isfinite(value)}, tuple(findings))
+
+
+def _not_finite(side: Dataset, word: str) -> list[Finding]:
+    rows = np.flatnonzero(~finite_rows(side.x))
+    return [
+        Finding(
+            "the row holds NaN or infinity",
+            row_name(side, int(row), word),
+            Severity.HIGH,
+            "No model can use it: fill the value in, or remove the row.",
+            "poisoning",
+        )
+        for row in rows[:SHOWN]
+    ]
+
+
+def _classes(split: Split, params: Params) -> list[Finding]:
+    train, test = split.train, split.test
+    counts = np.bincount(train.y, minlength=len(train.classes))
+    findings = [
+        Finding(
+            f"no test row has class {train.classes[label]!r}",
+            f"class {train.classes[label]}",
+            Severity.MEDIUM,
+            "What the model does for this class is not measured: add test rows of it.",
+        )
+        for label in np.setdiff1d(train.y, test.y)
+    ]
+    ratio = float(counts.max() / max(1, counts.min()))
+    if ratio > params.imbalance:
+        rare = int(counts.argmin())
+        findings.append(
+            Finding(
+                f"class {train.classes[rare]!r} has {counts[rare]} training rows, the largest {counts.max()}",
+                f"class {train.classes[rare]}",
+                Severity.MEDIUM,
+                "Accuracy will hide how it does on this class: collect more rows, or merge the class.",
+                value=ratio,
+                limit=params.imbalance,
+                unit="ratio",
+            )
+        )
+    return findings
