@@ -153,7 +153,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         """Give the writer lock back, and remember how far the ledger came, to notice a roll-back next time."""
         # A machine that cannot remember must still be able to work; verification warns about it.
         with suppress(HauberkError):
-            self._seen.record(self.ledger.origin, self.ledger.checkpoint())
+            self._seen.record(self._remembered, self.ledger.checkpoint())
         self.ledger.close()
 
     @property
@@ -217,8 +217,13 @@ class Workshop(AbstractContextManager["Workshop"]):
         )
         return Statement(subjects, statements.EVIDENCE, evidence.to_json())
 
+    @property
+    def _remembered(self) -> str:
+        # Apart from what `hauberk verify` remembers: the log runs ahead of the checkpoint in its newest release.
+        return f"{self.ledger.origin} (writer)"
+
     def _check_history(self) -> None:
-        note = self._seen.get(self.ledger.origin)
+        note = self._seen.get(self._remembered)
         if note is None:
             return
         self.ledger.check_extends(note, self.keys.signer(LOGGING).public)
