@@ -70,7 +70,7 @@ def features(*sides: Dataset) -> tuple[Features, ...]:
 
 def picture_features(x: Floats) -> Floats:
     """Return (n, f) float32 of length at most one: the shading of pictures (n, c, h, w) without their brightness."""
-    grey = pooled_pictures(x.mean(axis=1, dtype=np.float32, keepdims=True)).reshape(len(x), -1)
+    grey = pooled(x.mean(axis=1, dtype=np.float32, keepdims=True)).reshape(len(x), -1)
     grey = grey - grey.mean(axis=1, keepdims=True)
     length = np.linalg.norm(grey, axis=1, keepdims=True)
     # A blank picture has no shading to compare: its noise must not be blown up to length one.
@@ -78,9 +78,9 @@ def picture_features(x: Floats) -> Floats:
     return scaled
 
 
-def pooled_pictures(x: Floats) -> Floats:
-    """Return pictures (n, c, h, w) averaged down to at most 16 x 16; smaller ones stay as they are."""
-    return _pooled(_pooled(x, 2), 3)
+def pooled(x: Floats, side: int = _SIDE) -> Floats:
+    """Return pictures (n, c, h, w) averaged down to at most `side` pixels a side; smaller ones stay as they are."""
+    return _pooled(_pooled(x, 2, side), 3, side)
 
 
 def table_features(sides: Sequence[Floats], columns: Sequence[Column]) -> tuple[Features, ...]:
@@ -143,16 +143,16 @@ def bound_of(own: Nearest, *, tolerance: float, fraction: float = 0.25) -> float
     return min(tolerance, fraction * float(np.median(known))) if len(known) else tolerance
 
 
-def _pooled(x: Floats, axis: int) -> Floats:
+def _pooled(x: Floats, axis: int, side: int) -> Floats:
     size = x.shape[axis]
-    if size <= _SIDE:
+    if size <= side:
         return x
-    edges = np.linspace(0, size, _SIDE + 1).astype(np.int64)
+    edges = np.linspace(0, size, side + 1).astype(np.int64)
     sums = np.add.reduceat(x, edges[:-1], axis=axis)
     shape = [1] * x.ndim
-    shape[axis] = _SIDE
-    pooled: Floats = (sums / np.diff(edges).reshape(shape)).astype(np.float32)
-    return pooled
+    shape[axis] = side
+    means: Floats = (sums / np.diff(edges).reshape(shape)).astype(np.float32)
+    return means
 
 
 def _pairs(queries: Labels, base: Labels) -> Iterable[tuple[Labels, Labels]]:

@@ -19,9 +19,11 @@ def check_share(name: str, value: float) -> None:
 
 
 def judged(value: float, limit: float) -> Severity:
-    """Return high above the limit, low below it, info at nothing."""
+    """Return high above the limit, medium above a tenth of it, low below, info at nothing."""
     if value > limit:
         return Severity.HIGH
+    if value > limit / 10:
+        return Severity.MEDIUM
     return Severity.LOW if value > 0 else Severity.INFO
 
 
