@@ -6,11 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
+import torch
 
 from hauberk.attacks.budget import ColumnBox
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.threats import ColumnBudget
 from hauberk.training import Spec
+
+
+@pytest.fixture(autouse=True, scope="session")
+def one_thread():
+    """Tests run side by side; threads of one that wait for threads of another would take most of the time."""
+    torch.set_num_threads(1)
 
 
 @dataclass(frozen=True)

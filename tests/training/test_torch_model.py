@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -103,7 +104,14 @@ print(*(hashlib.sha256(data).hexdigest() for data in (model.weights(), model.exp
 
 def test_another_process_and_folder_make_the_same_bytes(tmp_path, capsys):
     (tmp_path / "run.py").write_text(_PRINT_DIGESTS, encoding="utf-8")
-    done = subprocess.run([sys.executable, "run.py"], cwd=tmp_path, capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "run.py"],
+        cwd=tmp_path,
+        env=os.environ | {"OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     exec(compile(_PRINT_DIGESTS, "elsewhere/other.py", "exec"), {})
     assert capsys.readouterr().out.split() == done.stdout.split()
     assert len(set(done.stdout.split())) == 2

@@ -14,6 +14,15 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 
 
+def calm_threads() -> None:
+    """Ask OpenMP's threads to sleep while they wait; to be called before torch is imported, which reads it once.
+
+    They spin by default. With two processes on the same cores each then burns the time that the other needs, and a
+    training of seconds takes minutes. What the environment already says is kept.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
+
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """Seed every global generator inside the block and ask torch for deterministic kernels.

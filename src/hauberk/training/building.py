@@ -20,6 +20,7 @@ from typing import Any
 
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.training import _blame
+from hauberk.training._randomness import calm_threads
 from hauberk.training.spec import Spec
 
 _EXPECTED = "Expected a function that returns a torch.nn.Module or a scikit-learn estimator"
@@ -31,6 +32,7 @@ def load_callable(reference: str, folder: Path) -> Callable[..., Any]:
     The file is run once. Raises InvalidInput with file and line when there is no such file or function, or when
     the file raises while it is imported.
     """
+    calm_threads()
     module_name, _, name = reference.partition(":")
     if not module_name or not name.isidentifier():
         raise InvalidInput(f'{reference!r} is no "module:function", such as "model:build".')
