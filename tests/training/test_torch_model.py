@@ -43,16 +43,21 @@ def trained(digits):
     return training.train(small, SPEC, digits.x, digits.y, options=SHORT).model
 
 
+@pytest.fixture(scope="module")
+def exported(trained):
+    return trained.export_onnx()
+
+
 def test_it_is_a_differentiable_model(trained):
     assert isinstance(trained, Differentiable)
 
 
 @pytest.mark.parametrize("rows", [0, 1, 3, 1500])
-def test_onnx_gives_the_torch_scores_for_any_number_of_rows(trained, rows):
+def test_onnx_gives_the_torch_scores_for_any_number_of_rows(trained, exported, rows):
     x = np.random.default_rng(1).random((rows, 1, 8, 8), dtype=np.float32)
-    exported = OnnxModel(trained.export_onnx(), SPEC)
-    np.testing.assert_allclose(exported.scores(x), trained.scores(x), atol=1e-4)
-    assert exported.scores(x).shape == (rows, 10)
+    model = OnnxModel(exported, SPEC)
+    np.testing.assert_allclose(model.scores(x), trained.scores(x), atol=1e-4)
+    assert model.scores(x).shape == (rows, 10)
 
 
 def smooth(spec):  # no kinks, so that finite differences hold
@@ -76,8 +81,8 @@ def test_the_gradient_is_that_of_the_cross_entropy(digits):
         np.testing.assert_allclose(gradient[(slice(None), *index)], slope, atol=1e-3)
 
 
-def test_onnx_holds_no_path_and_no_trace_of_the_source(trained):
-    data = trained.export_onnx()
+def test_onnx_holds_no_path_and_no_trace_of_the_source(exported):
+    data = exported
     here = str(Path(__file__).parent).encode()
     for told in (here, b"/usr", b"/home", b"site-packages", b"stack_trace", b".py", b"torch"):
         assert told not in data
@@ -117,11 +122,11 @@ def test_another_process_and_folder_make_the_same_bytes(tmp_path, capsys):
     assert len(set(done.stdout.split())) == 2
 
 
-def test_weights_bring_the_same_model_back(trained, digits):
+def test_weights_bring_the_same_model_back(trained, exported, digits):
     again = training.load_weights(small, SPEC, trained.weights())
     assert np.array_equal(again.scores(digits.x_test), trained.scores(digits.x_test))
     assert again.weights() == trained.weights()
-    assert again.export_onnx() == trained.export_onnx()
+    assert again.export_onnx() == exported
 
 
 def test_a_tables_weights_bring_the_encoder_back_without_the_data(mixed):
