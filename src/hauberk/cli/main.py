@@ -10,12 +10,13 @@ from __future__ import annotations
 import importlib
 import json
 import sys
+import warnings
 from typing import Any
 
 import click
 
 import hauberk
-from hauberk.core.errors import HauberkError
+from hauberk.core.errors import HauberkError, HauberkWarning
 
 # command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -61,6 +62,7 @@ def main() -> None:
 
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is printed here and nowhere else."""
+    warnings.showwarning = _show_warning
     try:
         result = cli.main(args=arguments, prog_name="hauberk", standalone_mode=False)
     except HauberkError as error:
@@ -78,6 +80,13 @@ def run(arguments: list[str]) -> int:
         sys.stderr.close()
         return 0
     return result if isinstance(result, int) else 0
+
+
+def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:
+    """Say Hauberk's own warnings in one line on standard error, and keep those of libraries to themselves."""
+    if category is HauberkWarning:
+        click.secho("note: ", err=True, nl=False, fg="yellow")
+        click.echo(str(message), err=True)
 
 
 def _fail(arguments: list[str], kind: str, message: str, code: int) -> int:

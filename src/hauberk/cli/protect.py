@@ -10,6 +10,9 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
+    from hauberk.lifecycle.protect import Result
     from hauberk.lifecycle.steps import Done
 
 
@@ -29,12 +32,27 @@ def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT0
 
     def show(done: Done, title: str) -> None:
         mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
-        out.console.print(f"{mark} {title:<58} [dim]{spent}[/]")
+        out.console.print(f"{mark} {title:<52} [dim]{spent}[/]")
 
     result = run(folder, listener=show)
     out.document(result.to_json())
     if not json:
         out.console.print()
         out.console.print(result.summary())
+        _say_what_next(out.console, result)
     if not result.allowed:
         ctx.exit(3)
+
+
+def _say_what_next(console: Console, result: Result) -> None:
+    def line(label: str, text: object) -> None:
+        console.print(f"[dim]{label:<8}[/] ", end="")
+        console.print(str(text), markup=False, soft_wrap=True)
+
+    console.print()
+    line("report", result.report)
+    if result.release is None:
+        console.print("[bold red]refused[/]: there is no release of this run. The report says what to change.")
+        return
+    line("release", result.release)
+    line("verify", f"hauberk verify {result.release} --key {result.key_id}")

@@ -15,6 +15,10 @@ from __future__ import annotations
 from typing import ClassVar
 
 
+class HauberkWarning(UserWarning):
+    """Something a person should know although the work went on."""
+
+
 class HauberkError(Exception):
     """Root of every error that Hauberk raises on purpose; `exit_code` is the process's answer to it."""
 

@@ -8,12 +8,14 @@ changed. A refusal at the gate is a result, not an error: everything measured is
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hauberk.core.disk import Disk
+from hauberk.core.errors import HauberkWarning
 from hauberk.core.progress import Progress
 from hauberk.custody.gate import Verdict
 from hauberk.custody.keys.standing import standing_passphrase
@@ -101,7 +103,7 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
         name=project.name,
         keys_uri=_resolved(project.keys.uri, project.folder),
         algorithm=project.keys.signing,
-        passphrase=passphrase or standing_passphrase(make=lambda _place: None),
+        passphrase=passphrase or _standing(project, disk),
         clock=clock,
         seen=seen,
         disk=disk,
@@ -124,6 +126,21 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
 def _logged(steps: Steps) -> list[Logged]:
     """Return every attestation of this run so far, in the order of the ledger's steps."""
     return [logged for done in steps.done for logged in done.logged]
+
+
+def _standing(project: Project, disk: Disk) -> Callable[[], bytes]:
+    """Return the user's passphrase. One is made only together with a new keyring: no other would open an old one."""
+    scheme, _, rest = _resolved(project.keys.uri, project.folder).partition(":")
+    new = scheme == "keyring" and not Path(rest).exists()
+
+    def told(place: Path) -> None:
+        warnings.warn(
+            f"a random passphrase for your keys was written to {place}: keep a copy of it in a safe place.",
+            HauberkWarning,
+            stacklevel=2,
+        )
+
+    return standing_passphrase(make=told if new else None, disk=disk)
 
 
 def _resolved(uri: str, folder: Path) -> str:

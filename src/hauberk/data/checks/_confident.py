@@ -17,7 +17,7 @@ from hauberk.data.dataset import Doubles, Labels, Mask
 @dataclass(frozen=True, slots=True, eq=False)
 class Confident:
     """joint: (k, k) estimated share of rows by given class (row) and true class (column), adding up to 1. suspects:
-    (n,) rows confidently of another class than given. suggested: (n,) int64 that class; for other rows, the given
+    (n,) rows that are likely of another class than given. suggested: (n,) int64 that class; for other rows, the given
     one. margin: (n,) probability of the given class less the largest of another; the lower, the more suspect.
     """
 
@@ -28,7 +28,7 @@ class Confident:
 
 
 def confident_learning(y: Labels, probabilities: Doubles) -> Confident:
-    """Return the confident joint, calibrated, and the rows off its diagonal.
+    """Return the confident joint, calibrated, and the rows that it says are wrong.
 
     y: (n,) in [0, k). probabilities: (n, k) out-of-fold, each row adding up to 1. A row counts for class j if its
     probability reaches the mean probability of j over rows that are given j (equation 2); with several such
@@ -47,12 +47,30 @@ def confident_learning(y: Labels, probabilities: Doubles) -> Confident:
     confident = passing[np.arange(n), best] >= 0
     joint = np.zeros((k, k))
     np.add.at(joint, (y[confident], best[confident]), 1)
-    suspects = confident & (best != y)
+    estimate = calibrated(joint, counts)
+    suggested = pruned(y, probabilities, estimate)
     others = probabilities.copy()
     others[np.arange(n), y] = -np.inf
-    return Confident(
-        calibrated(joint, counts), suspects, np.where(suspects, best, y).astype(np.int64), own - others.max(axis=1)
-    )
+    return Confident(estimate, suggested != y, suggested, own - others.max(axis=1))
+
+
+def pruned(y: Labels, probabilities: Doubles, joint: Doubles) -> Labels:
+    """Return (n,) the suggested class of each row, which is the given one where nothing contradicts it.
+
+    Pruning by noise rate (section 3.2, method 4): of the rows given class i, as many as the joint estimates to be of
+    class j, those first whose probability of j exceeds that of i the most; never a row that leans towards i.
+    """
+    suggested = y.copy()
+    best = np.zeros(len(y))
+    for given in range(len(joint)):
+        rows = np.flatnonzero(y == given)
+        for true in np.flatnonzero(np.arange(len(joint)) != given):
+            count = round(float(joint[given, true]) * len(y))
+            gain = probabilities[rows, true] - probabilities[rows, given]
+            for row in np.argsort(-gain, kind="stable")[:count]:
+                if gain[row] > best[rows[row]]:
+                    suggested[rows[row]], best[rows[row]] = true, gain[row]
+    return suggested
 
 
 def calibrated(joint: Doubles, counts: Labels) -> Doubles:

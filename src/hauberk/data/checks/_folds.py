@@ -65,7 +65,7 @@ def _model(side: Dataset, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn es
         trees = need("sklearn.ensemble").HistGradientBoostingClassifier
         rounds = max(10, 80 // max(1, len(side.classes) - 1))
         return trees(max_iter=rounds, categorical_features=categories, early_stopping=False, random_state=seed)
-    line = linear.LogisticRegression(C=0.1, max_iter=200)
+    line = linear.LogisticRegression(C=0.03, max_iter=200)
     scale = need("sklearn.preprocessing").StandardScaler()
     return need("sklearn.pipeline").make_pipeline(scale, line)
 

@@ -80,7 +80,7 @@ def verify_data(job: Job, about: About) -> None:
             return Product(statements=[statement])
 
         inputs = {"data": about.digest, "params": asdict(params), "seed": seed}
-        job.steps.do(f"verify/{entry.name}", f"Verify: {entry.summary}", inputs, work)
+        job.steps.do(f"verify/{entry.name}", f"Verify the data: {entry.name}", inputs, work)
 
 
 def seal_data(job: Job, about: About) -> None:
