@@ -7,15 +7,12 @@ def build(spec):
     """Return the untrained network; `spec` says how large the pictures are and how many classes there are."""
     channels, height, width = spec.shape
     return nn.Sequential(
-        nn.Conv2d(channels, 32, kernel_size=3, padding=1),
+        nn.Conv2d(channels, 24, kernel_size=3, padding=1),
         nn.ReLU(),
-        nn.Conv2d(32, 32, kernel_size=3, padding=1),
-        nn.ReLU(),
-        nn.MaxPool2d(2),
-        nn.Conv2d(32, 64, kernel_size=3, padding=1),
+        nn.Conv2d(24, 48, kernel_size=3, padding=1, stride=2),
         nn.ReLU(),
         nn.Flatten(),
-        nn.Linear(64 * (height // 2) * (width // 2), 64),
+        nn.Linear(48 * (height // 2) * (width // 2), 64),
         nn.ReLU(),
         nn.Linear(64, spec.classes),
     )

@@ -82,7 +82,7 @@ def run(arguments: list[str]) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _show_warning(message: Warning | str, category: type[Warning], *_where: object) -> None:
+def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_how: object) -> None:
     """Say Hauberk's own warnings in one line on standard error, and keep those of libraries to themselves."""
     if category is HauberkWarning:
         click.secho("note: ", err=True, nl=False, fg="yellow")

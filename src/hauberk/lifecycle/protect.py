@@ -135,7 +135,7 @@ def _standing(project: Project, disk: Disk) -> Callable[[], bytes]:
 
     def told(place: Path) -> None:
         warnings.warn(
-            f"a random passphrase for your keys was written to {place}: keep a copy of it in a safe place.",
+            f"a random passphrase for your keys was written to {place}: keep a copy of it.",
             HauberkWarning,
             stacklevel=2,
         )
