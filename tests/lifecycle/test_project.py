@@ -153,7 +153,7 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
         '[training]\nmethod = "pgd"\nepochs = 3\nbatch = 64\nlearning_rate = 0.01\nweight_decay = 0\n'
         'optimizer = "adamw"\naugment = "shift"\ndevice = "cpu"\n[training.hardening]\nsteps = 7\n'
         '[evaluation]\nrows = 200\nattacks = [{name = "pgd", steps = 40, restarts = 1}, {name = "square"}]\n'
-        "[checks.leakage]\nnear = 0.01\n[release]\nseal = false\n"
+        "[checks.leakage]\ntolerance = 0.01\n[release]\nseal = false\n"
         '[keys]\nuri = "keyring:elsewhere"\nsigning = "ecdsa-p256"\n'
     )
     project = read(folder, text)
@@ -168,7 +168,7 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
     assert project.training == Training("pgd", 3, 64, 0.01, 0.0, "adamw", "shift", "cpu", {"steps": 7})
     assert project.evaluation.rows == 200
     assert project.evaluation.attacks == (("pgd", {"steps": 40, "restarts": 1}), ("square", {}))
-    assert project.checks == {"leakage": {"near": 0.01}}
+    assert project.checks == {"leakage": {"tolerance": 0.01}}
     assert project.release.seal is False
     assert project.keys.signing == "ecdsa-p256"
 
@@ -544,7 +544,7 @@ def test_the_walk_knows_every_path_that_the_parser_knows(document):
         ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "known: coordinate-search, pgd, square"),
         ('[evaluation]\nattacks = [\n  {name = "pgd"},\n  {name = "square", query = 1}\n]', "query", "queries"),
         ('[evaluation]\nattacks = [{name = "coordinate-search"}]', "attacks =", "is for table data"),
-        ("[checks.leak]\nnear = 1", "[checks.leak]", "leakage"),
+        ("[checks.leak]\ntolerance = 1", "[checks.leak]", "leakage"),
     ],
 )
 def test_an_unknown_algorithm_or_parameter_is_told_with_its_line(folder, section, line, message):

@@ -334,7 +334,8 @@ def test_without_an_evasion_threat_there_is_nothing_to_harden(project, seen):
     folder = project()
     toml = (folder / "hauberk.toml").read_text()
     start, end = toml.index("[[threats]]"), toml.index("[evaluation]")
-    (folder / "hauberk.toml").write_text((toml[:start] + POISONING + toml[end:]).replace('robust_accuracy = ">= 0.2"\n', ""))
+    toml = toml[:start] + POISONING + toml[end:]
+    (folder / "hauberk.toml").write_text(toml.replace('robust_accuracy = ">= 0.2"\n', ""))
     result = protect(folder, seen)
     assert result.allowed
     assert not any("hardened" in step.name for step in result.steps)

@@ -82,7 +82,7 @@ def prove_export(job: Job, about: About, model: Trained) -> None:
         metrics = {
             "export_agreement": float(same.mean()),
             "export_difference": float(np.abs(theirs - ours).max()),
-            "served_accuracy": float((theirs.argmax(axis=1) == y).mean()),
+            "clean_accuracy": float((theirs.argmax(axis=1) == y).mean()),
         }
         return Product(
             statements=[
