@@ -37,7 +37,9 @@ def idx(array, *, claimed=None):
 
 @pytest.fixture
 def frame():
-    return pl.DataFrame({"a": list(range(50)), "b": [f"w{i % 3}" for i in range(50)], "y": [i % 2 for i in range(50)]})
+    return pl.DataFrame(
+        {"a": list(range(50)), "b": [f"w{i % 3}" for i in range(50)], "y": [i % 2 for i in range(50)]}
+    )
 
 
 @pytest.fixture
@@ -57,7 +59,8 @@ def test_an_empty_file_is_named(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"), [("x.parquet", "PAR1"), ("x.npz", "PK"), ("x-idx3-ubyte", "00 00 08 03"), ("x.bin", "no known format")]
+    ("name", "expected"),
+    [("x.parquet", "PAR1"), ("x.npz", "PK"), ("x-idx3-ubyte", "00 00 08 03"), ("x.bin", "no known format")],
 )
 def test_wrong_magic_says_what_was_expected(tmp_path, name, expected):
     (tmp_path / name).write_bytes(b"GIF89a" + bytes(100))
@@ -323,7 +326,12 @@ def png_claiming(width, height):
         return struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(bytes(1000))) + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(bytes(1000)))
+        + chunk(b"IEND", b"")
+    )
 
 
 def test_pictures_of_differing_sizes_are_named_and_can_be_resized(tmp_path):

@@ -62,10 +62,23 @@ def row_codes(*sides: npt.NDArray[np.float32]) -> tuple[Labels, ...]:
 
 
 def features(*sides: Dataset) -> tuple[Features, ...]:
-    """Return comparable features of each side; units and blocks are taken from all sides together."""
+    """Return comparable features of each side; units and blocks are taken from all sides together.
+
+    A row that is not finite is near no other: it has a block of its own.
+    """
+    finite = [np.isfinite(side.x).reshape(len(side), -1).all(axis=1) for side in sides]
+    whole = [
+        side.x if good.all() else np.where(good.reshape(-1, *[1] * (side.x.ndim - 1)), side.x, np.float32(0))
+        for side, good in zip(sides, finite, strict=True)
+    ]
     if sides[0].kind == "image":
-        return tuple(Features(picture_features(side.x), np.zeros(len(side), np.int64)) for side in sides)
-    return table_features([side.x for side in sides], sides[0].columns)
+        found = tuple(Features(picture_features(x), np.zeros(len(x), np.int64)) for x in whole)
+    else:
+        found = table_features(whole, sides[0].columns)
+    return tuple(
+        Features(one.values, np.where(good, one.blocks, -1 - number - len(sides) * np.arange(len(good))))
+        for number, (one, good) in enumerate(zip(found, finite, strict=True))
+    )
 
 
 def picture_features(x: Floats) -> Floats:

@@ -111,9 +111,7 @@ def _column(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Co
     dtype = series.dtype
     if dtype.is_numeric():
         return _numbers(series, locate)
-    if dtype == polars.Boolean:
-        series = series.cast(polars.String)
-    elif dtype in (polars.Categorical, polars.Enum):
+    if dtype == polars.Boolean or dtype in (polars.Categorical, polars.Enum):
         series = series.cast(polars.String)
     elif dtype == polars.Null:
         raise InvalidInput("is empty in every row")

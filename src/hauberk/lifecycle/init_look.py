@@ -101,7 +101,7 @@ def _kind(path: str) -> str:
 
 def _roles(path: str, target: str | None, notes: list[str]) -> tuple[str, str]:
     """Return target and group of a table by the names of its columns, and how many values they have."""
-    names = _names(path)
+    names = column_names(path)
     if target is not None and target not in names:
         advice = suggestion(target, names, word="The data have")
         raise InvalidInput(f"--target: {path} has no column {target!r}; {advice}")
@@ -120,7 +120,8 @@ def _roles(path: str, target: str | None, notes: list[str]) -> tuple[str, str]:
     return target, groups[0] if groups else ""
 
 
-def _names(path: str) -> list[str]:
+def column_names(path: str) -> list[str]:
+    """Return the names of a table's columns, reading no more than its head. Raises InvalidInput."""
     try:
         return list(_scan(path).collect_schema().names())
     except need("polars").exceptions.PolarsError as error:

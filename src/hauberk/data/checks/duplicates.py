@@ -40,7 +40,8 @@ class Params:
 @dataclass(frozen=True, slots=True, eq=False)
 class Copies:
     """repeats: (n,) a row equal to an earlier one. conflicts: (n,) an equal row has another label. first: (n,) index
-    of the first equal row."""
+    of the first equal row.
+    """
 
     repeats: Mask
     conflicts: Mask
@@ -84,7 +85,8 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     }
     findings = [*_conflicts(train, found), *_floods(train, found, params, share), *_near(train, near)]
     notes = (f"Rows nearer than {near.bound:.4g} count as near copies; {near.asked} rows were compared with all.",)
-    return Measurement(metrics, tuple(findings), notes=notes)
+    findings.sort(key=lambda finding: -finding.severity.rank)
+    return Measurement(metrics, tuple(findings[:SHOWN]), notes=notes)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

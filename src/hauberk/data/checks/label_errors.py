@@ -29,15 +29,18 @@ _LISTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """limit: share of suspect rows above which findings are high; from a tenth of it on they are medium. It is wide,
-    because unusual rows of overlapping classes are suspects, too. rows: at most so many training rows are looked at.
+    """limit: share of suspect rows above which findings are high; from a tenth of it on they are medium. margin: by how
+    much another class must be more probable than the given one before a row is called suspect; 0 is the published
+    method, which also names most rows that are merely unusual. rows: at most so many training rows are looked at.
     """
 
-    limit: float = 0.2
+    limit: float = 0.05
+    margin: float = 0.5
     rows: int = 50_000
 
     def __post_init__(self) -> None:
         check_share("limit", self.limit)
+        check_share("margin", self.margin)
         if self.rows < 10:
             raise InvalidInput(f"rows must be 10 or more, found {self.rows}.")
 
@@ -58,7 +61,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     probabilities = out_of_fold(side, seed=int(rng.integers(2**31)), task=task)[:, present]
     probabilities /= np.maximum(probabilities.sum(axis=1, keepdims=True), 1e-12)
     found = confident_learning(y, probabilities)
-    rows = np.flatnonzero(found.suspects)
+    rows = np.flatnonzero(found.suspects & (found.margin <= -params.margin))
     rows = rows[np.argsort(found.margin[rows], kind="stable")]
     share = len(rows) / len(side)
     accuracy = float((probabilities.argmax(axis=1) == y).mean())
@@ -76,9 +79,10 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 
 def _usable(side: Dataset) -> Dataset:
-    """Return the rows of classes with two rows or more: about a single row no fold can say anything."""
-    counts = np.bincount(side.y, minlength=len(side.classes))
-    kept = side.take(counts[side.y] >= 2)
+    """Return the finite rows of classes with two such rows or more: about a single row no fold can say anything."""
+    kept = side.take(np.isfinite(side.x).reshape(len(side), -1).all(axis=1))
+    counts = np.bincount(kept.y, minlength=len(side.classes))
+    kept = kept.take(counts[kept.y] >= 2)
     if len(np.unique(kept.y)) < 2:
         raise InvalidInput("label errors need two classes with two training rows or more. Add rows.")
     return kept

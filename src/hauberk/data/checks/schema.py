@@ -19,7 +19,7 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
-from hauberk.data.dataset import Dataset, Floats, Mask, Split
+from hauberk.data.dataset import Dataset, Floats, Labels, Mask, Split
 
 _EXACT = 2**24  # integers up to here are exact in float32
 _IDENTIFIER = 0.5  # a category with more values than this share of the rows names rows, and explains nothing
@@ -53,6 +53,8 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     train, test = split.train, split.test
     counts = np.bincount(train.y, minlength=len(train.classes))
     metrics = {
+        "rows": float(len(train) + len(test)),
+        "rows": float(len(train) + len(test)),
         "train_rows": float(len(train)),
         "test_rows": float(len(test)),
         "classes": float(len(train.classes)),
@@ -61,7 +63,8 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     }
     findings = [*_not_finite(train, TRAINING), *_not_finite(test, TEST), *_classes(split, params)]
     task.update(0.3, text="ranges")
-    more = _pictures(split) if train.kind == "image" else _table(split, params)
+    kept = Split(*(side.take(finite_rows(side.x)) for side in (train, test)))
+    more = _pictures(kept) if train.kind == "image" else _table(kept, params)
     findings += more.findings
     findings.sort(key=lambda finding: -finding.severity.rank)
     return Measurement({**metrics, **more.metrics}, tuple(findings[:SHOWN]), more.series, {}, more.notes)
@@ -100,6 +103,8 @@ def far_out(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
 
 def _table(split: Split, params: Params) -> Measurement:
     train, test = split.train, split.test
+    if not len(train) or not len(test):
+        return Measurement({})
     outside = out_of_range(train.x, test.x, train.columns)
     constant = train.x.min(axis=0) == train.x.max(axis=0)
     names = [column.name for column in train.columns]
@@ -133,7 +138,7 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
         column = train.columns[index]
         value = float(test.x[rows[0], index])
         if column.kind is ColumnKind.CATEGORY:
-            what = f"{column.categories[int(value)]!r}, which no training row has"
+            what = f"{_category(column, value)}, which no training row has"
         else:
             seen = train.x[:, index]
             what = f"{value:g}, outside {seen.min():g} to {seen.max():g} in training"
@@ -148,6 +153,11 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
             )
         )
     return found
+
+
+def _category(column: Column, code: float) -> str:
+    known = np.isfinite(code) and 0 <= code < len(column.categories)
+    return repr(column.categories[int(code)]) if known else f"code {code:g} without a name"
 
 
 def _identifiers(train: Dataset) -> list[Finding]:
@@ -184,9 +194,12 @@ def _rounded(train: Dataset) -> list[Finding]:
 def _pictures(split: Split) -> Measurement:
     findings: list[Finding] = []
     blank = 0
+    if not len(split.train) or not len(split.test):
+        return Measurement({})
     for side, word in ((split.train, TRAINING), (split.test, TEST)):
         flat = side.x.reshape(len(side), -1)
-        rows = np.flatnonzero(flat.max(axis=1) - flat.min(axis=1) <= _BLANK)
+        rows = np.flatnonzero(finite_rows(flat))
+        rows = rows[flat[rows].max(axis=1) - flat[rows].min(axis=1) <= _BLANK]
         blank += len(rows)
         findings += [
             Finding(
@@ -198,14 +211,40 @@ def _pictures(split: Split) -> Measurement:
             )
             for row in rows[:SHOWN]
         ]
-    low, high = float(split.test.x.min()), float(split.test.x.max())
-    metrics = {"blank_pictures": float(blank), "pixel_low": low, "pixel_high": high}
-    wrong = not (split.train.x.min() >= 0 and split.train.x.max() <= 1 and low >= 0 and high <= 1)
-    if wrong:
-        findings.append(
-            Finding("pixels lie outside 0 to 1", "all pictures", Severity.HIGH, "Scale them to 0 to 1.", limit=1.0)
-        )
-    return Measurement({name: value for name, value in metrics.items() if np.isfinite(value)}, tuple(findings))
+    outside = 0
+    for side, word in ((split.train, TRAINING), (split.test, TEST)):
+        rows = np.flatnonzero(pixels_out_of_range(side.x))
+        outside += len(rows)
+        if len(rows):
+            findings.append(_pixels(side, rows, word))
+    total = len(split.train) + len(split.test)
+    metrics = {
+        "blank_pictures": float(blank),
+        "out_of_range_rows": float(outside),
+        "out_of_range_share": outside / total,
+    }
+    return Measurement(metrics, tuple(findings))
+
+
+def pixels_out_of_range(x: Floats) -> Mask:
+    """Return (n,), whether a picture has a finite pixel below 0 or above 1."""
+    flat = x.reshape(len(x), -1)
+    outside: Mask = (np.isfinite(flat) & ((flat < 0) | (flat > 1))).any(axis=1)
+    return outside
+
+
+def _pixels(side: Dataset, rows: Labels, word: str) -> Finding:
+    values = side.x[rows]
+    return Finding(
+        f"{len(rows)} {word} pictures have pixels outside 0 to 1: {np.nanmin(values):g} to {np.nanmax(values):g}",
+        row_name(side, int(rows[0]), word),
+        Severity.HIGH,
+        "Scale pixels to 0 to 1, all pictures alike: budgets of attacks are in these units.",
+        "poisoning",
+        value=float(len(rows)),
+        limit=0.0,
+        unit="rows",
+    )
 
 
 def _not_finite(side: Dataset, word: str) -> list[Finding]:

@@ -7,6 +7,7 @@ without a header line, such as `adult.data`, need one put on top: guessing names
 from __future__ import annotations
 
 import csv
+import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,7 +59,7 @@ def _content(path: Path, ceiling: int) -> bytes:
             while part := stream.read(1 << 20):
                 content += part
                 limits.claim(len(content), where=path.name, ceiling=ceiling)
-        except (OSError, EOFError) as error:
+        except (OSError, EOFError, zlib.error) as error:
             raise InvalidInput(f"{path.name} cannot be decompressed: {error}. Fetch it again.") from error
     if not packed and b"\0" in content[:4096]:
         raise InvalidInput(f"{path.name} holds zero bytes, so it is no text. It is another format, or damaged.")

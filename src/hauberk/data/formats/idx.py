@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import re
 import struct
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def read_array(path: Path, *, ceiling: int = limits.CEILING) -> npt.NDArray[Any]
                     f"{path.name} goes on after the {size} bytes that its header claims: header and content disagree. "
                     "Fetch it again from its source."
                 )
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(
             f"{path.name} cannot be read: {error}. It is truncated or damaged; fetch it again."
         ) from error

@@ -15,7 +15,8 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import sealing
 from hauberk.data.checks import CHECKS
-from hauberk.lifecycle.project import check_against
+from hauberk.lifecycle.init_look import column_names
+from hauberk.lifecycle.project import check_against, check_columns
 from hauberk.lifecycle.stages.job import DATA, About, Job, read_column
 from hauberk.lifecycle.steps import Product
 from hauberk.lifecycle.workshop import SEALING
@@ -25,6 +26,9 @@ def load_data(job: Job) -> About:
     """Read the data and hold the project file against them: columns, kinds and budgets."""
 
     def work(_task: Task) -> Product:
+        first = job.project.data.files[0]
+        if first.endswith((".parquet", ".csv", ".tsv")):
+            check_columns(job.project, column_names(first))
         train, test = job.split.train, job.split.test
         values: dict[str, Any] = {
             "digest": canonical.digest([train.digest(), test.digest()]),
