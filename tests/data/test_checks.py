@@ -113,7 +113,7 @@ def slow_joint(y, p):
     for j in range(k):
         total = sum(counts[j])
         size = sum(1 for label in y if label == j)
-        counts[j] = [c / total * size for c in counts[j]] if total else [size * (l == j) for l in range(k)]
+        counts[j] = [c / total * size for c in counts[j]] if total else [size * (other == j) for other in range(k)]
     everything = sum(map(sum, counts))
     return np.array(counts) / everything
 

@@ -370,7 +370,7 @@ def test_a_bad_picture_is_named(tmp_path, content, match):
 def test_pictures_together_stay_under_the_ceiling(tmp_path):
     for number in range(20):
         picture(tmp_path / f"a/{number}.png")
-    with pytest.raises(InvalidInput, match="20 pictures.*ceiling"):
+    with pytest.raises(InvalidInput, match=r"20 pictures.*ceiling"):
         read([tmp_path], Wanted("image", "", "", 64, 1 << 18))
 
 

@@ -73,7 +73,7 @@ class Guess:
     notes: tuple[str, ...]
 
 
-def inspect(
+def inspect(  # noqa: PLR0913 - what the caller already knows of the files
     paths: Sequence[str],
     *,
     kind: Kind | None = None,

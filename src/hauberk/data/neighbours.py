@@ -9,6 +9,7 @@ categories equal, and numbers in units of their own spread.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,6 +26,8 @@ TOLERANCE = {"image": 0.1, "table": 0.005}
 _SIDE = 16
 _FAINT = 0.01  # contrast (standard deviation, of a range of 1) below which a picture is taken as blank
 _BLOCK = 1 << 24  # distances held at once
+_SAMPLE = 1000  # rows that tell how many features vary continuously
+_BY_CHANCE = 0.001  # share of honest rows that may be called copies
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,7 +69,7 @@ def features(*sides: Dataset) -> tuple[Features, ...]:
 
     A row that is not finite is near no other: it has a block of its own.
     """
-    finite = [np.isfinite(side.x).reshape(len(side), -1).all(axis=1) for side in sides]
+    finite = [np.asarray(np.isfinite(side.x).reshape(len(side), -1).all(axis=1), np.bool_) for side in sides]
     whole = [
         side.x if good.all() else np.where(good.reshape(-1, *[1] * (side.x.ndim - 1)), side.x, np.float32(0))
         for side, good in zip(sides, finite, strict=True)
@@ -145,13 +148,24 @@ def nearest(
     return Nearest(distance, index)
 
 
-def bound_of(own: Nearest, *, tolerance: float, fraction: float = 0.25) -> float:
+def dimensions(side: Features) -> int:
+    """Return how many features vary continuously: those with a fifth as many different values as rows, or more."""
+    sample = side.values[:_SAMPLE]
+    return sum(len(np.unique(column)) * 5 >= len(sample) for column in sample.T)
+
+
+def bound_of(own: Nearest, *, tolerance: float, dimensions: int) -> float:
     """Return the distance under which two rows count as copies: `tolerance`, or less where data lie closer.
 
     own: nearest neighbours inside the training side, of other groups. A copy with small changes is far closer than
-    what neighbours usually are; so the bound never exceeds `fraction` of the median distance. The median, because a
-    flood of copies below half of the rows cannot pull it down and hide itself.
+    what neighbours usually are, so the bound never exceeds a fraction of the median distance; the median, because a
+    flood of copies below half of the rows cannot pull it down and hide itself. In d dimensions a neighbour is within
+    f of the median by chance for 1 - 2^(-f^d) of the rows, and f is such that this stays under one in a thousand, at
+    most a quarter. Where nothing varies continuously, chance alone makes rows near, and only equal ones count.
     """
+    if not dimensions:
+        return 0.0
+    fraction = min(0.25, (_BY_CHANCE / math.log(2)) ** (1 / dimensions))
     known = own.distance[np.isfinite(own.distance) & (own.distance > 0)]
     return min(tolerance, fraction * float(np.median(known))) if len(known) else tolerance
 

@@ -36,9 +36,10 @@ def to_floats(raw: RawImages, *, ceiling: int = limits.CEILING) -> Floats:
     if wrong.any():
         row = int(np.flatnonzero(wrong)[0])
         advice = "Divide by 255 first" if x.dtype.kind == "f" else "Convert to 8 bits a channel first"
+        kind = "floats" if x.dtype.kind == "f" else "integers"
         raise InvalidInput(
-            f"{raw.locate(row)} has pixels from {low[row]} to {high[row]}; expected {(x.dtype.kind == 'f' and 'floats') or 'integers'} "
-            f"0 to {top} ({int(wrong.sum())} such rows). {advice}, or remove the rows."
+            f"{raw.locate(row)} has pixels from {low[row]} to {high[row]}; expected {kind} 0 to {top} "
+            f"({int(wrong.sum())} such rows). {advice}, or remove the rows."
         )
     floats = x.astype(np.float32)
     if x.dtype.kind != "f":

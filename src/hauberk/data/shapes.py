@@ -52,4 +52,4 @@ def _edges(grey: Floats) -> Floats:
     cells = np.sqrt(cells)
     cells /= np.sqrt((cells**2).sum(axis=1, keepdims=True)) + 0.05
     flat = cells.reshape(len(grey), -1)
-    return flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6)
+    return np.asarray(flat / np.maximum(np.linalg.norm(flat, axis=1, keepdims=True), 1e-6), dtype=np.float32)

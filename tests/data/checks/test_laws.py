@@ -96,7 +96,7 @@ def test_the_order_of_rows_does_not_matter(name, kind, clean, run, joined):
 
 
 @each
-def test_findings_are_few_say_where_and_what_to_do(name, kind, clean, run, joined, change):
+def test_findings_are_few_say_where_and_what_to_do(name, kind, clean, run, joined, change):  # noqa: PLR0917 - fixtures
     split = clean(kind, 120, 60)
     train = joined(joined(split.train, split.test), split.train.take(np.arange(30)))
     rng = np.random.default_rng(4)
@@ -121,11 +121,13 @@ def _far(x):
 
 
 @each
-def test_rows_are_named_by_their_place_in_the_file(name, kind, clean, run, joined, change):
-    split = clean(kind, 60, 30)
+def test_rows_are_named_by_their_place_in_the_file(name, kind, clean, run, joined, change):  # noqa: PLR0917 - fixtures
+    split = clean(kind, 240, 30)
     train = joined(joined(split.train, split.test), split.train.take(np.arange(9)))
     named = Split(
-        change(train, rows=train.rows + 777_000, y=np.where(np.arange(len(train)) == 8, 1 - train.y, train.y)),
+        change(
+            train, rows=train.rows + 777_000, y=np.where((np.arange(len(train)) % 12) == 8, 1 - train.y, train.y)
+        ),
         change(split.test, rows=split.test.rows + 777_000, x=_far(split.test.x)),
     )
     if name == "leakage":

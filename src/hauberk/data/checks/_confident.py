@@ -13,10 +13,15 @@ import numpy as np
 from hauberk.core.errors import InvalidInput
 from hauberk.data.dataset import Doubles, Labels, Mask
 
+_CONFIRMED = 0.9
+_CLEAR = 0.8
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Confident:
-    """joint: (k, k) estimated share of rows by given class (row) and true class (column), adding up to 1. suspects:
+    """What confident learning finds.
+
+    joint: (k, k) estimated share of rows by given class (row) and true class (column), adding up to 1. suspects:
     (n,) rows that are likely of another class than given. suggested: (n,) int64 that class; for other rows, the given
     one. margin: (n,) probability of the given class less the largest of another; the lower, the more suspect.
     """
@@ -51,7 +56,22 @@ def confident_learning(y: Labels, probabilities: Doubles) -> Confident:
     suggested = pruned(y, probabilities, estimate)
     others = probabilities.copy()
     others[np.arange(n), y] = -np.inf
-    return Confident(estimate, suggested != y, suggested, own - others.max(axis=1))
+    margin = own - others.max(axis=1)
+    clear = contradicted(margin)
+    suggested[clear] = others[clear].argmax(axis=1)
+    return Confident(estimate, suggested != y, suggested, margin)
+
+
+def contradicted(margin: Doubles) -> Mask:
+    """Return (n,), rows that are contradicted nearly as clearly as the usual row is confirmed.
+
+    Beside the paper, for what its thresholds miss: half of the rightly labelled rows are below a mean, and so are half
+    of a few wrong ones. Asked only where nine rows in ten are confirmed; elsewhere classes overlap, and it says nothing.
+    """
+    if (margin > 0).mean() < _CONFIRMED:
+        return np.zeros(len(margin), bool)
+    found: Mask = margin <= -_CLEAR * np.median(margin)
+    return found
 
 
 def pruned(y: Labels, probabilities: Doubles, joint: Doubles) -> Labels:
@@ -81,4 +101,4 @@ def calibrated(joint: Doubles, counts: Labels) -> Doubles:
     rows = joint.sum(axis=1)
     filled = np.where(rows[:, None] > 0, joint, np.eye(len(joint)))
     scaled: Doubles = filled / filled.sum(axis=1, keepdims=True) * counts[:, None]
-    return scaled / scaled.sum()
+    return np.asarray(scaled / scaled.sum(), dtype=np.float64)

@@ -39,7 +39,9 @@ class Params:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Copies:
-    """repeats: (n,) a row equal to an earlier one. conflicts: (n,) an equal row has another label. first: (n,) index
+    """Which rows repeat others.
+
+    repeats: (n,) a row equal to an earlier one. conflicts: (n,) an equal row has another label. first: (n,) index
     of the first equal row.
     """
 
@@ -107,7 +109,8 @@ def near_rows(side: Dataset, *, tolerance: float, rng: np.random.Generator, repe
     found = neighbours.features(side)[0]
     keys = np.arange(len(side)) if side.groups is None else side.groups
     own = neighbours.nearest(found.take(asked), found.take(kept), query_keys=keys[asked], base_keys=keys[kept])
-    bound = neighbours.bound_of(own, tolerance=tolerance or neighbours.TOLERANCE[side.kind])
+    tolerance = tolerance or neighbours.TOLERANCE[side.kind]
+    bound = neighbours.bound_of(own, tolerance=tolerance, dimensions=neighbours.dimensions(found))
     close = own.distance < bound
     order = np.argsort(own.distance[close], kind="stable")
     return Near(asked[close][order], kept[own.index[close][order]], own.distance[close][order], bound, len(asked))

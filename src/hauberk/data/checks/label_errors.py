@@ -29,7 +29,9 @@ _LISTED = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """limit: share of suspect rows above which findings are high; from a tenth of it on they are medium. margin: by how
+    """What is called suspect.
+
+    limit: share of suspect rows above which findings are high; from a tenth of it on they are medium. margin: by how
     much another class must be more probable than the given one before a row is called suspect; 0 is the published
     method, which also names most rows that are merely unusual. rows: at most so many training rows are looked at.
     """
@@ -80,7 +82,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 def _usable(side: Dataset) -> Dataset:
     """Return the finite rows of classes with two such rows or more: about a single row no fold can say anything."""
-    kept = side.take(np.isfinite(side.x).reshape(len(side), -1).all(axis=1))
+    kept = side.take(np.asarray(np.isfinite(side.x).reshape(len(side), -1).all(axis=1), dtype=np.bool_))
     counts = np.bincount(kept.y, minlength=len(side.classes))
     kept = kept.take(counts[kept.y] >= 2)
     if len(np.unique(kept.y)) < 2:
@@ -126,8 +128,10 @@ def _findings(
 
 def _notes(split: Split, side: Dataset, accuracy: float) -> tuple[str, ...]:
     notes = [
-        f"The model behind this check is right for {accuracy:.1%} of the rows that it did not see. The lower this is, the "
-        "more suspects are unusual rows rather than wrong labels.",
+        (
+            f"The model behind this check is right for {accuracy:.1%} of the rows that it did not see: "
+            "the lower this is, the more suspects are unusual rows rather than wrong labels."
+        ),
     ]
     if len(side) < len(split.train):
         notes.append(f"{len(side)} of {len(split.train)} training rows were looked at.")

@@ -65,7 +65,7 @@ def find_leaks(train: Dataset, test: Dataset, *, tolerance: float, rng: np.rando
     sample = rng.permutation(len(train))[:_CALIBRATION]
     keys = np.arange(len(train)) if train.groups is None else train.groups
     own = neighbours.nearest(have.take(sample), have, query_keys=keys[sample], base_keys=keys)
-    bound = neighbours.bound_of(own, tolerance=tolerance)
+    bound = neighbours.bound_of(own, tolerance=tolerance, dimensions=neighbours.dimensions(have))
     asked = np.sort(rng.permutation(np.flatnonzero(~equal))[:_MOST_QUERIES])
     found = neighbours.nearest(ask.take(asked), have)
     close = found.distance < bound

@@ -29,8 +29,9 @@ _BLANK = 1 / 255
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """limit: share of test rows far out of range (`far_out`) that is tolerated. imbalance: largest over smallest
-    class, tolerated.
+    """What is tolerated.
+
+    limit: share of test rows far out of range (`far_out`). imbalance: largest over smallest class.
     """
 
     limit: float = 0.05
@@ -54,7 +55,6 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     counts = np.bincount(train.y, minlength=len(train.classes))
     metrics = {
         "rows": float(len(train) + len(test)),
-        "rows": float(len(train) + len(test)),
         "train_rows": float(len(train)),
         "test_rows": float(len(test)),
         "classes": float(len(train.classes)),
@@ -63,7 +63,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
     }
     findings = [*_not_finite(train, TRAINING), *_not_finite(test, TEST), *_classes(split, params)]
     task.update(0.3, text="ranges")
-    kept = Split(*(side.take(finite_rows(side.x)) for side in (train, test)))
+    kept = Split(train.take(finite_rows(train.x)), test.take(finite_rows(test.x)))
     more = _pictures(kept) if train.kind == "image" else _table(kept, params)
     findings += more.findings
     findings.sort(key=lambda finding: -finding.severity.rank)
@@ -72,8 +72,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 def finite_rows(x: Floats) -> Mask:
     """Return (n,), whether every value of a row is finite."""
-    good: Mask = np.isfinite(x).reshape(len(x), -1).all(axis=1)
-    return good
+    return np.asarray(np.isfinite(x).reshape(len(x), -1).all(axis=1), dtype=np.bool_)
 
 
 def out_of_range(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
@@ -229,8 +228,7 @@ def _pictures(split: Split) -> Measurement:
 def pixels_out_of_range(x: Floats) -> Mask:
     """Return (n,), whether a picture has a finite pixel below 0 or above 1."""
     flat = x.reshape(len(x), -1)
-    outside: Mask = (np.isfinite(flat) & ((flat < 0) | (flat > 1))).any(axis=1)
-    return outside
+    return np.asarray((np.isfinite(flat) & ((flat < 0) | (flat > 1))).any(axis=1), dtype=np.bool_)
 
 
 def _pixels(side: Dataset, rows: Labels, word: str) -> Finding:

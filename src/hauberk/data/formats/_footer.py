@@ -31,7 +31,7 @@ class Claims:
     unpacked: int
 
 
-class _Damaged(ValueError):
+class _DamagedError(ValueError):
     """The footer's bytes are no metadata."""
 
 
@@ -75,10 +75,10 @@ def _claims(footer: bytes, size: int, where: str) -> Claims:
             unpacked=sum(chunk.get(6, 0) for chunk in chunks),
         )
         if claims.rows != sum(group[3] for group in groups) or any(group[3] < 0 for group in groups):
-            raise _Damaged("the row groups do not add up to the rows of the file")
+            raise _DamagedError("the row groups do not add up to the rows of the file")
         if any(not 0 <= chunk.get(7, 0) <= size or chunk.get(6, 0) < 0 for chunk in chunks):
-            raise _Damaged("a column chunk is larger than the file")
-    except (_Damaged, KeyError, TypeError, AttributeError, IndexError) as error:
+            raise _DamagedError("a column chunk is larger than the file")
+    except (_DamagedError, KeyError, TypeError, AttributeError, IndexError) as error:
         raise InvalidInput(f"{where} is damaged: {error}. Fetch the file again from its source.") from error
     return claims
 
@@ -92,7 +92,7 @@ class _Compact:
 
     def structure(self, depth: int) -> dict[int, Any]:
         if depth > _DEEPEST:
-            raise _Damaged("nested too deeply")
+            raise _DamagedError("nested too deeply")
         found: dict[int, Any] = {}
         number = 0
         while head := self._byte():
@@ -115,14 +115,14 @@ class _Compact:
             return self._list(depth)
         if kind == 12:
             return self.structure(depth + 1)
-        raise _Damaged(f"unknown type {kind}")
+        raise _DamagedError(f"unknown type {kind}")
 
     def _list(self, depth: int) -> list[Any]:
         head = self._byte()
         kind, count = head & 0x0F, head >> 4
         count = self._varint() if count == 15 else count
         if count > len(self._data) - self._at or depth > _DEEPEST:  # every element takes a byte or more
-            raise _Damaged(f"a list claims {count} elements")
+            raise _DamagedError(f"a list claims {count} elements")
         return [self.structure(depth + 1) if kind == 12 else self._value(kind, depth + 1) for _ in range(count)]
 
     def _varint(self) -> int:
@@ -132,7 +132,7 @@ class _Compact:
             value |= (byte & 0x7F) << shift
             if byte < 0x80:
                 return value
-        raise _Damaged("a number is too long")
+        raise _DamagedError("a number is too long")
 
     def _zigzag(self) -> int:
         value = self._varint()
@@ -143,6 +143,6 @@ class _Compact:
 
     def _bytes(self, count: int) -> bytes:
         if count > len(self._data) - self._at:
-            raise _Damaged("it ends too early")
+            raise _DamagedError("it ends too early")
         self._at += count
         return self._data[self._at - count : self._at]

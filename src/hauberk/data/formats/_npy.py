@@ -14,7 +14,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -78,7 +78,7 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.N
                 f"{where} claims shape {shape} of {dtype}, {limits.human(size)}, and holds {limits.human(left)}: it is "
                 "truncated, or made to exhaust memory. Fetch it again from its source and compare digests."
             )
-        values = limits.exactly(stream, size, where=where)  # type: ignore[arg-type]
+        values = limits.exactly(cast("BinaryIO", stream), size, where=where)
         if stream.read(1):  # reads to the end, which is where the archive's checksum is compared
             raise InvalidInput(f"{where} goes on after its array: it is damaged. Fetch it again.")
     array = np.frombuffer(values, dtype) if dtype.itemsize else np.zeros(math.prod(shape), dtype)
@@ -87,11 +87,11 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.N
 
 def _header(stream: IO[bytes], where: str) -> tuple[tuple[int, ...], bool, np.dtype[Any]]:
     try:
-        version = np.lib.format.read_magic(stream)  # type: ignore[arg-type]
+        version = np.lib.format.read_magic(stream)
         if version == (1, 0):
-            return np.lib.format.read_array_header_1_0(stream, _LONGEST_HEADER)  # type: ignore[arg-type,return-value]
+            return np.lib.format.read_array_header_1_0(stream, _LONGEST_HEADER)
         if version == (2, 0):
-            return np.lib.format.read_array_header_2_0(stream, _LONGEST_HEADER)  # type: ignore[arg-type,return-value]
+            return np.lib.format.read_array_header_2_0(stream, _LONGEST_HEADER)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
         raise InvalidInput(f"{where} has no valid array header: {error}. It is damaged; fetch it again.") from error
     raise InvalidInput(f"{where} has array format {version}; expected 1.0 or 2.0. Save it again with numpy.savez.")

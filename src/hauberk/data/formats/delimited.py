@@ -19,7 +19,7 @@ from hauberk.data.formats._frames import stacked
 from hauberk.data.raw import Read, Source, Wanted
 
 if TYPE_CHECKING:
-    import polars
+    import polars as pl
 
 _SEPARATORS = (",", ";", "\t")
 _MISSING = ("", "?")
@@ -35,7 +35,7 @@ def read(source: Source, wanted: Wanted) -> Read | None:
     return Read(stacked([(path, _frame(path, wanted.ceiling)) for path in source.paths]))
 
 
-def _frame(path: Path, ceiling: int) -> polars.DataFrame:
+def _frame(path: Path, ceiling: int) -> pl.DataFrame:
     polars = need("polars")
     content = _content(path, ceiling)
     names, separator = _header(path, content)
@@ -46,7 +46,8 @@ def _frame(path: Path, ceiling: int) -> polars.DataFrame:
     frame = frame.rename(dict(zip(frame.columns, names, strict=True)))
     text = polars.all().str.strip_chars()
     frame = frame.select(polars.when(text.is_in(_MISSING)).then(None).otherwise(text).name.keep())
-    return frame.with_columns([_typed(frame[name], path) for name in frame.columns])
+    typed: pl.DataFrame = frame.with_columns([_typed(frame[name], path) for name in frame.columns])
+    return typed
 
 
 def _content(path: Path, ceiling: int) -> bytes:
@@ -90,7 +91,7 @@ def _header(path: Path, content: bytes) -> tuple[list[str], str]:
     return names, separator
 
 
-def _typed(series: polars.Series, path: Path) -> polars.Series:
+def _typed(series: pl.Series, path: Path) -> pl.Series:
     polars = need("polars")
     known = series.drop_nulls()
     if not known.len():

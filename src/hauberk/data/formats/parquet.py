@@ -13,7 +13,7 @@ from hauberk.data.formats._frames import stacked
 from hauberk.data.raw import Read, Source, Wanted
 
 if TYPE_CHECKING:
-    import polars
+    import polars as pl
 
 
 @FORMATS.register("parquet", practice="1a", threats=(), summary="Apache Parquet tables", kinds=("table",))
@@ -24,13 +24,14 @@ def read(source: Source, wanted: Wanted) -> Read | None:
     return Read(stacked([(path, _frame(path, wanted.ceiling)) for path in source.paths]))
 
 
-def _frame(path: Path, ceiling: int) -> polars.DataFrame:
+def _frame(path: Path, ceiling: int) -> pl.DataFrame:
     polars = need("polars")
     check_footer(path, ceiling=ceiling)
     try:
-        frame: polars.DataFrame = polars.read_parquet(path, use_statistics=False)
+        frame = polars.read_parquet(path, use_statistics=False)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
         raise InvalidInput(
             f"{path.name} cannot be read as Parquet: {error}. It is truncated or damaged; fetch it again."
         ) from error
-    return frame
+    found: pl.DataFrame = frame
+    return found
