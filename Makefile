@@ -5,7 +5,6 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= auto
 
-
 .PHONY: help setup demo test test-slow check bench fix clean
 help:
 	@echo "make demo       set up, protect examples/digits, verify the release"
@@ -32,6 +31,9 @@ demo: $(VENV)/user
 	$(BIN)/hauberk protect examples/digits
 	$(BIN)/hauberk verify examples/digits/release
 	@echo "the report: examples/digits/report.html"
+
+# One thread a worker: two workers with two threads each wait for one another more than they work.
+test test-slow: export OMP_NUM_THREADS ?= 1
 
 test: $(VENV)/dev
 	$(BIN)/python -m pytest -n $(WORKERS)
