@@ -33,7 +33,7 @@ def test_an_example_runs_from_data_to_a_verified_release(name, tmp_path, request
         text = re.sub(r"epochs = \d+", f"epochs = {epochs}", text)
     # The short form is too small for the example's own bars: what it must show is that hardening helps and is proven.
     text = re.sub(
-        r"\[gate\].*", '[gate]\nclean_accuracy = ">= 0.1"\nexport_agreement = ">= 0.99"\n', text, flags=re.S
+        r"\[gate\].*", '[gate]\nclean_accuracy = ">= 0.1"\nexport_agreement = ">= 0.99"\n', text, flags=re.DOTALL
     )
     (folder / "hauberk.toml").write_text(text)
     seen = Seen(tmp_path / "seen.json")
