@@ -130,7 +130,7 @@ def _cost(reading: Reading) -> str:
             lost = row.plain.value - row.hardened.value
             size = f"{abs(lost) * 100:.1f} points of clean accuracy"
             parts.append(
-                "no clean accuracy" if abs(lost) < 5e-4 else size if lost > 0 else f"nothing: {size} gained"
+                "no clean accuracy" if abs(lost) < 5e-4 else size if lost > 0 else f"no clean accuracy ({size} gained)"
             )
         if row.name == "Training time" and row.change:
             parts.append(f"{row.change} the training time")
