@@ -128,10 +128,9 @@ def _cost(reading: Reading) -> str:
             continue
         if row.name == "Clean accuracy" and not row.note:
             lost = row.plain.value - row.hardened.value
-            size = f"{abs(lost) * 100:.1f} points of clean accuracy"
-            parts.append(
-                "no clean accuracy" if abs(lost) < 5e-4 else size if lost > 0 else f"no clean accuracy ({size} gained)"
-            )
+            points = f"{abs(lost) * 100:.1f} points"
+            gained = f"no clean accuracy ({points} gained)" if lost < -5e-4 else "no clean accuracy"
+            parts.append(f"{points} of clean accuracy" if lost > 5e-4 else gained)
         if row.name == "Training time" and row.change:
             parts.append(f"{row.change} the training time")
     return f"The price: {' and '.join(parts)}." if parts else ""
