@@ -7,6 +7,7 @@ import errno
 import json
 from pathlib import Path
 
+import polars
 import pytest
 import torch
 from click.testing import CliRunner
@@ -304,3 +305,14 @@ def test_an_example_on_real_data_fits_them(tmp_path, datasets, monkeypatch, name
     assert project.name == name
     if name == "stop-sign":
         assert [project.data.labels[code] for code in (14, 13, 25)] == ["stop", "yield", "road works"]
+
+
+def test_a_number_column_with_gaps_is_left_out_and_said_so(tmp_path):
+    gaps = [None if i % 7 == 0 else float(i) for i in range(80)]
+    frame = polars.DataFrame({"a": [i / 7 for i in range(80)], "weight": gaps, "label": ["u", "v"] * 40})
+    frame.write_parquet(tmp_path / "gaps.parquet")
+    proposal = init.propose(tmp_path / "new", files=[str(tmp_path / "gaps.parquet")])
+    assert proposal.seen.drop == ("weight",)
+    assert any("weight" in note for note in proposal.seen.notes)
+    init.write(tmp_path / "new", proposal)
+    assert load(tmp_path / "new").data.drop == ("weight",)

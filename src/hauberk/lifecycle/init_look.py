@@ -15,6 +15,7 @@ import numpy as np
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.data.inspection import inspect
 from hauberk.data.loading import DataSpec, load
 from hauberk.lifecycle.init_text import Seen
 from hauberk.lifecycle.project.data import BUILT_IN
@@ -48,14 +49,21 @@ def look(
     chosen = kind or _kind(paths[0])
     notes: list[str] = []
     group = ""
+    drop: tuple[str, ...] = ()
     if chosen == "table" and not paths[0].startswith(BUILT_IN):
         target, group = _roles(paths[0], target, notes)
+        drop = inspect(paths, kind="table", target=target, group=group).drop
+        if drop:
+            notes.append(
+                f"left out, because rows have no value there: {', '.join(drop)}. Fill them in to use them."
+            )
     spec = DataSpec(
         kind="image" if chosen == "image" else "table",
         files=tuple(paths),
         test_files=tuple(tests),
         target=target or "",
         group=group,
+        drop=drop,
     )
     split = load(spec, seed=0)
     labels = np.concatenate([split.train.y, split.test.y])
@@ -71,6 +79,7 @@ def look(
         group=group,
         shape=tuple(split.train.x.shape[1:]) if split.train.kind == "image" else (),
         columns=split.train.columns,
+        drop=drop,
         notes=tuple(notes),
     )
 
