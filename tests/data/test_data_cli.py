@@ -24,7 +24,7 @@ def table(tmp_path):
 
 
 def test_clean_data_pass_and_the_target_is_guessed_by_name(table, capsys):
-    assert run(["data", "verify", str(table), "--json"]) == 0
+    assert run(["data", "check", str(table), "--json"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True
     assert document["data"]["target"] == "Outcome"
@@ -34,7 +34,7 @@ def test_clean_data_pass_and_the_target_is_guessed_by_name(table, capsys):
 
 def test_test_rows_from_training_fail_with_exit_code_one(table, tmp_path, capsys):
     pl.read_csv(table)[:50].write_csv(tmp_path / "t.csv")
-    arguments = ["data", "verify", str(table), "--test", str(tmp_path / "t.csv"), "--check", "leakage"]
+    arguments = ["data", "check", str(table), "--test", str(tmp_path / "t.csv"), "--check", "leakage"]
     assert run([*arguments, "--json"]) == 1
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is False
@@ -45,16 +45,16 @@ def test_test_rows_from_training_fail_with_exit_code_one(table, tmp_path, capsys
 
 def test_bad_input_is_exit_code_two_and_unknown_checks_list_the_known(table, tmp_path, capsys):
     (tmp_path / "empty.csv").touch()
-    assert run(["data", "verify", str(tmp_path / "empty.csv")]) == 2
+    assert run(["data", "check", str(tmp_path / "empty.csv")]) == 2
     assert "is empty: 0 bytes" in capsys.readouterr().err
-    assert run(["data", "verify", str(table), "--check", "nothing"]) == 2
+    assert run(["data", "check", str(table), "--check", "nothing"]) == 2
     assert "known: duplicates, label-errors, leakage, schema" in capsys.readouterr().err
 
 
 def test_the_screen_shows_every_check_and_names_with_brackets_as_they_are(tmp_path, capsys):
     frame = pl.DataFrame({"[red]a": [1.0] * 40, "b": list(range(40)), "y": ["p", "q"] * 20})
     frame.write_parquet(tmp_path / "x.parquet")
-    assert run(["data", "verify", str(tmp_path / "x.parquet"), "--target", "y"]) == 0
+    assert run(["data", "check", str(tmp_path / "x.parquet"), "--target", "y"]) == 0
     shown = capsys.readouterr().out
     assert all(name in shown for name in ("schema", "duplicates", "leakage", "label-errors", "[red]a"))
 

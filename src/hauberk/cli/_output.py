@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json as json_module
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -37,3 +38,27 @@ class Output:
         """Print the machine's document when it was asked for."""
         if self.json:
             click.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def lazy_group(commands: Mapping[str, tuple[str, str, str]]) -> type[click.Group]:
+    """Return the class of a group whose commands are imported only when they are called.
+
+    commands: name to (module under `hauberk.cli`, attribute, one line for help), in the order of the help page.
+    """
+
+    class Lazy(click.Group):
+        def list_commands(self, _ctx: click.Context) -> list[str]:
+            return list(commands)
+
+        def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
+            if name not in commands:
+                return None
+            module, attribute, _ = commands[name]
+            command: click.Command = getattr(importlib.import_module(f"hauberk.cli.{module}"), attribute)
+            return command
+
+        def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+            with formatter.section("Commands"):
+                formatter.write_dl([(name, line) for name, (_, _, line) in commands.items()])
+
+    return Lazy

@@ -7,7 +7,6 @@ one document.
 
 from __future__ import annotations
 
-import importlib
 import json
 import sys
 import warnings
@@ -16,6 +15,7 @@ from typing import Any
 import click
 
 import hauberk
+from hauberk.cli._output import lazy_group
 from hauberk.core.errors import HauberkError, HauberkWarning
 
 # command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
@@ -33,23 +33,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
 }
 
 
-class _Commands(click.Group):
-    def list_commands(self, _ctx: click.Context) -> list[str]:
-        return list(_COMMANDS)
-
-    def get_command(self, _ctx: click.Context, name: str) -> click.Command | None:
-        if name not in _COMMANDS:
-            return None
-        module, attribute, _ = _COMMANDS[name]
-        command: click.Command = getattr(importlib.import_module(f"hauberk.cli.{module}"), attribute)
-        return command
-
-    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, line) for name, (_, _, line) in _COMMANDS.items()])
-
-
-@click.command(cls=_Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=lazy_group(_COMMANDS), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(hauberk.__version__, prog_name="hauberk")
 def cli() -> None:
     """Secure a machine-learning system from the first row of data to a release that anyone can verify."""

@@ -1,4 +1,4 @@
-"""`hauberk data`: look at data files and check them, alone, with no project."""
+"""`hauberk data check`: run the data checks of the main job on files, alone, with no project."""
 
 from __future__ import annotations
 
@@ -12,34 +12,12 @@ from hauberk.cli._output import Output, json_option
 if TYPE_CHECKING:
     from hauberk.core.evidence import Measurement
     from hauberk.core.registry import Entry
-    from hauberk.data.inspection import Guess
     from hauberk.data.loading import DataSpec, Split
 
 _COLOURS = {"info": "dim", "low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
 
-@click.group("data")
-def data() -> None:
-    """Check data files alone, with no project."""
-
-
-@data.command("inspect")
-@click.argument("files", nargs=-1, required=True)
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
-@click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
-@json_option
-def inspect_files(files: tuple[str, ...], target: str, size: int | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Say what FILES hold: rows, classes, columns with their ranges, and what looks like the target."""
-    from hauberk.data.inspection import inspect
-
-    out = Output(json)
-    guess = inspect(files, target=target, size=size)
-    out.document(asdict(guess) | {"classes": dict(guess.classes)})
-    if not json:
-        _show_guess(out, guess)
-
-
-@data.command("verify")
+@click.command("check")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
 @click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
@@ -52,7 +30,7 @@ def inspect_files(files: tuple[str, ...], target: str, size: int | None, json: b
 @click.option("--seed", default=0, show_default=True, help="Of the split and of sampling.")
 @json_option
 @click.pass_context
-def verify(  # noqa: PLR0913 - click's options
+def check(  # noqa: PLR0913 - click's options
     ctx: click.Context,
     files: tuple[str, ...],
     *,
@@ -180,26 +158,3 @@ def _show(
     out.console.print(
         verdict if ok else "[bold red]not fine[/]: look at the high findings before you train on these data."
     )
-
-
-def _show_guess(out: Output, guess: Guess) -> None:
-    from rich.markup import escape
-    from rich.table import Table
-
-    side = f" and {guess.test_rows:,} test" if guess.test_rows else ""
-    out.console.print(f"{guess.kind} data, {guess.rows:,}{side} rows of shape {guess.shape}")
-    if guess.target:
-        out.console.print(f"target {escape(guess.target)}")
-    shown = ", ".join(f"{name} ({count:,})" for name, count in guess.classes[:12])
-    out.console.print(escape(f"{len(guess.classes)} classes: {shown}{' ...' if len(guess.classes) > 12 else ''}"))
-    if guess.columns:
-        table = Table()
-        for heading in ("column", "kind", "from", "to", "different", "missing"):
-            table.add_column(heading, overflow="fold")
-        for column in guess.columns:
-            ends = ["" if end is None else f"{end:g}" for end in (column.low, column.high)]
-            row = (str(column.kind), *ends, f"{column.distinct:,}", f"{column.missing:,}")
-            table.add_row(escape(column.name), *row)
-        out.console.print(table)
-    for note in guess.notes:
-        out.console.print(escape(note), style="dim")

@@ -1,0 +1,72 @@
+"""Rows: what every detector looks at, with what is costly computed once; and Suspicion: what each says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from hauberk.core.errors import InvalidInput
+from hauberk.data.dataset import Dataset, Doubles, Floats, Labels
+
+Sources = npt.NDArray[Any]
+
+
+@dataclass(eq=False)
+class Rows:
+    """The training rows under suspicion.
+
+    kind: "image", "table", or "embedding" (vectors whose columns have no meaning of their own; `side` is then a table
+    of numbers). side: rows and labels, finite. sources: (n,) who sent each row (supplier, annotator, upload, time
+    window), or None. given: (n, f) float32 arrays, a layer each, from the project's own model, earliest layer first;
+    () when there is none. seed: of everything that is fitted.
+    """
+
+    kind: Literal["image", "table", "embedding"]
+    side: Dataset
+    sources: Sources | None = None
+    given: tuple[Floats, ...] = ()
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        for name, array in (
+            ("sources", self.sources),
+            *((f"layer {i}", layer) for i, layer in enumerate(self.given)),
+        ):
+            if array is not None and len(array) != len(self.side):
+                raise InvalidInput(
+                    f"{name} has {len(array)} rows and the data have {len(self.side)}: give one for each."
+                )
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.side)
+
+    @property
+    def y(self) -> Labels:
+        """(n,) int64 labels, indices into `side.classes`."""
+        return self.side.y
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Suspicion:
+    """What one detector says.
+
+    score: (n,) float64, 0 or more: minus the decimal logarithm of the share of honest rows that would look as bad
+    or worse, as the detector estimates it (2.3 is one in two hundred); 0 where it has nothing to say. reasons: row
+    index to a sentence a person understands, for every row with a score of 2 or more. suggested: (n,)
+    int64, the label that the row seems to have, -1 where the detector proposes none; None when it never does. notes:
+    plain sentences about the whole.
+    """
+
+    score: Doubles
+    reasons: Mapping[int, str] = field(default_factory=dict)
+    suggested: Labels | None = None
+    notes: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.score.ndim != 1 or not np.isfinite(self.score).all() or (self.score < 0).any():
+            raise InvalidInput("a suspicion has one finite score of 0 or more for each row.")
