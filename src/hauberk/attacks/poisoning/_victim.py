@@ -41,9 +41,9 @@ class Poisoned:
     """Training rows after the attack.
 
     x, y: as in `Victim`, with changed or added rows. poison: (m,) the rows that the adversary touched. origin: (m,)
-    int64, which honest row each was, or was copied from. trigger: puts the backdoor's trigger on inputs of shape (k, ...), None where
-    the attack has none. target: the class that a triggered input should get; None where it has none or is not one class
-    (all-to-all: the next class, (y + 1) mod classes).
+    int64, which honest row each was, or was copied from. trigger: puts the backdoor's trigger on inputs of shape
+    (k, ...), None where the attack has none. target: the class that a triggered input should get; None where it has
+    none or is not one class (all-to-all: the next class, (y + 1) mod classes).
     """
 
     x: Floats
