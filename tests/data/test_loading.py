@@ -267,3 +267,39 @@ def test_number_classes_sort_by_value_and_words_by_code_point():
     assert (classes, y.tolist()) == (("2", "9", "10"), [2, 1, 0])
     assert to_classes(np.array([True, False]), where="y")[1] == ("false", "true")
     assert to_classes(np.array([1.0, 2.0]), where="y", names=("good", "bad"))[1] == ("good", "bad")
+
+
+def test_who_sent_a_row_is_kept_beside_it_and_never_learned_from(tmp_path):
+    path = tmp_path / "t.csv"
+    path.write_text("a,from,y\n" + "".join(f"{i},{'north' if i % 3 else ''},{i % 2}\n" for i in range(40)))
+    split = load(DataSpec("table", (str(path),), target="y", source="from"), seed=0)
+    assert [column.name for column in split.train.columns] == ["a"]
+    said = dict(zip(split.train.rows.tolist(), split.train.sources.tolist(), strict=True))
+    assert all(source == ("north" if row % 3 else "missing") for row, source in said.items())
+    assert split.train.take(np.arange(3)).sources.tolist() == split.train.sources[:3].tolist()
+    other = load(DataSpec("table", (str(path),), target="y", drop=("from",)), seed=0)
+    assert other.train.digest() != split.train.digest()
+    with pytest.raises(InvalidInput, match="no column 'sender', the source"):
+        load(DataSpec("table", (str(path),), target="y", source="sender"), seed=0)
+
+
+def test_the_test_side_need_not_say_who_sent_it(tmp_path):
+    (tmp_path / "a.csv").write_text("a,s,y\n" + "".join(f"{i},x,{i % 2}\n" for i in range(10)))
+    (tmp_path / "b.csv").write_text("a,y\n" + "".join(f"{i},{i % 2}\n" for i in range(10)))
+    spec = DataSpec("table", (str(tmp_path / "a.csv"),), (str(tmp_path / "b.csv"),), target="y", source="s")
+    split = load(spec, seed=0)
+    assert set(split.train.sources) == {"x"}
+    assert set(split.test.sources) == {""}
+    x = np.random.default_rng(0).integers(0, 255, (12, 4, 4), np.uint8)
+    np.savez(
+        tmp_path / "p.npz",
+        x_train=x,
+        y_train=np.arange(12) % 2,
+        s_train=np.arange(12) % 3,
+        x_test=x,
+        y_test=np.arange(12) % 2,
+    )
+    pictures = load(DataSpec("image", (str(tmp_path / "p.npz"),), source="s"), seed=0)
+    assert pictures.train.sources.tolist() == [str(i % 3) for i in range(12)]
+    with pytest.raises(InvalidInput, match="no array"):
+        load(DataSpec("image", (str(tmp_path / "p.npz"),), source="t"), seed=0)

@@ -31,6 +31,7 @@ class Dataset:
     they are, a category as its index into `columns[j].categories`). y: (n,) int64, indices into `classes`. columns:
     of a table; () for images. rows: (n,) int64, where each row stood in its files, from 0. groups: (n,) int64 or
     None: rows of one group belong together (a patient, a track), and the same number is the same group on both sides.
+    sources: (n,) text or None: who sent each row (a supplier, an annotator, an upload, a time window).
     Raises InvalidInput when lengths or shapes disagree.
     """
 
@@ -41,6 +42,7 @@ class Dataset:
     columns: tuple[Column, ...]
     rows: Labels
     groups: Labels | None = None
+    sources: npt.NDArray[np.str_] | None = None
 
     def __post_init__(self) -> None:
         wanted = 4 if self.kind == "image" else 2
@@ -49,8 +51,10 @@ class Dataset:
         lengths = {len(self.x), len(self.y), len(self.rows)}
         if self.groups is not None:
             lengths.add(len(self.groups))
+        if self.sources is not None:
+            lengths.add(len(self.sources))
         if len(lengths) > 1:
-            raise InvalidInput(f"x, y, rows and groups have different lengths: {sorted(lengths)}.")
+            raise InvalidInput(f"x, y, rows, groups and sources have different lengths: {sorted(lengths)}.")
         if self.kind == "table" and len(self.columns) != self.x.shape[1]:
             raise InvalidInput(f"{len(self.columns)} columns are described, and x has {self.x.shape[1]}.")
 
@@ -61,8 +65,16 @@ class Dataset:
     def take(self, indices: npt.NDArray[np.integer] | Mask) -> Dataset:
         """Return the rows at `indices` (integers or a mask), in that order; columns and classes stay as they are."""
         groups = None if self.groups is None else self.groups[indices]
+        sources = None if self.sources is None else self.sources[indices]
         return Dataset(
-            self.kind, self.x[indices], self.y[indices], self.classes, self.columns, self.rows[indices], groups
+            self.kind,
+            self.x[indices],
+            self.y[indices],
+            self.classes,
+            self.columns,
+            self.rows[indices],
+            groups,
+            sources,
         )
 
     def digest(self) -> str:
@@ -74,6 +86,7 @@ class Dataset:
             "classes": list(self.classes),
             "columns": [column.to_json() for column in self.columns],
             "groups": self.groups is not None,
+            "sources": self.sources is not None,
         }
         state = hashlib.sha256(canonical.encode(head) + b"\0")
         # Little-endian and C order, so that the machine's own layout does not enter.
@@ -81,6 +94,8 @@ class Dataset:
         for array in (self.y, self.rows, self.groups):
             if array is not None:
                 state.update(np.ascontiguousarray(array, dtype="<i8").data)
+        if self.sources is not None:
+            state.update(canonical.encode(self.sources.tolist()))
         return state.hexdigest()
 
 

@@ -39,6 +39,7 @@ class DataSpec:
     `test_share` of the rows is split off. target, group: a column of a table or a key of an npz archive; "" for the
     format's own. drop: columns left out. labels: names of the classes in the order of their sorted values. limit:
     at most so many rows in all, class shares kept. size: side in pixels to which pictures in folders are resized.
+    source: a column or an npz key that says who sent each row; it is kept beside the rows and never learned from.
     """
 
     kind: Literal["image", "table"]
@@ -51,11 +52,12 @@ class DataSpec:
     labels: tuple[str, ...] = ()
     limit: int | None = None
     size: int | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Both sides in one: x, labels and groups of n rows, of which the first `train` are the training files'."""
+    """Both sides in one: x, labels, groups and sources of n rows, of which the first `train` are the training files'."""
 
     x: Floats
     labels: npt.NDArray[Any]
@@ -63,6 +65,7 @@ class _Rows:
     columns: tuple[Column, ...]
     train: int
     own_test: bool
+    sources: npt.NDArray[Any] | None = None
 
 
 def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
@@ -102,6 +105,7 @@ def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
             columns,
             number[chosen],
             None if groups is None else groups[chosen],
+            None if rows.sources is None else rows.sources[chosen],
         )
 
     return Split(side(train), side(test), subjects)
@@ -161,7 +165,7 @@ def _read(spec: DataSpec, ceiling: int) -> _Rows:
     if spec.files[0].startswith(shipped.PREFIX):
         found = shipped.read(spec.files[0])
     else:
-        wanted = Wanted(spec.kind, spec.target, spec.group, spec.size, ceiling)
+        wanted = Wanted(spec.kind, spec.target, spec.group, spec.size, ceiling, spec.source)
         found = formats.read([Path(name) for name in spec.files], wanted)
         if spec.test_files:
             found = _with_test(found, formats.read([Path(name) for name in spec.test_files], wanted), spec)
@@ -190,8 +194,12 @@ def _with_test(files: Read, test_files: Read, spec: DataSpec) -> Read:
 def _table(train: RawTable, test: RawTable | None, spec: DataSpec, ceiling: int) -> _Rows:
     # The names are the file's where the declaration is silent, and those of an npz key are fixed columns here.
     target, group = train.target or spec.target, train.group or spec.group
-    found = tables.encode(train, test, target=target, group=group, drop=spec.drop, ceiling=ceiling)
-    return _Rows(found.x, found.labels, found.groups, found.columns, train.frame.height, test is not None)
+    found = tables.encode(
+        train, test, target=target, group=group, drop=spec.drop, source=train.sender or spec.source, ceiling=ceiling
+    )
+    return _Rows(
+        found.x, found.labels, found.groups, found.columns, train.frame.height, test is not None, found.sources
+    )
 
 
 def _images(train: RawImages, test: RawImages | None, spec: DataSpec, ceiling: int) -> _Rows:
@@ -211,7 +219,15 @@ def _images(train: RawImages, test: RawImages | None, spec: DataSpec, ceiling: i
     if spec.group and groups is None:
         raise InvalidInput(f"{train.name} has no groups named {spec.group!r}: leave out `group`.")
     labels = np.concatenate([side.labels for side in sides])
-    return _Rows(np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None)
+    if spec.source and train.senders is None:
+        raise InvalidInput(
+            f"{train.name} does not say who sent each picture ({spec.source!r}): leave out `source`."
+        )
+    sources = None
+    if train.senders is not None:
+        told = [side.senders if side.senders is not None else np.full(len(side.labels), "") for side in sides]
+        sources = np.concatenate([one.astype(str) for one in told])
+    return _Rows(np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None, sources)
 
 
 def _check_unseen(y: Labels, train: Labels, test: Labels, classes: Sequence[str]) -> None:

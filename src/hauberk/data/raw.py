@@ -21,6 +21,7 @@ class Wanted:
 
     kind: "image" or "table". target, group: a column or an npz key, "" for the format's own. size: side in pixels
     to which pictures of a folder are resized, None to leave them. ceiling: bytes of decoded data of one side.
+    sender: a column or an npz key that says who sent each row, "" for none.
     """
 
     kind: str
@@ -28,28 +29,31 @@ class Wanted:
     group: str
     size: int | None
     ceiling: int
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawImages:
-    """x: (n, h, w), (n, h, w, c) or (n, c, h, w), integers 0 to 255 or floats 0 to 1. labels, groups: (n,)."""
+    """x: (n, h, w), (n, h, w, c) or (n, c, h, w), integers 0 to 255 or floats 0 to 1. labels, groups, senders: (n,)."""
 
     x: npt.NDArray[Any]
     labels: npt.NDArray[Any]
     groups: npt.NDArray[Any] | None
     locate: Locate
     name: str
+    senders: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawTable:
-    """frame: as the file holds it. target, group: the names to take when the caller gave none."""
+    """frame: as the file holds it. target, group, sender: the names to take when the caller gave none."""
 
     frame: polars.DataFrame
     locate: Locate
     name: str
     target: str = ""
     group: str = ""
+    sender: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ about the data, not one to be taken silently.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,12 +31,13 @@ _SHOWN = 3
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """x: (n, d) float32. columns: without ranges yet (0 to 0 for numbers). labels, groups: (n,) as in the file."""
+    """x: (n, d) float32. columns: without ranges yet (0 to 0 for numbers). labels, groups, sources: (n,) as in the file."""
 
     x: Floats
     columns: tuple[Column, ...]
     labels: npt.NDArray[Any]
     groups: npt.NDArray[Any] | None
+    sources: npt.NDArray[Any] | None = None
 
 
 def encode(  # noqa: PLR0913 - the roles of columns
@@ -46,23 +47,26 @@ def encode(  # noqa: PLR0913 - the roles of columns
     target: str,
     group: str,
     drop: Sequence[str],
+    source: str = "",
     ceiling: int = limits.CEILING,
 ) -> Encoded:
     """Return the rows of both sides, training first, as numbers with one meaning.
 
     Raises InvalidInput naming each column that cannot be used, with rows: missing numbers, NaN, infinity, dates,
-    nested values; and for a target, group or dropped column that is not there.
+    nested values; and for a target, group, source or dropped column that is not there.
     """
+    test = _with_source(test, source or train.sender)
     frame, locate = _joined(train, test)
-    target, group = target or train.target, group or train.group
+    target, group, source = target or train.target, group or train.group, source or train.sender
     if not target:
         raise InvalidInput(f"no target is named. {train.name} has: {', '.join(frame.columns)}.")
-    for name, role in ((target, "target"), (group, "group"), *((name, "dropped column") for name in drop)):
+    roles = ((target, "target"), (group, "group"), (source, "source"))
+    for name, role in (*roles, *((name, "dropped column") for name in drop)):
         if name and name not in frame.columns:
             raise InvalidInput(
                 f"{train.name} has no column {name!r}, the {role}; it has: {', '.join(frame.columns)}."
             )
-    features = [name for name in frame.columns if name not in {target, group, *drop}]
+    features = [name for name in frame.columns if name not in {target, group, source, *drop}]
     if not features:
         raise InvalidInput(f"{train.name} has no column left beside target {target!r}: nothing to predict from.")
     limits.claim(frame.height * len(features) * 4, where=train.name, ceiling=ceiling)
@@ -78,7 +82,8 @@ def encode(  # noqa: PLR0913 - the roles of columns
     if problems:
         raise InvalidInput(_complaint(train.name, problems, features))
     groups = _key(frame[group], "group", locate) if group else None
-    return Encoded(x, tuple(columns), _key(frame[target], "target", locate), groups)
+    sources = _text(frame[source]) if source else None
+    return Encoded(x, tuple(columns), _key(frame[target], "target", locate), groups, sources)
 
 
 def with_ranges(columns: Sequence[Column], x: Floats) -> tuple[Column, ...]:
@@ -150,6 +155,20 @@ def _complaint(name: str, problems: Sequence[str], features: Sequence[str]) -> s
     lines = "".join(f"\n  column {problem}" for problem in problems)
     many = f"{len(problems)} of {len(features)} columns"
     return f"{name}: {many} cannot be used as they are:{lines}\nFill these values, or leave the columns out: drop = [{listed}]."
+
+
+def _with_source(test: RawTable | None, source: str) -> RawTable | None:
+    """Return the test side with an empty source where it names none: who sent test rows teaches the model nothing."""
+    if test is None or not source or source in test.frame.columns:
+        return test
+    empty = need("polars").lit("").alias(source)
+    return replace(test, frame=test.frame.with_columns(empty))
+
+
+def _text(series: polars.Series) -> npt.NDArray[Any]:
+    """Return who sent each row as text; rows that nobody signed are a source of their own."""
+    polars = need("polars")
+    return np.array(series.cast(polars.String).fill_null(MISSING).to_list(), dtype=str)
 
 
 def _key(series: polars.Series, role: str, locate: Locate) -> npt.NDArray[Any]:

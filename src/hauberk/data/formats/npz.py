@@ -58,17 +58,25 @@ def _side(arrays: Arrays, part: str, wanted: Wanted, name: str) -> RawImages | R
     labels = _take(arrays, wanted.target or "y", part, name)
     group = wanted.group or next((key for key in _GROUPS if key + part in arrays), "")
     groups = _take(arrays, group, part, name) if group else None
-    for key, array in ((wanted.target or "y", labels), (group, groups)):
+    senders = _senders(arrays, wanted.sender, part, name)
+    for key, array in ((wanted.target or "y", labels), (group, groups), (wanted.sender, senders)):
         if array is not None and array.shape != (len(x),):
             raise InvalidInput(
                 f"{name}, key {key + part!r} has shape {array.shape}; expected ({len(x)},), as x has rows."
             )
     where = f"{name}, {part.removeprefix('_')}" if part else name
     if x.ndim == 2:
-        return _table(x, labels, groups, where)
+        return _table(x, labels, groups, senders, where)
     if groups is not None and group == TRACK:
         groups = within_class(labels, groups)
-    return RawImages(x, labels, groups, row_of(where), name)
+    return RawImages(x, labels, groups, row_of(where), name, senders)
+
+
+def _senders(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any] | None:
+    # Whoever sent the test rows teaches the model nothing: a test side need not say.
+    if not key or (part == "_test" and key + part not in arrays):
+        return None
+    return _take(arrays, key, part, name)
 
 
 def _take(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any]:
@@ -82,7 +90,13 @@ def _take(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any]:
     return found
 
 
-def _table(x: npt.NDArray[Any], labels: npt.NDArray[Any], groups: npt.NDArray[Any] | None, where: str) -> RawTable:
+def _table(
+    x: npt.NDArray[Any],
+    labels: npt.NDArray[Any],
+    groups: npt.NDArray[Any] | None,
+    senders: npt.NDArray[Any] | None,
+    where: str,
+) -> RawTable:
     frame = need("polars").DataFrame(
         {f"x{column}": np.ascontiguousarray(x[:, column]) for column in range(x.shape[1])}
     )
@@ -90,4 +104,7 @@ def _table(x: npt.NDArray[Any], labels: npt.NDArray[Any], groups: npt.NDArray[An
     frame = frame.with_columns(polars.Series("y", labels.tolist()))
     if groups is not None:
         frame = frame.with_columns(polars.Series("group", groups.tolist()))
-    return RawTable(frame, row_of(where), where, target="y", group="" if groups is None else "group")
+    if senders is not None:
+        frame = frame.with_columns(polars.Series("source", senders.tolist()))
+    group, sender = "" if groups is None else "group", "" if senders is None else "source"
+    return RawTable(frame, row_of(where), where, target="y", group=group, sender=sender)

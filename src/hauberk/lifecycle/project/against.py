@@ -15,7 +15,7 @@ _GREY = 0.5  # moving every pixel by this much turns any picture into the same g
 
 
 def check_columns(project: Project, names: Sequence[str]) -> None:
-    """Check `target`, `group` and `drop` against the column names that a table's files really have.
+    """Check `target`, `group`, `source` and `drop` against the column names that a table's files really have.
 
     Raises InvalidInput with a line for each that is not there, and the known names. To be called before the
     rows are read, so that a misspelt column costs no time.
@@ -24,6 +24,7 @@ def check_columns(project: Project, names: Sequence[str]) -> None:
     wanted: list[tuple[Path, str]] = [
         (("data", "target"), project.data.target),
         (("data", "group"), project.data.group),
+        (("data", "source"), project.data.source),
     ]
     wanted += [(("data", "drop", index), name) for index, name in enumerate(project.data.drop)]
     for path, name in wanted:

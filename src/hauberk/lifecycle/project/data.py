@@ -26,7 +26,8 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
         table.wrong("test_share", "has no effect when `test_files` are given: leave out one of the two.")
     drop, labels = table.texts("drop"), table.texts("labels")
     limit = table.whole("limit", 1, low=1) if table.has("limit") else None
-    _check_roles(table, kind, target, group, drop)
+    source = table.text("source")
+    _check_roles(table, kind, (("target", target), ("group", group), ("source", source)), drop)
     if len(set(labels)) < len(labels):
         table.wrong("labels", "a class name stands twice.")
     table.close()
@@ -42,19 +43,23 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
         drop=drop,
         labels=labels,
         limit=limit,
+        source=source,
     )
 
 
-def _check_roles(table: Table, kind: str, target: str, group: str, drop: tuple[str, ...]) -> None:
+def _check_roles(table: Table, kind: str, roles: tuple[tuple[str, str], ...], drop: tuple[str, ...]) -> None:
     """Note a missing or contradictory role of a column, and settings that are for the other kind of data."""
     built_in = any(str(name).startswith(BUILT_IN) for name in table.get("files", list, []))
+    target = roles[0][1]
     if kind == "table" and not target and not built_in:
         table.wrong("target", "is missing: name the column that the model predicts.")
-    for name, key in ((target, "target"), (group, "group")):
+    for key, name in roles:
         if name and name in drop:
             table.wrong("drop", f"{name!r} is the {key}: it cannot be dropped.")
-    if target and target == group:
-        table.wrong("group", f"{group!r} is the target already: name the column whose rows belong together.")
+    means = {"group": "whose rows belong together", "source": "that says who sent a row"}
+    for key, name in roles[1:]:
+        if name and name == target:
+            table.wrong(key, f"{name!r} is the target already: name the column {means[key]}.")
     if kind == "table" and table.has("labels"):
         table.wrong("labels", "they name the classes of pictures; a table's classes are the values of its target.")
     for key in ("target", "drop"):
