@@ -552,3 +552,17 @@ def test_an_unknown_algorithm_or_parameter_is_told_with_its_line(folder, section
     ((found, words),) = complaints(folder, text)
     assert found == line_of(text, line)
     assert message in words
+
+
+def test_what_is_done_about_poison_is_declared_and_quarantine_is_the_default(folder):
+    assert read(folder, IMAGES).poison == "quarantine"
+    stop = IMAGES.replace('kind = "image"', 'kind = "image"\npoison = "stop"', 1)
+    assert read(folder, stop).poison == "stop"
+    with pytest.raises(InvalidInput, match='"ignore" is not known'):
+        read(folder, stop.replace('"stop"', '"ignore"'))
+
+
+def test_the_column_that_says_who_sent_a_row_is_no_other_column(folder):
+    same = TABLE.replace('target = "risk"', 'target = "risk"\nsource = "risk"', 1)
+    with pytest.raises(InvalidInput, match="says who sent a row"):
+        read(folder, same)

@@ -1,4 +1,4 @@
-"""The `[data]` section: which files, which column is the target, and how rows are split."""
+"""The `[data]` section: which files, which column is the target, how rows are split, what is done about poison."""
 
 from __future__ import annotations
 
@@ -7,12 +7,16 @@ import pathlib
 from hauberk.data.loading import DataSpec
 from hauberk.lifecycle.project.paths import existing
 from hauberk.lifecycle.project.reading import Table
+from hauberk.lifecycle.project.values import POLICIES
 
 BUILT_IN = "sklearn:"
 
 
-def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
-    """Return what to load, with absolute paths. Unset variables and absent files are noted by name and line."""
+def read_data(root: Table, folder: pathlib.Path) -> tuple[DataSpec | None, str]:
+    """Return what to load, with absolute paths, and the policy for poison that is found.
+
+    Unset variables and absent files are noted by name and line; there is nothing to load then.
+    """
     table = root.child("data")
     before = len(table.problems.found)
     kind = table.choice("kind", ("image", "table"), needed='write kind = "image" or kind = "table".')
@@ -27,13 +31,14 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
     drop, labels = table.texts("drop"), table.texts("labels")
     limit = table.whole("limit", 1, low=1) if table.has("limit") else None
     source = table.text("source")
+    poison = table.choice("poison", POLICIES, default=POLICIES[0])
     _check_roles(table, kind, (("target", target), ("group", group), ("source", source)), drop)
     if len(set(labels)) < len(labels):
         table.wrong("labels", "a class name stands twice.")
     table.close()
     if len(table.problems.found) > before:
-        return None
-    return DataSpec(
+        return None, poison
+    spec = DataSpec(
         kind="image" if kind == "image" else "table",
         files=files,
         test_files=test_files,
@@ -45,6 +50,7 @@ def read_data(root: Table, folder: pathlib.Path) -> DataSpec | None:
         limit=limit,
         source=source,
     )
+    return spec, poison
 
 
 def _check_roles(table: Table, kind: str, roles: tuple[tuple[str, str], ...], drop: tuple[str, ...]) -> None:

@@ -54,7 +54,7 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     root = Table(values, (), "the file", problems)
     folder = path.parent
     name, seed = sections.read_project(root)
-    spec = read_data(root, folder)
+    spec, poison = read_data(root, folder)
     model = sections.read_model(root, folder)
     threats = read_threats(root, problems)
     training = sections.read_training(root)
@@ -72,6 +72,7 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
         name=name,
         seed=seed,
         data=spec,
+        poison=poison,
         model=model,
         threats=threats,
         training=training,

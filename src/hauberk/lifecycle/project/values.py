@@ -12,6 +12,9 @@ from hauberk.custody.gate import Rule
 from hauberk.data.loading import DataSpec
 from hauberk.lifecycle.project.lines import Path, nearest_line
 
+POLICIES = ("quarantine", "stop", "report")
+"""What is done with rows that are found to be poison: taken out of training, the run refused, or told only."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModelSource:
@@ -84,8 +87,8 @@ class Keys:
 class Project:
     """One project file, read and checked.
 
-    file: the file. source: SHA-256 (hex) of its bytes. checks: data check name to the parameters set for it.
-    lines: key path to line, for later complaints (`where`).
+    file: the file. source: SHA-256 (hex) of its bytes. poison: one of `POLICIES`. checks: data check name to the
+    parameters set for it. lines: key path to line, for later complaints (`where`).
     """
 
     file: pathlib.Path
@@ -93,6 +96,7 @@ class Project:
     name: str
     seed: int
     data: DataSpec
+    poison: str
     model: ModelSource
     threats: tuple[Declared, ...]
     training: Training
