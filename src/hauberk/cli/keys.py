@@ -148,7 +148,7 @@ def _described(service: KeyService, name: str, algorithm: str) -> dict[str, Any]
     from hauberk.custody.keys import AES_256
 
     if algorithm == AES_256:  # it has no public half, and so no id that means anything outside
-        return {"name": name, "algorithm": algorithm, "key_id": None, "versions": None}
+        return {"name": name, "algorithm": algorithm, "key_id": None, "versions": len(service.ids(name))}
     publics = service.publics(name)
     return {"name": name, "algorithm": algorithm, "key_id": publics[0].key_id, "versions": len(publics)}
 

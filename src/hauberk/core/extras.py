@@ -17,6 +17,11 @@ _EXTRA_OF = {
     "safetensors": "models",
     "skl2onnx": "models",
     "onnxscript": "torch",
+    "boto3": "kms",
+    "botocore": "kms",
+    "pkcs11": "pkcs11",
+    "keyring": "os-keyring",
+    "pyarrow": "parquet",
     "torch": "torch",
 }
 

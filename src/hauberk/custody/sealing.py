@@ -23,8 +23,10 @@ file put back in the place of a newer one (the ledger's digests do); that size a
 from __future__ import annotations
 
 import hashlib
+import hmac
 import io
 import os
+import stat
 from pathlib import Path
 from typing import BinaryIO
 
@@ -165,19 +167,24 @@ def read_header(path: Path) -> Header:
         return _read_header(sealed)[0]
 
 
-def rewrap(path: Path, keys: KeyService, key_name: str, *, disk: Disk | None = None) -> str:
+def rewrap(
+    path: Path, keys: KeyService, key_name: str, *, held_by: KeyService | None = None, disk: Disk | None = None
+) -> str:
     """Wrap the data key of `path` under the current version of `key_name`; return the file's new SHA-256.
 
-    The ciphertext is copied, not decrypted; the file is replaced in one step. For rotation: afterwards the old
-    key-encryption key is not needed for this file. A data key that has leaked asks for `unseal_file` and
-    `seal_file` instead. Raises NotProven when the present key does not unwrap it; the stream is not verified.
+    held_by: who holds the key it is wrapped under now, when it moves from one key service to another; None is
+    `keys`. The ciphertext is copied, not decrypted; the file is replaced in one step, after the new wrapping was
+    unwrapped again. For rotation: afterwards the old key-encryption key is not needed for this file. A data key that
+    has leaked asks for `unseal_file` and `seal_file` instead. Raises NotProven when the present key does not unwrap
+    it; the stream is not verified.
     """
     with source(path) as sealed:
         old, start = _read_header(sealed)
-        data_key = _unwrap(old, keys, what=str(path))
-        head = Header(key_name, old.plain_size, old.associated, keys.wrap(key_name, data_key, old.core)).to_bytes()
+        data_key = _unwrap(old, held_by or keys, what=str(path))
+        wrapped = _wrap(keys, key_name, data_key, old.core)
+        head = Header(key_name, old.plain_size, old.associated, wrapped).to_bytes()
         digest = hashlib.sha256(head)
-        with draft(path, disk=disk or Disk(), mode=0o644) as fresh:
+        with draft(path, disk=disk or Disk(), mode=stat.S_IMODE(os.fstat(sealed.descriptor).st_mode)) as fresh:
             fresh.write_at(0, memoryview(head))
             buffer = memoryview(bytearray(CHUNK))
             for offset in range(start, sealed.size, CHUNK):
@@ -209,7 +216,18 @@ class _Opened:
 def _new_envelope(keys: KeyService, key_name: str, size: int, associated: bytes) -> tuple[bytes, Header]:
     data_key = os.urandom(_DATA_KEY)
     bare = Header(key_name, size, commit(data_key, associated), b"")
-    return data_key, Header(key_name, size, bare.associated, keys.wrap(key_name, data_key, bare.core))
+    return data_key, Header(key_name, size, bare.associated, _wrap(keys, key_name, data_key, bare.core))
+
+
+def _wrap(keys: KeyService, key_name: str, data_key: bytes, core: bytes) -> bytes:
+    """Wrap a data key and look at once that it comes back: a service that errs must not cost anybody a file."""
+    wrapped = keys.wrap(key_name, data_key, core)
+    if not hmac.compare_digest(keys.unwrap(key_name, wrapped, core), data_key):
+        raise NotProven(
+            f"the key {key_name!r} gives back another data key than it wrapped. Nothing was written; ask who runs the "
+            "key service."
+        )
+    return wrapped
 
 
 def _open_envelope(

@@ -6,7 +6,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.custody.keys import ALGORITHMS, KEY_SERVICES, open_keys
 
 
-@pytest.mark.parametrize("uri", ["", "keyring", "keyring:", ".hauberk/keyring", "vault:x", "KEYRING:x", ":x"])
+@pytest.mark.parametrize("uri", ["", "keyring", "keyring:", ".hauberk/keyring", "gopher:x", "KEYRING:x", ":x"])
 def test_a_uri_that_names_no_holder_lists_the_known_schemes(uri):
     with pytest.raises(InvalidInput, match="keyring"):
         open_keys(uri, passphrase=lambda: b"passphrase")

@@ -13,18 +13,18 @@ from __future__ import annotations
 
 import fcntl
 import os
-import re
 import stat
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from hauberk.core import canonical
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
+from hauberk.custody.keys import _names
 from hauberk.custody.keys._vault import LARGEST, Cost, FileKey, Vault
 from hauberk.custody.keys._versions import (
     SigningVersion,
@@ -35,10 +35,9 @@ from hauberk.custody.keys._versions import (
     wrapped_under,
 )
 from hauberk.custody.keys.passphrase import new_passphrase
-from hauberk.custody.keys.port import KeyService, PublicKey, Signer
+from hauberk.custody.keys.port import Destroyed, KeyService, PublicKey, Signer
 from hauberk.custody.keys.schemes import KEY_SERVICES, Passphrase
 
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _LOCK_SECONDS = 30.0
 
 _Keys = Mapping[str, tuple[Version, ...]]
@@ -71,7 +70,7 @@ class Keyring:
         raise TypeError("a keyring cannot be pickled or copied: open it where it is needed")
 
     @classmethod
-    def make(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None, cost: Cost | None = None) -> Keyring:
+    def make(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None, cost: Cost | None = None) -> Self:
         """Make an empty keyring for its owner's eyes alone. Raises InvalidInput when the file is there already."""
         path, disk = _real(path), disk or Disk()
         file_key = FileKey.fresh(passphrase, cost or Cost())
@@ -84,7 +83,7 @@ class Keyring:
         return cls(path, file_key, disk)
 
     @classmethod
-    def open(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None) -> Keyring:
+    def open(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None) -> Self:
         """Open an existing keyring.
 
         Raises InvalidInput for no file, one that others may read, one that is no keyring, and a wrong passphrase.
@@ -100,15 +99,11 @@ class Keyring:
 
     def create(self, name: str, algorithm: str) -> None:
         """Add a key. Raises InvalidInput when the name is taken or unfit, or the algorithm unknown."""
-        if not _NAME.fullmatch(name):
-            raise InvalidInput(
-                f"{name[:80]!r} cannot name a key: use up to 64 lower-case letters, digits, dots, hyphens and "
-                "underscores, a letter or digit first."
-            )
+        _names.usable(name)
 
         def created(keys: _Keys) -> _Keys:
             if name in keys:
-                raise InvalidInput(f"a key named {name!r} is there already: rotate it, or choose another name.")
+                raise _names.taken(name)
             return {**keys, name: (generate(algorithm),)}
 
         self._change(created)
@@ -146,6 +141,41 @@ class Keyring:
                 return version.unwrap(wrapped, associated)
         raise NotProven(f"wrapped under another key: no version of {name!r} has the id {wanted}.")
 
+    def ids(self, name: str) -> tuple[str, ...]:
+        """Return the identifier of every version, the current one first."""
+        return tuple(version.id for version in reversed(_named(self._keys(), name)))
+
+    def is_current(self, name: str, wrapped: bytes) -> bool:
+        """Whether these bytes name the current version of `name`. False for what another holder wrapped."""
+        current = self._wrapping(name)[-1].id
+        try:
+            return wrapped_under(wrapped) == current
+        except NotProven:
+            return False
+
+    def destroy(self, name: str) -> Destroyed:
+        """Remove a key with all its versions, and overwrite the old file before it is let go.
+
+        Does not answer: copies of the file, snapshots, and disks that write elsewhere than they read (flash,
+        copy-on-write): there the old file lives on, locked by its passphrase.
+        """
+        gone: tuple[Version, ...] = ()
+
+        def destroyed(keys: _Keys) -> _Keys:
+            nonlocal gone
+            gone = _named(keys, name)
+            return {other: versions for other, versions in keys.items() if other != name}
+
+        self._change(destroyed, overwrite=True)
+        return Destroyed(
+            name=name,
+            algorithm=gone[-1].algorithm,
+            ids=tuple(version.id for version in reversed(gone)),
+            waiting_days=0,
+            remains=f"Backups, copies and snapshots of {self.path} from before still hold the key, locked by the "
+            "passphrase of that time: delete them as well.",
+        )
+
     def change_passphrase(self, new: bytes) -> None:
         """Lock the file under another passphrase and a new salt.
 
@@ -167,22 +197,22 @@ class Keyring:
         versions = _named(self._keys(), name)
         signing = [version for version in versions if isinstance(version, SigningVersion)]
         if not signing:
-            raise InvalidInput(f"key {name!r} is {versions[-1].algorithm}, which cannot sign: name a signing key.")
+            raise _names.cannot_sign(name, versions[-1].algorithm)
         return signing
 
     def _wrapping(self, name: str) -> list[WrappingVersion]:
         versions = _named(self._keys(), name)
         wrapping = [version for version in versions if isinstance(version, WrappingVersion)]
         if not wrapping:
-            raise InvalidInput(
-                f"key {name!r} is {versions[-1].algorithm}, which cannot encrypt: name an aes-256 key."
-            )
+            raise _names.cannot_encrypt(name, versions[-1].algorithm)
         return wrapping
 
-    def _change(self, change: Callable[[_Keys], _Keys]) -> None:
-        with _locked(self.path):
+    def _change(self, change: Callable[[_Keys], _Keys], *, overwrite: bool = False) -> None:
+        with _locked(self.path), _kept_open(self.path) as old:
             self._read_again()  # what another process wrote while we waited is kept
             self._write(self._file_key, change(self._state.keys))
+            if overwrite:
+                _overwrite(old, self.path)
             self._read_again()
 
     def _write(self, file_key: FileKey, keys: _Keys) -> None:
@@ -244,8 +274,7 @@ def _named(keys: _Keys, name: str) -> tuple[Version, ...]:
     try:
         return keys[name]
     except KeyError:
-        known = ", ".join(sorted(keys)) or "none"
-        raise InvalidInput(f"no key is named {name[:80]!r}; known: {known}.") from None
+        raise _names.unknown(name, keys) from None
 
 
 def _real(path: Path) -> Path:
@@ -283,6 +312,28 @@ def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
         if status.st_size > LARGEST:
             raise InvalidInput(f"keyring {path} has {status.st_size} bytes, and {LARGEST} is the limit.")
         return file.read(LARGEST + 1), _stamp_of(status)
+
+
+@contextmanager
+def _kept_open(path: Path) -> Iterator[int]:
+    """Hold on to the file that is there now, so that its bytes can be reached after its name went to another."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
+    except OSError as error:
+        raise explain(error, path) from error
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _overwrite(descriptor: int, path: Path) -> None:
+    """Put zeros where the old file's bytes are; its name has gone to the new file already."""
+    try:
+        os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+        os.fsync(descriptor)
+    except OSError as error:
+        raise explain(error, path) from error
 
 
 def _not_blocking(path: str, flags: int) -> int:

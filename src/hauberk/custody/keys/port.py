@@ -130,6 +130,22 @@ def _as_der(signature: bytes) -> tuple[bytes, ...]:
     return (utils.encode_dss_signature(r, s), signature)
 
 
+@dataclass(frozen=True, slots=True)
+class Destroyed:
+    """What became of a destroyed key.
+
+    ids: its versions, in the holder's words, the current one first. waiting_days: 0 when it is gone now; else the
+    days in which the holder's operator can still take it back, while nobody can use it. remains: what the holder
+    cannot reach, such as backups, for the person who has to see to it.
+    """
+
+    name: str
+    algorithm: str
+    ids: tuple[str, ...]
+    waiting_days: int
+    remains: str
+
+
 class Signer(Protocol):
     """One current signing key."""
 
@@ -164,3 +180,16 @@ class KeyService(Protocol):
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
         """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+
+    def ids(self, name: str) -> tuple[str, ...]:
+        """Return what every version of a key is called by its holder, the current one first; none is secret."""
+
+    def is_current(self, name: str, wrapped: bytes) -> bool:
+        """Whether these bytes say that the current version of `name` wrapped them. Nothing is unwrapped or proven."""
+
+    def destroy(self, name: str) -> Destroyed:
+        """Destroy every version of a key: what only it opens can never be read again.
+
+        Raises InvalidInput for no such key, or when the holder is set to refuse; Unavailable when it is not sure
+        that the key is gone: call again.
+        """
