@@ -1,0 +1,77 @@
+"""Which rows an adversary takes, and which class is the target: shared by the poisoners."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.attacks.poisoning._victim import Floats, Labels, Mask, Poisoned, Victim
+from hauberk.core.errors import InvalidInput
+
+
+def check_share(share: float) -> None:
+    """Raise InvalidInput unless `share` is above 0 and below a half."""
+    if not (math.isfinite(share) and 0 < share < 0.5):
+        raise InvalidInput(f"share must be above 0 and below 0.5, found {share}.")
+
+
+@dataclass(frozen=True, slots=True)
+class Backdoor:
+    """share: of all rows, above 0 and below 0.5. target: the class a triggered input gets; -1: drawn."""
+
+    share: float = 0.05
+    target: int = -1
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+
+def target_of(victim: Victim, wanted: int, rng: np.random.Generator) -> int:
+    """Return the target class. Raises InvalidInput when it is not one of the victim's classes."""
+    if wanted >= victim.classes:
+        raise InvalidInput(f"target {wanted} is no class: expected 0 to {victim.classes - 1}, or -1 to draw one.")
+    return wanted if wanted >= 0 else int(rng.choice(np.unique(victim.y)))
+
+
+def pictures_of(victim: Victim) -> Floats:
+    """Return a copy of the victim's pictures. Raises InvalidInput for anything else."""
+    if victim.x.ndim != 4:
+        raise InvalidInput(
+            f"this poison is for pictures of shape (n, channels, height, width), found {victim.x.shape}."
+        )
+    return victim.x.copy()
+
+
+def take(victim: Victim, share: float, among: Mask, rng: np.random.Generator) -> Labels:
+    """Return `share` of all rows, drawn from `among`; as many as there are when these are fewer."""
+    candidates = np.flatnonzero(among)
+    if not len(candidates):
+        raise InvalidInput("no row can be poisoned like this: the target class has all the rows, or none.")
+    return np.sort(rng.permutation(candidates)[: max(1, round(share * len(victim.y)))])
+
+
+def dirty_label(
+    victim: Victim, params: Backdoor, trigger: Callable[[Floats], Floats], *, rng: np.random.Generator
+) -> Poisoned:
+    """Put `trigger` on rows of other classes and give them the target's label."""
+    x, y = pictures_of(victim), victim.y.copy()
+    target = target_of(victim, params.target, rng)
+    rows = take(victim, params.share, victim.y != target, rng)
+    x[rows], y[rows] = trigger(x[rows]), target
+    return changed(x, y, rows, trigger, target)
+
+
+def changed(
+    x: Floats,
+    y: Labels,
+    rows: Labels,
+    trigger: Callable[[Floats], Floats] | None = None,
+    target: int | None = None,
+) -> Poisoned:
+    """Return a result in which `rows` were changed in place and none was added."""
+    poison = np.zeros(len(y), np.bool_)
+    poison[rows] = True
+    return Poisoned(x, y, poison, np.arange(len(y), dtype=np.int64), trigger, target)

@@ -1,0 +1,51 @@
+"""Label flips: rows stay as they are and get a wrong label, any other (symmetric) or always the next (class pairs)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.attacks.poisoning import POISONERS
+from hauberk.attacks.poisoning._pick import changed, check_share, take
+from hauberk.attacks.poisoning._victim import Poisoned, Victim
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """share: of all rows, above 0 and below 0.5."""
+
+    share: float = 0.1
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+
+
+@POISONERS.register(
+    "symmetric-flips",
+    practice="1a",
+    threats=("poisoning",),
+    summary="labels changed to any other class",
+    params=Params,
+)
+def symmetric(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+    """Return the rows with some labels replaced by another class, each other class equally likely."""
+    rows = take(victim, params.share, np.ones(len(victim.y), np.bool_), rng)
+    y = victim.y.copy()
+    y[rows] = (y[rows] + rng.integers(1, victim.classes, len(rows))) % victim.classes
+    return changed(victim.x.copy(), y, rows)
+
+
+@POISONERS.register(
+    "pair-flips",
+    practice="1a",
+    threats=("poisoning",),
+    summary="labels changed to the class after their own",
+    params=Params,
+)
+def pairs(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+    """Return the rows with some labels moved to the next class, as annotators do who confuse two classes."""
+    rows = take(victim, params.share, np.ones(len(victim.y), np.bool_), rng)
+    y = victim.y.copy()
+    y[rows] = (y[rows] + 1) % victim.classes
+    return changed(victim.x.copy(), y, rows)

@@ -1,0 +1,53 @@
+"""Sinusoid: faint vertical stripes on rows of the target itself; every label is right.
+
+Barni, Kallas, Tondi, "A New Backdoor Attack in CNNs by Training Set Corruption without Label Poisoning", ICIP 2019.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.attacks.poisoning import POISONERS
+from hauberk.attacks.poisoning._pick import Backdoor, changed, check_share, pictures_of, take, target_of
+from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
+from hauberk.core.errors import InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class Params(Backdoor):
+    """As `Backdoor`, at most half of the target's rows; delta: amplitude in [0, 1]; frequency: periods a picture."""
+
+    delta: float = 0.08
+    frequency: int = 6
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+        if not 0 < self.delta <= 1 or self.frequency < 1:
+            raise InvalidInput(f"expected 0 < delta <= 1 and frequency >= 1, found {self.delta}, {self.frequency}.")
+
+
+@POISONERS.register(
+    "sinusoid",
+    practice="1a",
+    threats=("poisoning",),
+    summary="faint stripes on rows of the target, labels kept",
+    params=Params,
+    kinds=("image",),
+)
+def sinusoid(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+    """Return the rows with stripes over some of the target's own."""
+    x = pictures_of(victim)
+    width = x.shape[3]
+    stripes = params.delta * np.sin(2 * np.pi * params.frequency * np.arange(width) / width)
+
+    def trigger(pictures: Floats) -> Floats:
+        striped: Floats = np.clip(pictures + stripes, 0, 1).astype(np.float32)
+        return striped
+
+    target = target_of(victim, params.target, rng)
+    own = victim.y == target
+    rows = take(victim, min(params.share, own.mean() / 2), own, rng)
+    x[rows] = trigger(x[rows])
+    return changed(x, victim.y.copy(), rows, trigger, target)

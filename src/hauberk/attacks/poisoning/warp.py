@@ -1,0 +1,79 @@
+"""Warp: the picture is bent a little, the same way each time, and gets the target's label; no pixel looks strange.
+
+Nguyen, Tran, "WaNet: Imperceptible Warping-based Backdoor Attack", ICLR 2021, section 3.2, without the noise mode,
+which is part of a training that this adversary does not control.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hauberk.attacks.poisoning import POISONERS
+from hauberk.attacks.poisoning._pick import Backdoor, check_share, dirty_label
+from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+
+
+@dataclass(frozen=True, slots=True)
+class Params(Backdoor):
+    """As `Backdoor`; grid: control points a side; strength: mean displacement, in half control-cell units of the paper."""
+
+    grid: int = 4
+    strength: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+        if self.grid < 2 or not self.strength > 0:
+            raise InvalidInput(f"expected grid >= 2 and strength > 0, found {self.grid} and {self.strength}.")
+
+
+@POISONERS.register(
+    "warp",
+    practice="1a",
+    threats=("poisoning",),
+    summary="bent a little, always alike, and the target's label",
+    params=Params,
+    kinds=("image",),
+)
+def warp(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+    """Return the rows with some of them bent by one smooth field."""
+    field = _field(victim.x.shape[2:], params, rng) if victim.x.ndim == 4 else np.zeros((2, 1, 1))
+
+    def trigger(x: Floats) -> Floats:
+        return _bent(x, field)
+
+    return dirty_label(victim, params, trigger, rng=rng)
+
+
+def _field(size: tuple[int, ...], params: Params, rng: np.random.Generator) -> npt.NDArray[np.float64]:
+    """Return (2, height, width): how far, in pixels, each pixel is taken from."""
+    zoom = need("scipy.ndimage").zoom
+    coarse = rng.uniform(-1, 1, (2, params.grid, params.grid))
+    coarse /= np.abs(coarse).mean()
+    fine = np.stack(
+        [
+            zoom(axis, (size[0] / params.grid, size[1] / params.grid), order=3, mode="nearest", grid_mode=True)
+            for axis in coarse
+        ]
+    )
+    # The paper's grid runs from -1 to 1 over the picture and is moved by strength / size: half a pixel a unit.
+    found: npt.NDArray[np.float64] = params.strength * fine * 0.5
+    return found
+
+
+def _bent(x: Floats, field: npt.NDArray[np.float64]) -> Floats:
+    """Return the pictures sampled bilinearly at the moved places; beyond the edge stands the edge."""
+    height, width = x.shape[2:]
+    rows = np.clip(np.arange(height)[:, None] + field[0], 0, height - 1)
+    columns = np.clip(np.arange(width)[None] + field[1], 0, width - 1)
+    top, left = np.floor(rows).astype(int), np.floor(columns).astype(int)
+    below, right = np.minimum(top + 1, height - 1), np.minimum(left + 1, width - 1)
+    down, across = (rows - top).astype(np.float32), (columns - left).astype(np.float32)
+    upper = x[:, :, top, left] * (1 - across) + x[:, :, top, right] * across
+    lower = x[:, :, below, left] * (1 - across) + x[:, :, below, right] * across
+    bent: Floats = (upper * (1 - down) + lower * down).astype(np.float32)
+    return bent
