@@ -32,7 +32,7 @@ def test_a_file_goes_there_and_back(project, capsys):
     assert b"payload" not in sealed.read_bytes()
 
     (project / "a[b].bin").rename(project / "original")
-    assert run(["unseal", "a[b].bin.sealed", "--associated", "release 7", "--key", "data", "--json"]) == 0
+    assert run(["open", "a[b].bin.sealed", "--associated", "release 7", "--key", "data", "--json"]) == 0
     assert answer(capsys) == {"opened": "a[b].bin", "key": "data", "plain_size": 7000}
     assert (project / "a[b].bin").read_bytes() == (project / "original").read_bytes()
 
@@ -49,7 +49,7 @@ def test_people_are_told_where_it_went_and_that_a_key_was_made_once(project, cap
 def test_what_does_not_open_is_exit_code_1_and_leaves_nothing(project, capsys):
     run(["seal", "a[b].bin"])
     capsys.readouterr()
-    assert run(["unseal", "a[b].bin.sealed", "--output", "out", "--associated", "wrong", "--json"]) == 1
+    assert run(["open", "a[b].bin.sealed", "--output", "out", "--associated", "wrong", "--json"]) == 1
     assert "associated data is not what it was sealed with" in answer(capsys)["error"]["message"]
     assert not (project / "out").exists()
 
@@ -59,8 +59,8 @@ def test_what_does_not_open_is_exit_code_1_and_leaves_nothing(project, capsys):
     [
         (["seal", "absent"], "there is no file absent"),
         (["seal", "a[b].bin", "--keys", "gopher:x"], "gopher"),
-        (["unseal", "a[b].bin"], "give --output"),
-        (["unseal", "a[b].bin", "--output", "x"], "not a sealed file"),
+        (["open", "a[b].bin"], "give --output"),
+        (["open", "a[b].bin", "--output", "x"], "not a sealed file"),
     ],
 )
 def test_bad_usage_is_exit_code_2_with_a_word_on_what_to_do(project, capsys, arguments, message):

@@ -28,8 +28,11 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "controls": ("controls", "controls", "List every control, attack and method, with its parameters."),
     "ledger": ("ledger", "ledger", "Show, prove and audit the tamper-evident log."),
     "keys": ("keys", "keys", "List, create and rotate keys."),
-    "seal": ("seal", "seal", "Encrypt a file at rest."),
-    "unseal": ("seal", "unseal", "Decrypt a sealed file."),
+    "seal": ("seal", "seal", "Encrypt files, folders or Parquet columns at rest."),
+    "open": ("seal", "open_", "Decrypt what was sealed."),
+    "rewrap": ("rewrap", "rewrap", "Move sealed files to another key or key service."),
+    "rotate": ("rewrap", "rotate", "Make a new version of a key and move sealed files to it."),
+    "erase": ("erase", "erase", "Destroy a data set's key, with a receipt in the ledger."),
 }
 
 

@@ -49,8 +49,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[HauberkError], str], ...] = (
             }
         ),
         Unavailable,
-        "the token went away or stopped answering when asked to {verb} ({kind}). Plug it in and run the same command "
-        "again; what was not finished has left nothing behind.",
+        "the token went away or stopped answering when asked to {verb} ({kind}). Plug it in, and run it again.",
     ),
     (
         frozenset({"EncryptedDataInvalid", "EncryptedDataLenRange", "DataInvalid", "DataLenRange"}),

@@ -1,0 +1,107 @@
+"""`hauberk erase`: a data set made unreadable everywhere, by destroying its key, with a receipt in the ledger."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hauberk.cli._output import Output, json_option
+from hauberk.cli._sealing import HOME, open_service, plain
+from hauberk.cli.keys import keys_option
+
+if TYPE_CHECKING:
+    from hauberk.custody.keys.port import KeyService
+    from hauberk.lifecycle.erasure import Receipt
+    from hauberk.lifecycle.workshop import Workshop
+
+_SHOWN = 20
+
+
+@click.command()
+@click.argument("name")
+@keys_option
+@click.option(
+    "--in",
+    "paths",
+    multiple=True,
+    type=click.Path(path_type=Path, exists=True),
+    default=(".",),
+    show_default=True,
+    help="Where its sealed files are looked for, beside .hauberk/store; may be given again.",
+)
+@click.option("--yes", is_flag=True, help="Do not ask. There is no way back.")
+@json_option
+def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool) -> None:
+    """Destroy the key NAME, and so every file that only it opens, wherever copies of it are.
+
+    The receipt in .hauberk/ledger says who, when, which key and which sealed files; `hauberk open` shows it
+    afterwards. AWS keeps a destroyed key for some days, which the receipt says; Vault destroys a key only after an
+    operator allowed it.
+    """
+    from hauberk.core.progress import Progress
+    from hauberk.lifecycle import erasure
+
+    out, progress = Output(json), Progress(visible=False if json else None)
+    keys = open_service(uri)
+    with progress.task("Looking for what it opens") as task:
+        found = erasure.opened_by(name, paths, store=HOME / "store", task=task)
+    _confirm(out, keys, name, found, yes=yes)
+    with _workshop(uri, keys) as workshop, progress.task("Erasing") as task:
+        receipt = erasure.erase(workshop, keys, name, unreadable=found, task=task)
+    out.document(receipt.to_json())
+    _show(out, receipt)
+
+
+def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes: bool) -> None:
+    from hauberk.core.errors import InvalidInput
+
+    versions = f", {len(keys.ids(name))} versions" if name in keys.names() else ""
+    out.console.print(f"The key [bold]{plain(name)}[/]{versions} opens {len(found):,} sealed files found here:")
+    for path in found[:_SHOWN]:
+        out.console.print(f"  {plain(path)}", soft_wrap=True)
+    if len(found) > _SHOWN:
+        out.console.print(f"  and {len(found) - _SHOWN:,} more")
+    if yes:
+        return
+    if out.json or not sys.stdin.isatty():
+        raise InvalidInput("erasing cannot be undone, and nobody is here to confirm it: add --yes.")
+    typed = click.prompt("There is no way back. Type the key's name to destroy it", default="", show_default=False)
+    if typed != name:
+        raise InvalidInput("that is not the key's name. Nothing was destroyed.")
+
+
+def _workshop(uri: str, keys: KeyService) -> Workshop:
+    """Open the project here: its ledger gets the receipt, signed with its own keys."""
+    from hauberk.core.errors import InvalidInput
+    from hauberk.custody.keys.standing import standing_passphrase
+    from hauberk.lifecycle import project as projects
+    from hauberk.lifecycle.workshop import Workshop
+
+    folder = Path.cwd()
+    if (folder / "hauberk.toml").is_file():
+        project = projects.load(folder)
+        name, own, signing = project.name, project.keys.uri, project.keys.signing
+    else:
+        name, own, signing = (
+            re.sub(r"[^a-z0-9-]+", "-", folder.name.lower()).strip("-") or "project",
+            uri,
+            "ed25519",
+        )
+    if not keys.names():
+        raise InvalidInput(f"{uri} holds no keys. Check --keys.")
+    return Workshop.open(HOME, name=name, keys_uri=own, algorithm=signing, passphrase=standing_passphrase())
+
+
+def _show(out: Output, receipt: Receipt) -> None:
+    say = out.console.print
+    if receipt.waiting_days:
+        say(f"[bold]The key {plain(receipt.key)} is out of use, and gone in {receipt.waiting_days} days.[/]")
+    else:
+        say(f"[bold]The key {plain(receipt.key)} is destroyed.[/]")
+    say(f"receipt  ledger entry {receipt.index}, {receipt.time}, by {plain(receipt.by)}", soft_wrap=True)
+    say(f"files    {len(receipt.subjects):,} sealed files cannot be opened any more")
+    say(f"remains  {plain(receipt.remains)}", soft_wrap=True)

@@ -1,0 +1,71 @@
+"""Which files of a folder sealing is about: found in a stable order, links not followed, hidden ones passed over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from hauberk.core.errors import InvalidInput
+from hauberk.custody._envelope import MAGIC
+
+# A release names its files by digest under a signature, and the artifact store (hidden, in `.hauberk`) likewise:
+# a sealed file that is wrapped anew has another digest, so these are left as they were signed.
+_RELEASE = ("manifest.json", "checkpoint")
+
+
+def files_of(folder: Path) -> Iterator[Path]:
+    """Give every regular file below a folder, sorted; nothing whose name begins with a dot, no links.
+
+    Raises InvalidInput for a folder that cannot be read.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise InvalidInput(f"cannot read the folder {error.filename}: {error.strerror}.") from error
+
+    for place, folders, names in os.walk(folder, onerror=refuse):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            path = Path(place) / name
+            if not name.startswith(".") and path.is_file() and not path.is_symlink():
+                yield path
+
+
+def is_release(folder: Path) -> bool:
+    """Whether a folder is a signed release, by the files that each has."""
+    return all((folder / name).is_file() for name in _RELEASE)
+
+
+def in_release(path: Path, root: Path) -> bool:
+    """Whether a file below `root` is part of a signed release."""
+    return any(is_release(parent) for parent in path.parents if parent == root or root in parent.parents)
+
+
+def is_sealed(path: Path) -> bool:
+    """Whether a file begins as sealed files of any version do. Raises InvalidInput when it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(MAGIC))[:15] == MAGIC[:15]
+    except OSError as error:
+        raise InvalidInput(f"cannot read {path}: {error.strerror or error}.") from error
+
+
+def sealed_files(paths: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
+    """Return the sealed files among files and folders, and those that are kept because a release is signed over them.
+
+    Raises InvalidInput for a path that is not there, and for a named file that is not sealed.
+    """
+    found: dict[Path, None] = {}
+    kept: list[Path] = []
+    for path in paths:
+        if path.is_dir():
+            for file in files_of(path):
+                if is_sealed(file):
+                    (kept.append(file) if in_release(file, path) else found.setdefault(file))
+        elif not path.is_file():
+            raise InvalidInput(f"there is no file or folder {path}. Check the path.")
+        elif not is_sealed(path):
+            raise InvalidInput(f"{path} is not a sealed file. Name sealed files, or folders that hold some.")
+        else:
+            found.setdefault(path)
+    return list(found), kept
