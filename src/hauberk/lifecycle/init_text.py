@@ -105,8 +105,8 @@ _TAIL = """\
 seal = true                     # the model's files are encrypted at rest; false leaves them readable
 
 [keys]
-uri = "keyring:.hauberk/keyring"  # encrypted under your passphrase
-signing = "ed25519"             # or "ecdsa-p256"
+uri = "keyring:.hauberk/keyring"  # encrypted under your passphrase; or awskms:, vault:, pkcs11:, oskeyring: (docs/keys.md)
+signing = "ed25519"             # or "ecdsa-p256", which AWS KMS needs
 """
 
 

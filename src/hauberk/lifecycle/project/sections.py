@@ -145,7 +145,9 @@ def read_keys(root: Table, folder: pathlib.Path) -> Keys:
     scheme, _, path = uri.partition(":")
     if scheme == "keyring" and path:  # a file, and like every other it is looked for from the project's folder
         uri = f"keyring:{(folder / pathlib.Path(path).expanduser()).absolute()}"
-    signing = table.choice("signing", ("ed25519", "ecdsa-p256"), default=own.signing)
+    # AWS signs no message above 4 KiB with Ed25519, and evidence is longer.
+    usual = "ecdsa-p256" if scheme == "awskms" else own.signing
+    signing = table.choice("signing", ("ed25519", "ecdsa-p256"), default=usual)
     table.close()
     return Keys(uri, signing)  # type: ignore[arg-type]
 
