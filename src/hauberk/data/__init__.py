@@ -5,3 +5,20 @@ checks what a file claims before it allocates; `tables`, `pixels` and `targets` 
 `splitting` keeps groups on one side; `checks` measures (practice 1a); `inspection` looks at unknown files. Nothing
 here unpickles.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from hauberk.data.screening import Screening, screen
+
+__all__ = ["Screening", "screen"]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - the exported names, imported when they are asked for
+    if name in {"screen", "Screening"}:
+        from hauberk.data import screening
+
+        return getattr(screening, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet
 from hauberk.data.dataset import Dataset, Doubles, Floats, Labels
 
 Sources = npt.NDArray[Any]
+
+_LEAST = 0.01  # probability under which differences mean nothing
 
 
 @dataclass(eq=False)
@@ -49,6 +53,31 @@ class Rows:
     def y(self) -> Labels:
         """(n,) int64 labels, indices into `side.classes`."""
         return self.side.y
+
+    @cached_property
+    def probabilities(self) -> Doubles:
+        """(n, k) what models that never saw the row think of it; k: len(side.classes)."""
+        from hauberk.data.poisoning._probabilities import out_of_fold
+
+        return out_of_fold(self.kind, self.side, seed=self.seed, task=Quiet())
+
+    @cached_property
+    def contradiction(self) -> tuple[Doubles, Labels]:
+        """(n,) natural log odds of the best other class against the given one, and (n,) that class, by a blind look.
+
+        Of the four quarters that are covered in turn, the one that believes the label least counts: a trigger in it is
+        gone. Pictures only.
+        """
+        from hauberk.data.poisoning._views import blind
+
+        quarters = blind(self.side.x, self.y, len(self.side.classes), seed=self.seed, task=Quiet())
+        each = np.arange(len(self))
+        own = quarters[:, each, self.y]
+        worst = own.argmin(axis=0)
+        others = quarters[worst, each].copy()
+        others[each, self.y] = 0
+        odds = np.log(others.max(axis=1) + _LEAST) - np.log(own[worst, each] + _LEAST)
+        return odds, others.argmax(axis=1)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
