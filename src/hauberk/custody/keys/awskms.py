@@ -85,7 +85,7 @@ class AwsKms:
         self._place = place
         self._only = only
         self._waiting = waiting
-        self._facts: dict[str, tuple[str, str, str]] = {}
+        self._facts: dict[str, tuple[str, str]] = {}
         self._publics: dict[str, PublicKey] = {}
 
     def __repr__(self) -> str:
@@ -97,12 +97,12 @@ class AwsKms:
     def names(self) -> Mapping[str, str]:
         """Name to algorithm, sorted by name; keys of other kinds, and those scheduled for deletion, are left out."""
         if self._only is not None:
-            arn, algorithm, _ = self._describe(self._only)
+            arn, algorithm = self._describe(self._only)
             return {self._own_name(arn): algorithm} if algorithm else {}
         found = {}
         for alias, target in self._aliases().items():
             if "/" not in alias:
-                _, algorithm, state = self._describe(target)
+                _, algorithm, state = self._look(target)
                 if algorithm and state != _PENDING:
                     found[alias] = algorithm
         return dict(sorted(found.items()))
@@ -172,11 +172,11 @@ class AwsKms:
         algorithm, arns = self._algorithm(name), self._arns(name)
         for arn in arns:
             with translated("schedule the deletion of", arn):
-                if self._describe(arn, fresh=True)[2] != _PENDING:  # a run before this one may have begun
+                if self._look(arn)[2] != _PENDING:  # a run before this one may have begun
                     self._client.schedule_key_deletion(
                         KeyId=arn.rpartition("/")[2], PendingWindowInDays=self._waiting
                     )
-                if self._describe(arn, fresh=True)[2] != _PENDING:
+                if self._look(arn)[2] != _PENDING:
                     raise Unavailable(
                         f"AWS KMS did not schedule the deletion of {arn}. Run the same command again."
                     )
@@ -233,7 +233,7 @@ class AwsKms:
     def _arns(self, name: str) -> tuple[str, ...]:
         """Return the ARN of every version, the current one first. Raises InvalidInput for no such name."""
         if self._only is not None:
-            arn, algorithm, _ = self._describe(self._only)
+            arn, algorithm = self._describe(self._only)
             if not algorithm or name != self._own_name(arn):
                 raise _names.unknown(name, self.names())
             return (arn,)
@@ -244,13 +244,18 @@ class AwsKms:
         order = [aliases[name], *(numbered[number] for number in sorted(numbered, reverse=True))]
         return tuple(self._describe(key)[0] for key in dict.fromkeys(order))
 
-    def _describe(self, key: str, *, fresh: bool = False) -> tuple[str, str, str]:
-        """Return ARN, algorithm ("" for a kind that is not ours) and state; ARN and kind never change."""
-        if key not in self._facts or fresh:
-            with translated("describe", key):
-                about = self._client.describe_key(KeyId=key)["KeyMetadata"]
-            spec = str(about.get("KeySpec") or about.get("CustomerMasterKeySpec"))
-            self._facts[key] = (about["Arn"], _KINDS.get(spec, ""), about["KeyState"])
+    def _look(self, key: str) -> tuple[str, str, str]:
+        """Ask for ARN, algorithm ("" for a kind that is not ours) and state."""
+        with translated("describe", key):
+            about = self._client.describe_key(KeyId=key)["KeyMetadata"]
+        algorithm = _KINDS.get(str(about.get("KeySpec")), "")
+        self._facts[key] = (about["Arn"], algorithm)
+        return about["Arn"], algorithm, about["KeyState"]
+
+    def _describe(self, key: str) -> tuple[str, str]:
+        """Return ARN and algorithm, which never change and so are asked for once."""
+        if key not in self._facts:
+            self._look(key)
         return self._facts[key]
 
     def _algorithm(self, name: str) -> str:

@@ -77,7 +77,7 @@ class _Signer:
 class Pkcs11:
     """A `KeyService` on one token, over one session. Safe in threads: one asks the token at a time."""
 
-    __slots__ = ("_lock", "_only", "_pkcs11", "_session", "_token")
+    __slots__ = ("_lock", "_only", "_pkcs11", "_session", "_there", "_token")
 
     def __init__(self, session: Any, token: str, *, only: str = "") -> None:  # noqa: ANN401 - the library is imported late
         self._pkcs11 = need("pkcs11")
@@ -85,6 +85,7 @@ class Pkcs11:
         self._token = token
         self._only = only
         self._lock = threading.RLock()
+        self._there: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Pkcs11 token {self._token!r}>"
@@ -162,6 +163,7 @@ class Pkcs11:
                     found.destroy()
         if self._versions(name):
             raise Unavailable(f"the token still has {name!r} after it was destroyed. Run the same command again.")
+        self._there.discard(name)
         return Destroyed(
             name=name,
             algorithm=versions[0].algorithm,
@@ -252,8 +254,15 @@ class Pkcs11:
 
     def _named(self, name: str) -> list[_Version]:
         versions = self._versions(name)
+        if not versions and name in self._there:
+            # Some drivers answer for a token that was pulled out as if it were empty.
+            raise Unavailable(
+                f"the token does not show the key {name!r} any more, which it did a moment ago: it was removed, or the "
+                "key destroyed. Plug it in and run the same command again."
+            )
         if not versions or not name:
             raise _names.unknown(name, self.names())
+        self._there.add(name)
         return versions
 
     def _signing(self, name: str) -> list[_Version]:

@@ -246,7 +246,7 @@ class Vault:
         again: bool = True,
     ) -> Mapping[str, Any]:
         answer = self._https.call(method, f"/v1/{self._mount}/{path}", body, again=again)
-        said = "; ".join(str(line) for line in answer.body.get("errors", []))[:300]
+        said = " ".join("; ".join(str(line) for line in answer.body.get("errors", [])).split())[:300]
         if answer.status in (200, 204):
             data = answer.body.get("data") or {}
             return data if isinstance(data, dict) else {}
