@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import cache
 
 
 class Ed25519Key:
@@ -42,16 +43,26 @@ class P256Key:
     public_key = Ed25519Key.public_key
 
 
+@cache
+def _loader(_path=None):
+    """Read botocore's descriptions of AWS once, not for every client."""
+    from botocore.loaders import Loader
+
+    return Loader()
+
+
 @contextmanager
 def serving():
     """Give the backend of eu-central-1."""
     from unittest import mock
 
+    import botocore.session
     from moto import mock_aws
     from moto.kms import models
     from moto.kms.exceptions import AccessDeniedException, InvalidCiphertextException
 
-    ours = {"ECC_NIST_EDWARDS25519": Ed25519Key, "ECC_NIST_P256": P256Key}
+    # moto makes an RSA key beside each symmetric one, which nobody uses and takes long.
+    ours = {"ECC_NIST_EDWARDS25519": Ed25519Key, "ECC_NIST_P256": P256Key, "SYMMETRIC_DEFAULT": object}
     make, listed, open_ = models.generate_private_key, models.Key.signing_algorithms, models.decrypt
 
     def algorithms(key):
@@ -64,6 +75,7 @@ def serving():
             raise InvalidCiphertextException from None
 
     with (
+        mock.patch.object(botocore.session, "create_loader", _loader),
         mock.patch.object(
             models, "generate_private_key", lambda spec: ours[spec]() if spec in ours else make(spec)
         ),
