@@ -1,4 +1,4 @@
-"""`hauberk keys`: make, rotate and show keys. Secrets are never printed."""
+"""`hauberk keys`: make, rotate and show keys; `keys tls` has a file of its own. Secrets are never printed."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.cli.keys_tls import tls
 
 if TYPE_CHECKING:
     from hauberk.custody.keys import KeyService
@@ -39,6 +40,9 @@ def keys() -> None:
     The passphrase is read from HAUBERK_PASSPHRASE, from the file that HAUBERK_PASSPHRASE_FILE names, from the
     user's own passphrase file where `hauberk protect` made one, or asked for.
     """
+
+
+keys.add_command(tls)
 
 
 @keys.command("list")

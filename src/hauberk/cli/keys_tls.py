@@ -1,0 +1,104 @@
+"""`hauberk keys tls`: a small authority of one's own, and certificates for servers and clients."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from hauberk.cli._output import Output, json_option
+from hauberk.cli._sealing import plain
+
+if TYPE_CHECKING:
+    from hauberk.custody.authority import Authority, Issued
+
+
+@click.command("tls")
+@click.argument("names", nargs=-1)
+@click.option(
+    "--ca",
+    "folder",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path(".hauberk/tls"),
+    show_default=True,
+    help="The authority's folder; is made when it is not there.",
+)
+@click.option("--client", is_flag=True, help="NAMES are clients, which show themselves to servers (mTLS).")
+@click.option("--days", type=click.IntRange(1, 397), default=90, show_default=True, help="How long they live.")
+@click.option(
+    "--only",
+    multiple=True,
+    help="When the authority is made: the domains and networks it can sign for; again for more.",
+)
+@json_option
+def tls(  # noqa: PLR0913 - click's arguments
+    *, names: tuple[str, ...], folder: Path, client: bool, days: int, only: tuple[str, ...], json: bool
+) -> None:
+    """Make a small certificate authority, and a certificate for each of NAMES; without NAMES, renew what is due.
+
+    A server of several names is one word: api.example.org,10.0.0.7. Every machine gets ca.pem and its own two files;
+    ca.key stays on the machine that issues. A certificate that is there is renewed with the same key.
+    """
+    from hauberk.core.errors import InvalidInput
+    from hauberk.custody.authority import Authority, read_names
+
+    wanted = [(tuple(name.split(",")), client) for name in names]
+    for which, kind in wanted:  # before anything is made
+        read_names(which, client=kind)
+    now, made = datetime.now(UTC), not (folder / "ca.pem").exists()
+    if made and not names:
+        raise InvalidInput(f"there is no authority in {folder}: name a server, such as localhost, to make one.")
+    if only and not made:
+        raise InvalidInput(f"the authority in {folder} is there already, and its limits cannot be changed.")
+    if made:
+        authority = Authority.make(folder, name=f"Hauberk CA of {Path.cwd().name}", now=now, only=only)
+    else:
+        authority = Authority.open(folder, now=now)
+    if not names:
+        wanted = [(issued.names, issued.client) for issued in authority.issued() if issued.due(now)]
+    written = [authority.issue(which, client=kind, now=now, days=days) for which, kind in wanted]
+    _show(Output(json), authority, written, made=made)
+
+
+def _show(out: Output, authority: Authority, written: list[Issued], *, made: bool) -> None:
+    from rich.table import Table
+
+    everything, fresh = authority.issued(), {issued.name for issued in written}
+    out.document(
+        {
+            "ca": str(authority.certificate),
+            "ca_made": made,
+            "ca_ends": authority.ends.isoformat(),
+            "certificates": [
+                {
+                    "name": issued.name,
+                    "names": list(issued.names),
+                    "kind": "client" if issued.client else "server",
+                    "certificate": str(issued.certificate),
+                    "key": str(issued.key),
+                    "ends": issued.ends.isoformat(),
+                    "written": issued.name in fresh,
+                }
+                for issued in everything
+            ],
+        }
+    )
+    if made:
+        out.console.print(
+            f"Made an authority in [bold]{plain(authority.folder)}[/]. Keep ca.key on this machine alone."
+        )
+    table = Table("name", "for", "kind", "ends", "")
+    for issued in everything:
+        table.add_row(
+            plain(issued.name),
+            plain(", ".join(issued.names)),
+            "client" if issued.client else "server",
+            f"{issued.ends:%Y-%m-%d}",
+            "[green]written[/]" if issued.name in fresh else "",
+        )
+    out.console.print(table)
+    out.console.print(
+        f"Machines trust {plain(authority.certificate)}, until {authority.ends:%Y-%m-%d}", soft_wrap=True
+    )
