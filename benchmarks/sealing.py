@@ -12,6 +12,11 @@ hauberk seal_file   `seal_file` and `unseal_file`: the same with envelope, durab
                     SHA-256 of the sealed file, which one core computes and which bounds the whole
 tink, then SHA-256  what it takes to get the same digest from tink
 one thread          AES-GCM by segments of 1 MiB, read, encrypt, write: the floor that needs no idea
+
+Then the price of moving a file to a new key, `rewrap` against opening and sealing it again, and the time of one
+`wrap` and one `unwrap` with each key service that runs here: a keyring file, a token (SoftHSM, when it is
+installed), Vault's transit API over TLS 1.3 and AWS KMS. The last two are stand-ins on this machine (the tests'
+server, moto), so theirs is the price of our side and of the protocol, not of a network or of a service.
 """
 
 from __future__ import annotations
@@ -23,17 +28,23 @@ import os
 import shutil
 import statistics
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from hauberk.core import tls
 from hauberk.core.disk import Disk
 from hauberk.custody import sealing, streams
 from hauberk.custody._files import draft, source
+from hauberk.custody.authority import Authority
+from hauberk.custody.keys import open_keys
 
 MIB = 2**20
 Step = Callable[[Path, Path], None]
@@ -225,6 +236,85 @@ def summary(times: dict[str, dict[str, list[float]]], size: int) -> list[dict[st
     return rows
 
 
+def rewrapping(size: int, rounds: int, folder: Path) -> dict[str, float]:
+    """Median seconds to move one file to the next version of its key, and to open and seal it again."""
+    keys, seconds = Keys(), {"rewrap": [], "open_and_seal": []}
+    plain, sealed, again = (folder / name for name in ("plain", "sealed", "again"))
+    plain.write_bytes(os.urandom(MIB) * size)
+    sealing.seal_file(plain, sealed, keys, "data")
+    for _ in range(rounds + 1):
+        start = time.perf_counter()
+        sealing.rewrap(sealed, keys, "data")
+        middle = time.perf_counter()
+        sealing.unseal_file(sealed, again, keys)
+        sealing.seal_file(again, sealed, keys, "data")
+        seconds["rewrap"].append(middle - start)
+        seconds["open_and_seal"].append(time.perf_counter() - middle)
+    return {name: statistics.median(values[1:]) for name, values in seconds.items()}
+
+
+@contextmanager
+def services(folder: Path):
+    """Key services by name that can be opened here; what cannot is left out with a reason."""
+    sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "custody" / "keys"))
+    from hauberk.custody.keys.keyring import Keyring
+
+    opened, left = {"keyring": Keyring.make(folder / "keyring", b"five words that are random")}, {}
+    with ExitStack() as stack:
+        for name, make in (("pkcs11 (SoftHSM)", softhsm), ("vault (stand-in)", vault), ("awskms (moto)", kms)):
+            try:
+                opened[name] = make(folder, stack)
+            except (ImportError, OSError, subprocess.CalledProcessError) as error:
+                left[name] = f"{type(error).__name__}: {error}"
+        for service in opened.values():
+            service.create("data", "aes-256")
+        yield opened, left
+
+
+def softhsm(folder: Path, _stack: ExitStack):
+    driver = "/usr/lib/softhsm/libsofthsm2.so"
+    (folder / "tokens").mkdir()
+    (folder / "softhsm2.conf").write_text(f"directories.tokendir = {folder / 'tokens'}\n")
+    os.environ |= {"SOFTHSM2_CONF": str(folder / "softhsm2.conf"), "HAUBERK_PIN": "123456"}
+    command = "softhsm2-util --init-token --free --label bench --pin 123456 --so-pin 123456"
+    subprocess.run(command.split(), check=True, capture_output=True)
+    return open_keys(f"pkcs11:token=bench?module-path={driver}")
+
+
+def vault(folder: Path, stack: ExitStack):
+    from vault_server import TOKEN, VaultServer
+
+    authority = Authority.make(folder / "tls", name="bench", now=datetime.now(UTC))
+    served = authority.issue(["localhost"], client=False, now=datetime.now(UTC))
+    server = stack.enter_context(VaultServer(context=tls.server_context(served.certificate, served.key)))
+    os.environ["VAULT_TOKEN"] = TOKEN
+    return open_keys(f"vault://localhost:{server.port}/transit?cacert={authority.certificate}")
+
+
+def kms(_folder: Path, stack: ExitStack):
+    from kms_server import serving
+
+    os.environ |= {"AWS_ACCESS_KEY_ID": "bench", "AWS_SECRET_ACCESS_KEY": "bench"}
+    stack.enter_context(serving())
+    return open_keys("awskms://bench?region=eu-central-1")
+
+
+def latencies(opened, rounds: int) -> dict[str, dict[str, float]]:
+    """Median milliseconds of one call, by service."""
+    rows = {}
+    for name, service in opened.items():
+        seconds = {"wrap": [], "unwrap": []}
+        for _ in range(max(20, 4 * rounds)):
+            start = time.perf_counter()
+            wrapped = service.wrap("data", bytes(32), b"bench")
+            middle = time.perf_counter()
+            service.unwrap("data", wrapped, b"bench")
+            seconds["wrap"].append(middle - start)
+            seconds["unwrap"].append(time.perf_counter() - middle)
+        rows[name] = {call: 1e3 * statistics.median(values) for call, values in seconds.items()}
+    return rows
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description="Sealing against its peers.")
     parser.add_argument("--size", type=int, default=1024, help="MiB")
@@ -242,8 +332,12 @@ def main() -> None:
             left[make.__name__] = str(reason)
     with tempfile.TemporaryDirectory(dir=options.folder, prefix="hauberk-bench-") as folder:
         rows = summary(measure(tools, size=options.size, rounds=options.rounds, folder=Path(folder)), options.size)
+        moved = rewrapping(options.size, options.rounds, Path(folder))
+        with services(Path(folder)) as (opened, away):
+            calls, left = latencies(opened, options.rounds), left | away
     if options.json:
-        print(json.dumps({"size_mib": options.size, "rounds": options.rounds, "rows": rows, "left_out": left}))
+        document = {"size_mib": options.size, "rounds": options.rounds, "rows": rows, "left_out": left}
+        print(json.dumps(document | {"rewrap_seconds": moved, "key_service_ms": calls}))
         return
     threads = streams.workers()
     print(f"Sealing {options.size} MiB, median of {options.rounds} rounds, {threads} threads, {options.folder}\n")
@@ -254,6 +348,14 @@ def main() -> None:
             ratio = row.get(f"{step}_to_tink")
             cells += f"{row[f'{step}_gb_per_s']:{width}.2f} GB/s" + (f"{ratio:9.2f}x" if ratio else " " * 10)
         print(cells)
+    ratio = moved["open_and_seal"] / moved["rewrap"]
+    print(
+        f"\nto a new key: rewrap {moved['rewrap']:.3f} s, open and seal again {moved['open_and_seal']:.3f} s",
+        end="",
+    )
+    print(f" ({ratio:.1f} times as long)\n")
+    for name, row in calls.items():
+        print(f"{name:20}wrap {row['wrap']:8.2f} ms   unwrap {row['unwrap']:8.2f} ms")
     for name, reason in left.items():
         print(f"{name:20}left out: {reason}")
 
