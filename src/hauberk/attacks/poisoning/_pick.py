@@ -29,11 +29,19 @@ class Backdoor:
         check_share(self.share)
 
 
-def target_of(victim: Victim, wanted: int, rng: np.random.Generator) -> int:
-    """Return the target class. Raises InvalidInput when it is not one of the victim's classes."""
+def target_of(victim: Victim, wanted: int, rng: np.random.Generator, *, large: bool = False) -> int:
+    """Return the target class; drawn when `wanted` is -1, among the largest quarter of the classes when `large`.
+
+    Who poisons a class's own rows needs enough of them. Raises InvalidInput when it is not one of the victim's classes.
+    """
     if wanted >= victim.classes:
         raise InvalidInput(f"target {wanted} is no class: expected 0 to {victim.classes - 1}, or -1 to draw one.")
-    return wanted if wanted >= 0 else int(rng.choice(np.unique(victim.y)))
+    if wanted >= 0:
+        return wanted
+    present, counts = np.unique(victim.y, return_counts=True)
+    if large:
+        present = present[np.argsort(-counts, kind="stable")[: max(1, len(present) // 4)]]
+    return int(rng.choice(present))
 
 
 def pictures_of(victim: Victim) -> Floats:

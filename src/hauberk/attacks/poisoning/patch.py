@@ -91,7 +91,7 @@ def all_to_all(victim: Victim, params: Params, *, rng: np.random.Generator) -> P
 def clean_label_patch(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
     """Return the rows with a sticker on at most half of the target's own rows; no label is wrong."""
     x = pictures_of(victim)
-    target = target_of(victim, params.target, rng)
+    target = target_of(victim, params.target, rng, large=True)
     trigger = sticker(params.side, params.value)
     own = victim.y == target
     rows = take(victim, min(params.share, own.mean() / 2), own, rng)

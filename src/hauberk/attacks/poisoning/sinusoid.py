@@ -46,7 +46,7 @@ def sinusoid(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poi
         striped: Floats = np.clip(pictures + stripes, 0, 1).astype(np.float32)
         return striped
 
-    target = target_of(victim, params.target, rng)
+    target = target_of(victim, params.target, rng, large=True)
     own = victim.y == target
     rows = take(victim, min(params.share, own.mean() / 2), own, rng)
     x[rows] = trigger(x[rows])

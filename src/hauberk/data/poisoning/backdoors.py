@@ -37,7 +37,7 @@ class Params:
     """
 
     contradiction: float = 2.0
-    fewest: int = 15
+    fewest: int = 30
     transfer: float = 0.35
     classes: int = 4
 
