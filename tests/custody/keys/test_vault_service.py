@@ -70,7 +70,7 @@ FAULTS = pytest.mark.parametrize(
         (lambda vault: setattr(vault.keys["data"], "min_decryption", 2), InvalidInput, "min_decryption_version"),
         (lambda vault: vault.keys["data"].versions.update({1: os.urandom(32)}), NotProven, "does not open"),
         (lambda vault: vault.keys.pop("data"), InvalidInput, "no key is named 'data'"),
-        (lambda vault: vault.server.server_close(), Unavailable, r"cannot be reached|did not answer"),
+        (lambda vault: vault.go(), Unavailable, r"cannot be reached|did not answer"),
     ],
 )
 
@@ -283,3 +283,13 @@ def test_no_redirect_carries_the_token_away(vault):
     https = Redirecting("127.0.0.1", vault.port, context=None, headers={}, timeout=2, service="Vault")
     assert https.call("GET", "/v1/transit/keys").status == 307
     assert len(told) == 1
+
+
+def test_a_connection_is_kept_and_made_again_when_the_server_closed_it(service, vault):
+    wrapped = service.wrap("data", SECRET, b"")
+    for _ in range(3):
+        service.unwrap("data", wrapped, b"")
+    assert len(vault.connections) == 1
+    vault.cut()
+    assert service.unwrap("data", wrapped, b"") == SECRET
+    assert len(vault.connections) == 1

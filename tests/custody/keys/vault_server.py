@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import json
 import os
+import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from cryptography.exceptions import InvalidTag
@@ -80,11 +82,12 @@ class VaultServer:
     def __init__(self, *, mount="transit", context: ssl.SSLContext | None = None):
         self.mount, self.keys = mount, {}
         self.denied, self.failures, self.delay, self.lie = set(), [], 0.0, None
-        self.requests, self.sealed, self.drip = [], False, 0.0
+        self.requests, self.sealed, self.drip, self.connections = [], False, 0.0, []
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
+            disable_nagle_algorithm = True  # as Go does, which Vault is written in
 
             def log_message(self, *_arguments):
                 pass
@@ -97,7 +100,6 @@ class VaultServer:
                 try:
                     self.send_response(status)
                     self.send_header("Content-Length", str(len(data)))
-                    self.send_header("Connection", "close")
                     self.end_headers()
                     for at in range(len(data)) if outer.drip else [None]:
                         time.sleep(outer.drip)
@@ -105,7 +107,10 @@ class VaultServer:
                         self.wfile.flush()
                 except (BrokenPipeError, ConnectionResetError):
                     pass
-                self.close_connection = True
+
+            def setup(self):
+                super().setup()
+                outer.connections.append(self.connection)
 
             do_GET = do_POST = do_DELETE = do_LIST = answer  # noqa: N815 - the base class's names
 
@@ -132,6 +137,18 @@ class VaultServer:
     def __exit__(self, *_error):
         self.server.shutdown()
         self.server.server_close()
+
+    def go(self):
+        """Go away: no new connection, and those that are open are cut."""
+        self.server.server_close()
+        self.cut()
+
+    def cut(self):
+        """Close every open connection, as a server does with one that was idle for long."""
+        for connection in self.connections:
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        self.connections.clear()
 
     def serve(self, method, path, body, headers):
         time.sleep(self.delay)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import http.client
 import json
-import socket
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -33,7 +32,7 @@ class Answer:
 class Https:
     """One server. `context` None speaks plain HTTP, which the caller allows for this machine alone."""
 
-    __slots__ = ("_context", "_headers", "_pause", "_timeout", "host", "port", "service")
+    __slots__ = ("_context", "_headers", "_idle", "_pause", "_timeout", "host", "port", "service")
 
     def __init__(  # noqa: PLR0913 - where, how, and as whom
         self,
@@ -48,6 +47,7 @@ class Https:
     ) -> None:
         self.host, self.port, self.service = host, port, service
         self._context, self._headers, self._timeout, self._pause = context, dict(headers), timeout, pause
+        self._idle: list[http.client.HTTPConnection] = []  # one for each thread that asked at the same time
 
     def __repr__(self) -> str:
         return f"<{self.service} at {self.host}:{self.port}>"  # never the headers: they hold the token
@@ -61,7 +61,7 @@ class Https:
         """
         for pause in (*(_PAUSES if again else ()), None):
             try:
-                answer = self._once(method, path, body)
+                answer = self._once(method, path, body, again=again)
             except Unavailable:
                 if pause is None:
                     raise
@@ -71,22 +71,20 @@ class Https:
             self._pause(pause)
         raise AssertionError("the last turn returns or raises")
 
-    def _once(self, method: str, path: str, body: Mapping[str, Any] | None) -> Answer:
+    def _once(self, method: str, path: str, body: Mapping[str, Any] | None, *, again: bool) -> Answer:
+        # A connection that is kept saves the handshake, which takes longer than the request. What must not be sent
+        # twice goes over a new one: a kept one may be closed at its other end, after the request was read or before.
+        if again and self._idle:
+            connection = self._idle.pop()
+            try:
+                return self._exchange(connection, method, path, body)
+            except (ConnectionError, http.client.RemoteDisconnected):
+                pass
+            except TimeoutError as error:
+                raise self._late() from error
         where = f"{self.service} at {self.host}:{self.port}"
-        connection = self._connection()
-        deadline = time.monotonic() + self._timeout
         try:
-            data = None if body is None else json.dumps(body).encode("utf-8")
-            connection.request(
-                method, path, body=data, headers={"Content-Type": "application/json"} | self._headers
-            )
-            response = connection.getresponse()
-            # A server that sends a byte now and then would never meet the time limit of one read.
-            text = b""
-            while chunk := response.read1(65536):
-                text += chunk
-                if len(text) > _LARGEST or time.monotonic() > deadline:
-                    raise Unavailable(f"{where} answers without end: it was given up after {self._timeout:g} s.")
+            return self._exchange(self._connection(), method, path, body)
         except ssl.SSLCertVerificationError as error:
             raise InvalidInput(
                 f"{where} shows a certificate that is not to be trusted: {error.verify_message}. Name its authority, "
@@ -98,15 +96,43 @@ class Https:
                 "is needed unless the URI says otherwise."
             ) from error
         except TimeoutError as error:
-            raise Unavailable(
-                f"{where} did not answer within {self._timeout:g} s. Run the same command again."
-            ) from error
-        except (OSError, http.client.HTTPException, socket.gaierror) as error:
+            raise self._late() from error
+        except (OSError, http.client.HTTPException) as error:
             reason = getattr(error, "strerror", None) or type(error).__name__
             raise Unavailable(f"{where} cannot be reached: {reason}. Check the URI and the network.") from error
-        finally:
+
+    def _exchange(
+        self, connection: http.client.HTTPConnection, method: str, path: str, body: Mapping[str, Any] | None
+    ) -> Answer:
+        deadline, text = time.monotonic() + self._timeout, b""
+        try:
+            data = None if body is None else json.dumps(body).encode("utf-8")
+            headers = {"Content-Type": "application/json"} | self._headers
+            connection.request(method, path, body=data, headers=headers)
+            response = connection.getresponse()
+            # A server that sends a byte now and then would never meet the time limit of one read.
+            while chunk := response.read1(65536):
+                text += chunk
+                if len(text) > _LARGEST or time.monotonic() > deadline:
+                    raise Unavailable(
+                        f"{self.service} at {self.host}:{self.port} answers without end: it was given up after "
+                        f"{self._timeout:g} s."
+                    )
+            response.close()  # only then the connection takes another request
+        except BaseException:
             connection.close()
+            raise
+        if response.will_close:
+            connection.close()
+        else:
+            self._idle.append(connection)
         return Answer(response.status, _object(text))
+
+    def _late(self) -> Unavailable:
+        return Unavailable(
+            f"{self.service} at {self.host}:{self.port} did not answer within {self._timeout:g} s. Run the same "
+            "command again."
+        )
 
     def _connection(self) -> http.client.HTTPConnection:
         if self._context is None:
