@@ -195,11 +195,18 @@ def test_the_stream_inside_is_tinks(keys, sealed, plain):
 # --- rotation --------------------------------------------------------------------------------------------------
 
 
-def test_rewrapping_moves_a_file_to_a_new_key_and_keeps_its_ciphertext(keys, plain, sealed):
+@pytest.mark.parametrize("kernel", [True, False])
+def test_rewrapping_moves_a_file_to_a_new_key_and_keeps_its_ciphertext(keys, plain, sealed, monkeypatch, kernel):
+    def unable(*_arguments):
+        raise OSError(errno.EXDEV, "no copying between these")
+
+    if not kernel:
+        monkeypatch.setattr(os, "copy_file_range", unable, raising=False)
+    sealed.chmod(0o640)
     before = sealed.read_bytes()
-    digest = sealing.rewrap(sealed, keys, "other")
+    sealing.rewrap(sealed, keys, "other")
     after = sealed.read_bytes()
-    assert digest == hashlib.sha256(after).hexdigest()
+    assert sealed.stat().st_mode & 0o777 == 0o640
     assert after[stream_start(after) :] == before[stream_start(before) :]
     del keys.keys["data"]
     assert sealing.unseal_bytes(after, keys, "other", associated=b"release 7") == plain.read_bytes()
@@ -211,6 +218,24 @@ def test_after_rotation_and_rewrapping_the_old_version_may_be_destroyed(keys, pl
     sealing.rewrap(sealed, keys, "data")
     keys.keys["data"].pop()
     assert sealing.unseal_bytes(sealed.read_bytes(), keys, associated=b"release 7") == plain.read_bytes()
+
+
+class Forgetful(Keys):
+    """Wraps one key and gives back another."""
+
+    def unwrap(self, name, wrapped, associated):
+        super().unwrap(name, wrapped, associated)
+        return os.urandom(32)
+
+
+def test_a_service_that_gives_back_another_key_costs_no_file(plain, tmp_path, keys, sealed):
+    with pytest.raises(NotProven, match="gives back another data key"):
+        sealing.seal_file(plain, tmp_path / "new", Forgetful("data"), "data")
+    assert not (tmp_path / "new").exists()
+    before = sealed.read_bytes()
+    with pytest.raises(NotProven, match="gives back another data key"):
+        sealing.rewrap(sealed, Forgetful("data"), "data", held_by=keys)
+    assert sealed.read_bytes() == before
 
 
 def test_rewrapping_refuses_a_file_whose_key_is_not_there_and_leaves_it(sealed):
