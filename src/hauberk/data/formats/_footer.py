@@ -64,6 +64,32 @@ def check_footer(path: Path, *, ceiling: int = limits.CEILING) -> Claims:
     return claims
 
 
+def row_groups(footer: bytes, size: int, *, where: str) -> list[tuple[int, int, int]]:
+    """Return (start, end, rows) of each row group: where its first page begins and its last ends, in bytes of the file.
+
+    footer: the metadata's bytes. size: of the file. Raises InvalidInput for metadata that is damaged or places a
+    group outside of the file.
+    """
+    found = []
+    try:
+        for group in _Compact(footer).structure(0).get(4, []):
+            spans = []
+            for chunk in group[1]:
+                meta = chunk[3]
+                # A dictionary page stands before the data pages; some writers say 0 where there is none.
+                start = min(at for at in (meta.get(11, 0), meta[9]) if at > 0)
+                spans.append((start, start + meta[7]))
+            start, end = min(span[0] for span in spans), max(span[1] for span in spans)
+            if not 0 < start <= end <= size:
+                raise _DamagedError("a row group lies outside of the file")
+            found.append((start, end, int(group[3])))
+    except (_DamagedError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
+        raise InvalidInput(
+            f"{where} (footer) is damaged: {error}. Fetch the file again from its source."
+        ) from error
+    return found
+
+
 def _claims(footer: bytes, size: int, where: str) -> Claims:
     try:
         found = _Compact(footer).structure(0)

@@ -1,0 +1,121 @@
+"""Every part of every file hashed on all cores: threads, for the hash and the reads both let go of the interpreter.
+
+Work is handed out in units of about one block (4 MiB): a block of a large file, or a batch of small files. Nothing
+but one buffer a thread is held, whatever the size of the set. An interrupt stops after the units in hand.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+
+from hauberk.core.progress import Task
+from hauberk.custody.ledger.levels import root_of
+from hauberk.data.manifest.cutting import Cut
+from hauberk.data.manifest.model import BLOCK
+from hauberk.data.manifest.places import Item, Reader
+
+_BATCH = 64  # small files in one unit, so that threads are not fed one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Piece:
+    """A block to hash: bytes [start, end) of the file, the `number`-th block of the `part`-th cut."""
+
+    file: int
+    part: int
+    number: int
+    start: int
+    end: int
+
+
+@dataclass
+class _Run:
+    """What the threads share: units not yet taken, and what was found."""
+
+    units: Iterator[list[Piece]]
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    stop: threading.Event = field(default_factory=threading.Event)
+    found: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
+    done: int = 0
+
+    def next(self) -> list[Piece] | None:
+        with self.lock:
+            return None if self.stop.is_set() else next(self.units, None)
+
+
+def digests(
+    plans: Sequence[tuple[Item, Sequence[Cut]]], reader: Reader, *, task: Task, threads: int | None = None
+) -> list[list[bytes]]:
+    """Return the digest of each cut of each file, in their order.
+
+    Raises InvalidInput when a file is not, before or after, the one that was listed.
+    """
+    pieces = [piece for number, (_, cuts) in enumerate(plans) for piece in _pieces(number, cuts)]
+    total = max(1, sum(piece.end - piece.start for piece in pieces))
+    run = _Run(_units(pieces))
+
+    def work() -> None:
+        while (unit := run.next()) is not None:
+            size = _hash(unit, plans, reader, run)
+            with run.lock:
+                run.done += size
+
+    workers = max(1, threads or reader.threads)
+    with ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(work) for _ in range(workers)}
+        try:
+            while running:
+                ended, running = wait(running, timeout=0.1, return_when=FIRST_COMPLETED)
+                task.update(run.done / total, text=f"{run.done / 1e9:.2f} of {total / 1e9:.2f} GB")
+                for future in ended:
+                    future.result()
+        finally:
+            run.stop.set()
+    counts = [[_count(cut) for cut in cuts] for _, cuts in plans]
+    return [
+        [root_of([run.found[file, part, number] for number in range(count)]) for part, count in enumerate(parts)]
+        for file, parts in enumerate(counts)
+    ]
+
+
+def _hash(unit: Sequence[Piece], plans: Sequence[tuple[Item, Sequence[Cut]]], reader: Reader, run: _Run) -> int:
+    size = 0
+    for file, of_file in groupby(unit, key=lambda piece: piece.file):
+        pieces = list(of_file)
+        ranges = [(piece.start, piece.end) for piece in pieces]
+        for piece, chunks in zip(pieces, reader.chunks(plans[file][0], ranges), strict=True):
+            state = sha256(b"\x00")
+            for chunk in chunks:
+                state.update(chunk)
+            run.found[piece.file, piece.part, piece.number] = state.digest()
+            size += piece.end - piece.start
+    return size
+
+
+def _count(cut: Cut) -> int:
+    return max(1, -(-(cut.end - cut.start) // BLOCK))
+
+
+def _pieces(file: int, cuts: Sequence[Cut]) -> Iterator[Piece]:
+    for part, cut in enumerate(cuts):
+        for number in range(_count(cut)):
+            start = cut.start + number * BLOCK
+            yield Piece(file, part, number, start, min(cut.end, start + BLOCK))
+
+
+def _units(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
+    unit: list[Piece] = []
+    size = 0
+    for piece in pieces:
+        unit.append(piece)
+        size += piece.end - piece.start
+        if size >= BLOCK or len(unit) >= _BATCH:
+            yield unit
+            unit, size = [], 0
+    if unit:
+        yield unit

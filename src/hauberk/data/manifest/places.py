@@ -1,0 +1,182 @@
+"""The files of a set: found in folders, named, or listed by any fsspec target, and read range by range.
+
+Hidden files (names that begin with a dot) are passed over, as the readers of data do. A link to a file counts as the
+file; a link to a folder is refused, for what it leads to may lie anywhere.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Protocol
+
+from hauberk.core.errors import InvalidInput, Unavailable
+
+_CHUNK = 256 << 10  # fits a core's own cache beside the hash's state
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A file as it was listed: its name in the set, where it is, its size, and what the file system says of it."""
+
+    name: str
+    path: str
+    size: int
+    state: str
+
+
+class Reader(Protocol):
+    """Reads listed files; safe in threads."""
+
+    threads: int
+
+    def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
+        """Give the bytes of each range, in pieces. Raises InvalidInput when the file is not as it was listed."""
+
+    def read(self, item: Item, start: int, end: int) -> bytes:
+        """Return a short range."""
+
+
+def is_remote(place: str) -> bool:
+    """Whether a place is a URL of an fsspec target."""
+    return "://" in place and not place.startswith("file://")
+
+
+def listed(places: Sequence[str]) -> tuple[list[Item], Reader]:
+    """Return the files of a set in the order of their names, and who reads them.
+
+    One folder gives names relative to it; several places give names that begin with the place's own. Raises
+    InvalidInput for a place that is absent, holds no files, or mixes local files and URLs.
+    """
+    if not places:
+        raise InvalidInput("no files are named: name the files or the folder of the data set.")
+    remote = [is_remote(place) for place in places]
+    if any(remote) and not all(remote):
+        raise InvalidInput("local files and URLs are mixed: import them as two sets.")
+    reader: Reader
+    if any(remote):
+        from hauberk.data.manifest.remote import Remote
+
+        reader = far = Remote(places[0])
+        found = [far.listed(place) for place in places]
+    else:
+        reader = Local()
+        found = [list(_walk(Path(place.removeprefix("file://")))) for place in places]
+    for place, items in zip(places, found, strict=True):
+        if not items:
+            raise InvalidInput(f"{place} holds no files: there is nothing to hash.")
+    return sorted(_named(found, places), key=lambda item: item.name), reader
+
+
+class Local:
+    """Reads files of this machine."""
+
+    threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+    def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
+        """See `Reader`. The pieces are views of one buffer: use each before asking for the next."""
+        try:
+            descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+        except OSError as error:
+            raise _lost(item, error) from error
+        try:
+            buffer = memoryview(bytearray(max(1, min(_CHUNK, max((b - a for a, b in ranges), default=1)))))
+            for start, end in ranges:
+                yield self._pieces(item, descriptor, buffer, start, end)
+            # Before the first byte and after the last, it has to be the file that was listed.
+            if state_of(os.fstat(descriptor)) != item.state:
+                raise changed(item)
+        finally:
+            os.close(descriptor)
+
+    def _pieces(
+        self, item: Item, descriptor: int, buffer: memoryview, start: int, end: int
+    ) -> Iterator[memoryview]:
+        while start < end:
+            view = buffer[: min(len(buffer), end - start)]
+            try:
+                taken = os.preadv(descriptor, [view], start)
+            except OSError as error:
+                raise _lost(item, error) from error
+            if not taken:
+                raise changed(item)
+            start += taken
+            yield view[:taken]
+
+    def read(self, item: Item, start: int, end: int) -> bytes:
+        """See `Reader`."""
+        (pieces,) = ([bytes(piece) for piece in pieces] for pieces in self.chunks(item, [(start, end)]))
+        return b"".join(pieces)
+
+
+def state_of(status: os.stat_result) -> str:
+    """Return what the file system says: size, time of change in ns, inode."""
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+
+
+def changed(item: Item) -> InvalidInput:
+    """Return the error for a file that somebody wrote to while it was being read."""
+    return InvalidInput(
+        f"{item.name} changed while it was being read. Wait until its writer is done, then run the same command again."
+    )
+
+
+def _lost(item: Item, error: OSError) -> InvalidInput | Unavailable:
+    if isinstance(error, FileNotFoundError):
+        return InvalidInput(f"{item.name} was removed while the set was being read. Run the same command again.")
+    if isinstance(error, PermissionError):
+        return InvalidInput(f"cannot read {item.path}: {error.strerror}. Ask its owner for access.")
+    return Unavailable(f"cannot read {item.path}: {error.strerror or error}.")
+
+
+def _walk(place: Path) -> Iterator[Item]:
+    try:
+        if place.is_dir():
+            yield from _below(str(place), "")
+        else:
+            yield _item(place.name, str(place), place.stat())
+    except FileNotFoundError as error:
+        raise InvalidInput(f"there is no file or folder {place}. Check the path.") from error
+    except OSError as error:
+        raise InvalidInput(f"cannot read {place}: {error.strerror or error}. Check its rights.") from error
+
+
+def _below(folder: str, prefix: str) -> Iterator[Item]:
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if entry.is_dir():
+                if entry.is_symlink():
+                    raise InvalidInput(
+                        f"{entry.path} is a link to a folder. Name the folder it leads to, or copy it here."
+                    )
+                yield from _below(entry.path, f"{prefix}{entry.name}/")
+            else:
+                yield _item(f"{prefix}{entry.name}", entry.path, entry.stat())
+
+
+def _item(name: str, path: str, status: os.stat_result) -> Item:
+    import stat
+
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInput(f"{path} is no regular file. Move it out of the data.")
+    return Item(name, path, status.st_size, state_of(status))
+
+
+def _named(found: Sequence[list[Item]], places: Sequence[str]) -> list[Item]:
+    """Give names that are unique in the set, and that do not depend on where the set lies."""
+    if len(places) == 1:
+        return found[0]
+    bare = [Path(place.rstrip("/").rpartition("://")[2]) for place in places]
+    alike = Counter(path.name for path in bare)
+    items = []
+    for number, (path, of_place) in enumerate(zip(bare, found, strict=True)):
+        label = path.name if alike[path.name] == 1 else f"{number}-{path.parent.name}-{path.name}"
+        for item in of_place:
+            inside = not item.path.rstrip("/").endswith(str(path))
+            items.append(replace(item, name=f"{label}/{item.name}" if inside else label))
+    return items
