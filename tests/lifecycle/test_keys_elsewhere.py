@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from pathlib import Path
 
@@ -76,7 +77,7 @@ def test_the_main_job_signs_logs_and_seals_with_keys_that_never_come_here(folder
     result = protect(folder)
     assert result.allowed
     service = open_keys(uri)
-    assert set(service.names()) == {"data", "ledger", "signing"}
+    assert set(service.names()) == {"data", "ledger", "model", "signing"}
     assert result.key_id == service.publics("signing")[0].key_id
     assert not (folder / ".hauberk" / "keyring").exists()
     assert hauberk.verify(result.release, key=result.key_id, keys=service, seen=Seen(folder / "seen.json")).ok
@@ -85,6 +86,20 @@ def test_the_main_job_signs_logs_and_seals_with_keys_that_never_come_here(folder
         assert ledger.audit(key).size == result.size
     again = protect(folder)
     assert all(step.cached for step in again.steps)
+
+
+def test_the_data_is_erased_and_the_released_model_still_opens(tmp_path, vault, vault_uri, monkeypatch, capsys):  # noqa: F811 - fixtures
+    (tmp_path / "model.py").write_text(MODEL)
+    (tmp_path / "hauberk.toml").write_text(PROJECT.format(uri=vault_uri))
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    result = protect(tmp_path)
+    vault.keys["data"].deletable = True
+    assert run(["erase", "data", "--yes", "--keys", vault_uri, "--json"]) == 0
+    receipt = json.loads(capsys.readouterr().out)
+    assert [Path(row["name"]).parts[:2] for row in receipt["unreadable"]] == [(".hauberk", "store")]
+    keys = open_keys(vault_uri)
+    assert hauberk.verify(result.release, key=result.key_id, keys=keys, seen=Seen(tmp_path / "seen.json")).ok
 
 
 def test_only_aws_is_given_another_kind_of_signing_key_unasked(folder, uri):

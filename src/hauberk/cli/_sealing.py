@@ -53,8 +53,13 @@ def erased(error: HauberkError, key: str, sha256: str | None = None) -> HauberkE
     if not receipts:
         return error
     receipt = (named or receipts)[0]
+    gone = (
+        f"its holder deletes it {receipt.waiting_days} days after that, and nobody"
+        if receipt.waiting_days
+        else "nobody"
+    )
     certain = "The receipt names this very file." if named else "The receipt does not name this file."
     return InvalidInput(
-        f"its key {key!r} was erased on {receipt.time} by {receipt.by}, as ledger entry {receipt.index} says: nobody can "
+        f"its key {key!r} was erased on {receipt.time} by {receipt.by}, as ledger entry {receipt.index} says: {gone} can "
         f"open it any more. {certain} `hauberk ledger prove {receipt.index}` proves the entry. (It said: {error})"
     )

@@ -37,7 +37,8 @@ from hauberk.custody.statements import Statement
 
 Clock = Callable[[], datetime]
 
-SIGNING, LOGGING, SEALING = "signing", "ledger", "data"
+# Data and models are sealed under keys of their own, so that a data set can be erased and its models still be served.
+SIGNING, LOGGING, SEALING, MODELS = "signing", "ledger", "data", "model"
 _LIBRARIES = ("numpy", "torch", "scikit-learn", "onnx", "onnxruntime", "polars", "cryptography")
 _BACKWARDS_S = 2.0  # a clock may be stepped this far back by time synchronisation
 
@@ -123,7 +124,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         disk = disk or Disk()
         keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
         known = keys.names()
-        for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256)):
+        for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256), (MODELS, AES_256)):
             if key not in known:
                 keys.create(key, kind)
         logger = keys.signer(LOGGING)

@@ -13,7 +13,7 @@ from hauberk.custody import dsse, gate, sealing, statements
 from hauberk.lifecycle.stages.job import DATA, About, Job
 from hauberk.lifecycle.stages.models import Trained
 from hauberk.lifecycle.steps import Product
-from hauberk.lifecycle.workshop import LOGGING, SEALING, SIGNING, Logged
+from hauberk.lifecycle.workshop import LOGGING, MODELS, SIGNING, Logged
 from hauberk.release import bundle
 from hauberk.release.card import card
 
@@ -129,4 +129,4 @@ def _earlier(job: Job) -> list[int]:
 
 
 def _sealer(job: Job) -> bundle.Sealer:
-    return lambda plain, context: sealing.seal_bytes(plain, job.workshop.keys, SEALING, associated=context)
+    return lambda plain, context: sealing.seal_bytes(plain, job.workshop.keys, MODELS, associated=context)
