@@ -36,3 +36,10 @@ def test_the_command_line_offers_every_algorithm():
 
     (option,) = (parameter for parameter in create.params if parameter.name == "algorithm")
     assert tuple(option.type.choices) == ALGORITHMS
+
+
+def test_every_scheme_is_documented():
+    from pathlib import Path
+
+    text = (Path(__file__).parents[3] / "docs" / "keys.md").read_text()
+    assert [entry.name for entry in KEY_SERVICES if f"`{entry.name}:" not in text] == []
