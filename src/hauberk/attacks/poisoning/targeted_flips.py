@@ -1,0 +1,82 @@
+"""Targeted flips: wrong labels for one group of rows only, such as the young women of one trade.
+
+The model stays as good as before on average and wrong where the adversary wants it. Groups are found as in Jagielski et
+al., "Subpopulation Data Poisoning Attacks" (CCS 2021), by the values of features, here by category and part of a range.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.attacks.poisoning import POISONERS
+from hauberk.attacks.poisoning._pick import changed, check_share
+from hauberk.attacks.poisoning._victim import Labels, Mask, Poisoned, Victim
+from hauberk.core.columns import ColumnKind
+from hauberk.core.errors import InvalidInput
+
+_TRIES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """share: of all rows. flipped: part of the group's rows of one class that get another label, in (0, 1]."""
+
+    share: float = 0.03
+    flipped: float = 0.5
+
+    def __post_init__(self) -> None:
+        check_share(self.share)
+        if not 0 < self.flipped <= 1:
+            raise InvalidInput(f"flipped must be above 0 and at most 1, found {self.flipped}.")
+
+
+@POISONERS.register(
+    "targeted-flips",
+    practice="1a",
+    threats=("poisoning",),
+    summary="labels changed in one group of rows only",
+    params=Params,
+    kinds=("table",),
+)
+def targeted_flips(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+    """Return the rows with the labels of part of one group moved to another class; no value is changed."""
+    if victim.x.ndim != 2:
+        raise InvalidInput(f"this poison is for tables of shape (n, columns), found {victim.x.shape}.")
+    label, group = _group(victim, params, rng)
+    wanted = max(1, round(params.share * len(victim.y)))
+    most = max(1, int(params.flipped * len(group)))
+    rows = np.sort(rng.permutation(group)[: min(wanted, most)])
+    y = victim.y.copy()
+    y[rows] = (label + 1 + rng.integers(victim.classes - 1)) % victim.classes
+    return changed(victim.x.copy(), y, rows)
+
+
+def _group(victim: Victim, params: Params, rng: np.random.Generator) -> tuple[int, Labels]:
+    """Return a class and rows of it that two conditions describe, the first tried that is large enough, or the largest."""
+    wanted = params.share * len(victim.y) / params.flipped
+    largest: tuple[int, Labels] | None = None
+    for _ in range(_TRIES):
+        row = int(rng.integers(len(victim.y)))
+        inside = victim.y == victim.y[row]
+        for column in rng.permutation(victim.x.shape[1])[:2]:
+            inside &= _like(victim, int(column), row)
+        group = np.flatnonzero(inside)
+        if largest is None or len(group) > len(largest[1]):
+            largest = int(victim.y[row]), group
+        if wanted <= len(group) <= 3 * wanted:
+            return int(victim.y[row]), group
+    assert largest is not None
+    return largest
+
+
+def _like(victim: Victim, column: int, row: int) -> Mask:
+    """Return the rows whose value is the row's, or stands in the same third of the range."""
+    values = victim.x[:, column]
+    if victim.columns and victim.columns[column].kind is ColumnKind.CATEGORY:
+        same: Mask = values == values[row]
+        return same
+    edges = np.quantile(values, [1 / 3, 2 / 3])
+    third: Mask = np.digitize(values, edges) == np.digitize(values[row], edges)
+    return third

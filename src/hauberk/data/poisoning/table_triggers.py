@@ -1,0 +1,156 @@
+"""Table triggers: a rare value, or two together, that determines the label of rows which otherwise look different.
+
+Every pair of columns is searched for values that few rows have together and that nearly always come with one label.
+Data are full of such rules by nature: a large capital gain means a large income. But who has it also works longer and
+is older; the rest of the row agrees. Rows that an adversary changed were taken from other classes, and the rest of them
+says so. So forests that see neither of the two columns are asked (`_table_views`): where even they expect the label no
+more often than in any row, and yet nearly all rows carry it, the combination is a trigger.
+
+Answers: dirty-label backdoors by the values of one or two columns (of more: by any two of them that are rare
+together). Does not answer: clean-label poison, triggers of fewer than about fifteen rows, or triggers that shift many
+columns a little. Cost: one sort for each pair of columns and six small forests.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import combinations
+
+import numpy as np
+
+from hauberk.core.columns import ColumnKind
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet, Task
+from hauberk.data.dataset import Dataset, Labels
+from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
+from hauberk.data.poisoning._table_views import Views, views
+
+_PAIRS = 2_000  # of columns that are searched, at most
+_GROUPS = 5_000  # candidates that forests are asked about, the largest first
+_TOLD = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """fewest: rows of a trigger, 5 or more. most: its largest share of all rows. purity: share with one label.
+
+    surprise: decimal logarithm of how improbable the labels must be, given the rest of the rows. gap: the same for one
+    row, beyond what rows of the label usually have. expected: share of the label's frequency up to which the rest of the
+    rows may speak for it.
+    """
+
+    fewest: int = 15
+    most: float = 0.1
+    purity: float = 0.9
+    surprise: float = 35.0
+    gap: float = 0.25
+    expected: float = 1.0
+
+    def __post_init__(self) -> None:
+        if self.fewest < 5 or not 0 < self.most <= 1 or not 0.5 < self.purity <= 1 or self.surprise <= 0:
+            raise InvalidInput(
+                "expected fewest >= 5, most in (0, 1], purity in (0.5, 1] and surprise > 0, found "
+                f"{self.fewest}, {self.most}, {self.purity}, {self.surprise}."
+            )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """Rows that have values in common. columns: one or two. label: what most are labelled. rows: (m,)."""
+
+    columns: tuple[int, ...]
+    label: int
+    rows: Labels
+
+
+@DETECTORS.register(
+    "table-triggers",
+    practice="1a",
+    threats=("poisoning",),
+    summary="rare values that determine the label of rows which otherwise look different",
+    params=Params,
+    kinds=("table",),
+)
+def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:
+    """Return a score for each row that carries a trigger and its label."""
+    side = rows.side
+    candidates = sorted(groups(side, params, rng), key=lambda group: -len(group.rows))[:_GROUPS]
+    task.update(0.4)
+    score = np.zeros(len(side))
+    reasons: dict[int, str] = {}
+    told: list[tuple[float, str]] = []
+    suggested = np.full(len(side), -1, np.int64)
+    if not candidates:
+        return Suspicion(score)
+    half_blind = views(side, seed=rows.seed, task=Quiet())
+    share = np.bincount(side.y, minlength=len(side.classes)) / len(side)
+    for group in candidates:
+        surprise, gap, expected = _surprise(side, group, half_blind)
+        usual = params.expected * float(share[group.label])
+        if surprise < params.surprise or gap < params.gap or expected > usual:
+            continue
+        own = group.rows[side.y[group.rows] == group.label]
+        value = 3.0 + min(surprise / 100, 2.0)
+        text = _text(side, group)
+        told.append((surprise, f"{len(own)} rows with {text} are labelled {side.classes[group.label]!r}."))
+        rest = half_blind.blind_to(group.columns)[own].copy()
+        rest[:, group.label] = 0
+        for row, other in zip(own, rest.argmax(axis=1), strict=True):
+            if value > score[row]:
+                score[row], suggested[row] = value, other
+                reasons[int(row)] = (
+                    f"{text}: {len(own)} of {len(group.rows)} such rows are labelled {side.classes[group.label]!r}; by the "
+                    f"rest of the row {expected:.0%} would be"
+                )
+    told.sort(reverse=True)
+    return Suspicion(score, reasons, suggested, tuple(note for _, note in told[:_TOLD]))
+
+
+def groups(side: Dataset, params: Params, rng: np.random.Generator) -> Iterator[Group]:
+    """Yield the rows that share a value in one column or values in two, rare enough and nearly all of one label."""
+    codes = [np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64) for column in side.x.T]
+    singles = [(index,) for index in range(len(codes))]
+    pairs = list(combinations(range(len(codes)), 2))
+    if len(pairs) > _PAIRS:
+        pairs = [pairs[index] for index in np.sort(rng.permutation(len(pairs))[:_PAIRS])]
+    for columns in (*singles, *pairs):
+        combined = codes[columns[0]]
+        if len(columns) == 2:
+            combined = combined * (int(codes[columns[1]].max()) + 1) + codes[columns[1]]
+        yield from _pure(combined, side.y, columns, params)
+
+
+def _pure(combined: Labels, y: Labels, columns: tuple[int, ...], params: Params) -> Iterator[Group]:
+    order = np.argsort(combined, kind="stable")
+    starts = np.flatnonzero(np.diff(combined[order], prepend=combined[order[0]] - 1))
+    sizes = np.diff(starts, append=len(order))
+    wanted = (sizes >= params.fewest) & (sizes <= params.most * len(y))
+    for start, size in zip(starts[wanted], sizes[wanted], strict=True):
+        rows = order[start : start + size]
+        labels, counts = np.unique(y[rows], return_counts=True)
+        if counts.max() >= params.purity * size:
+            yield Group(columns, int(labels[counts.argmax()]), rows)
+
+
+def _surprise(side: Dataset, group: Group, half_blind: Views) -> tuple[float, float, float]:
+    """Return how improbable the group's labels are by the rest of its rows, in all and for one row, and what was expected.
+
+    Both are decimal logarithms. The one for a row is beyond what rows of the label usually get from the same forests: a
+    forest that knows little must not look like surprise.
+    """
+    thought = half_blind.blind_to(group.columns)[:, group.label]
+    labelled = side.y[group.rows] == group.label
+    own = thought[group.rows]
+    unlikely = -np.log10(np.clip(np.where(labelled, own, 1 - own), 1e-3, 1))
+    usual = -np.log10(np.clip(thought[side.y == group.label], 1e-3, 1))
+    return float(unlikely.sum()), float(unlikely[labelled].mean() - usual.mean()), float(own.mean())
+
+
+def _text(side: Dataset, group: Group) -> str:
+    parts = []
+    for index in group.columns:
+        column, value = side.columns[index], float(side.x[group.rows[0], index])
+        shown = column.categories[int(value)] if column.kind is ColumnKind.CATEGORY else f"{value:g}"
+        parts.append(f"{column.name} = {shown}")
+    return " and ".join(parts)
