@@ -271,3 +271,24 @@ def test_without_boto3_the_install_command_is_named(monkeypatch):
     monkeypatch.setitem(sys.modules, "boto3", None)
     with pytest.raises(MissingExtra, match=r"pip install 'hauberk\[kms\]'"):
         open_keys(URI)
+
+
+@pytest.mark.parametrize("name", ["data/1", "../claims/data", "", "data/"])
+def test_a_version_is_no_name(service, name):
+    for call in (
+        lambda: service.wrap(name, SECRET, b""),
+        lambda: service.ids(name),
+        lambda: service.is_current(name, b""),
+    ):
+        with pytest.raises(InvalidInput, match="no key is named"):
+            call()
+
+
+def test_a_file_costs_few_requests(service, tmp_path):
+    (tmp_path / "plain").write_bytes(b"x")
+    sealing.seal_file(tmp_path / "plain", tmp_path / "sealed", service, "data")
+    calls, call = [], service._client._make_api_call
+    service._client._make_api_call = lambda name, given: calls.append(name) or call(name, given)
+    sealing.seal_file(tmp_path / "plain", tmp_path / "sealed", service, "data")
+    sealing.unseal_file(tmp_path / "sealed", tmp_path / "opened", service)
+    assert calls == ["DescribeKey", "Encrypt", "Decrypt", "Decrypt"]

@@ -78,7 +78,7 @@ class _Signer:
 class AwsKms:
     """A `KeyService` over the aliases below one prefix, or over one key that somebody else made (`only`)."""
 
-    __slots__ = ("_client", "_facts", "_only", "_place", "_publics", "_waiting")
+    __slots__ = ("_client", "_facts", "_members", "_only", "_place", "_publics", "_waiting")
 
     def __init__(self, client: Any, place: str, *, only: str | None = None, waiting: int = _WAITING) -> None:  # noqa: ANN401 - as above
         self._client = client
@@ -87,6 +87,7 @@ class AwsKms:
         self._waiting = waiting
         self._facts: dict[str, tuple[str, str]] = {}
         self._publics: dict[str, PublicKey] = {}
+        self._members: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return f"<AwsKms {self._place}>"
@@ -135,7 +136,7 @@ class AwsKms:
 
     def wrap(self, name: str, secret: bytes, associated: bytes) -> bytes:
         """Encrypt a data key under the current version of a key-encryption key, bound to `associated`."""
-        current = self._wrapping(name)[0]
+        current = self._current(name)
         with translated("encrypt", current):
             answer = self._client.encrypt(
                 KeyId=current, Plaintext=guard(secret, associated), EncryptionContext=_context(associated)
@@ -146,8 +147,11 @@ class AwsKms:
         """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
         value = Wrapped.read(wrapped, holder="awskms")
         # Asked for by name: otherwise anybody with a key in any account could make what this process opens.
-        if value.version not in self._wrapping(name):
-            raise NotProven(f"wrapped under another key: {value.version[:120]} is no version of {name!r}.")
+        if (name, value.version) not in self._members:
+            versions = self._wrapping(name)
+            if value.version not in versions:
+                raise NotProven(f"wrapped under another key: {value.version[:120]} is no version of {name!r}.")
+            self._members.update((name, version) for version in versions)  # listing costs, and versions stay
         with translated("decrypt", value.version):
             answer = self._client.decrypt(
                 KeyId=value.version, CiphertextBlob=value.sealed, EncryptionContext=_context(associated)
@@ -160,7 +164,7 @@ class AwsKms:
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
         """Whether these bytes name the current version of `name`."""
-        current = self._wrapping(name)[0]
+        current = self._current(name)
         try:
             return Wrapped.read(wrapped, holder="awskms").version == current
         except NotProven:
@@ -170,6 +174,7 @@ class AwsKms:
         """Schedule the deletion of every version, then take the aliases away. No version can be used any more."""
         self._ours("destroy it")
         algorithm, arns = self._algorithm(name), self._arns(name)
+        self._members = {member for member in self._members if member[0] != name}
         for arn in arns:
             with translated("schedule the deletion of", arn):
                 if self._look(arn)[2] != _PENDING:  # a run before this one may have begun
@@ -243,6 +248,16 @@ class AwsKms:
         numbered = _numbered(aliases, name)
         order = [aliases[name], *(numbered[number] for number in sorted(numbered, reverse=True))]
         return tuple(self._describe(key)[0] for key in dict.fromkeys(order))
+
+    def _current(self, name: str) -> str:
+        """Return the ARN of a key-encryption key's current version, by one request."""
+        if self._only is None and "/" not in name and _PREFIX.fullmatch(name):
+            with translated("describe", name), suppress(self._client.exceptions.NotFoundException):
+                about = self._client.describe_key(KeyId=f"alias/{self._place}/{name}")["KeyMetadata"]
+                if about.get("KeySpec") == _SPECS[AES_256] and about["KeyState"] == "Enabled":
+                    arn: str = about["Arn"]
+                    return arn
+        return self._wrapping(name)[0]  # which says what is wrong with the name
 
     def _look(self, key: str) -> tuple[str, str, str]:
         """Ask for ARN, algorithm ("" for a kind that is not ours) and state."""
