@@ -1,0 +1,311 @@
+"""Open tables of any size as one lazy table: Parquet, Arrow IPC, CSV, TSV and JSON Lines, single or in parts.
+
+Nothing is held in memory but what a query asks for. What a reader would pass over in silence is an error here: parts
+with other columns or types, lines with fewer values than the header names, and files that change while they are read.
+CSV holds text: its columns are opened as text, and `verifying` reads them as what the schema says, value by value.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TextIO, TypeVar
+
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+from hauberk.data import limits
+from hauberk.data.formats._footer import check_footer
+from hauberk.data.verification.places import Part, found, state
+
+if TYPE_CHECKING:
+    import polars as pl
+
+MOST_COLUMNS = 20_000  # plans of lazy tables grow faster than their columns; beyond this, a query takes minutes
+_ENDS = {
+    ".parquet": "parquet",
+    ".pq": "parquet",
+    ".arrow": "ipc",
+    ".ipc": "ipc",
+    ".feather": "ipc",
+    ".csv": "csv",
+    ".tsv": "tsv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+}
+T = TypeVar("T")
+_ANY = 1 << 62  # a lazy reader decodes piece by piece, so a table may be larger than memory
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A lazy table: `scan()` starts a query over all its parts, `schema` names its columns and their types.
+
+    name: the place as it was given. format: parquet, ipc, csv, tsv or jsonl. textual: all values are text (CSV).
+    """
+
+    name: str
+    format: str
+    parts: tuple[Part, ...]
+    schema: dict[str, pl.DataType]
+    states: tuple[tuple[int, int, int], ...]
+    scan: Callable[[], pl.LazyFrame]
+    textual: bool
+
+    def rows(self, index: str) -> pl.LazyFrame:
+        """Start a query with the number of each row, from 0 over all parts in order, in the column `index`."""
+        return self.scan().with_row_index(index)
+
+    def free_name(self, name: str) -> str:
+        """Return `name`, with underscores added until no column has it."""
+        while name in self.schema:
+            name += "_"
+        return name
+
+    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
+        """Run a query, streaming. Raises InvalidInput for files that are damaged or changed while they were read."""
+        return self.guarded(lambda: query.collect(engine="streaming"))
+
+    def guarded(self, work: Callable[[], T]) -> T:
+        """Run work that reads the table, and say what is wrong with the files when it fails on their bytes."""
+        polars = need("polars")
+        try:
+            result = work()
+        except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+            self.unchanged()
+            raise InvalidInput(_diagnosis(self, error)) from error
+        self.unchanged()
+        return result
+
+    def unchanged(self) -> None:
+        """Raise InvalidInput when a file is not as it was when the table was opened."""
+        for part, before in zip(self.parts, self.states, strict=True):
+            if state(part.path) != before:
+                raise InvalidInput(
+                    f"{part.name} changed while it was read. No verdict can be given: wait until its writer is done, or "
+                    "verify a copy."
+                )
+
+
+@contextmanager
+def opened(place: str) -> Iterator[Table]:
+    """Open a file, a pattern, a folder of partitions or an fsspec URL as one table, for as long as the block runs.
+
+    Raises InvalidInput for what is no table: unknown or mixed formats, parts that differ in columns or types, damage.
+    """
+    with found(place) as parts:
+        yield _table(place, parts)
+
+
+def _table(place: str, parts: tuple[Part, ...]) -> Table:
+    kinds = {part.name: _kind(part) for part in parts}
+    if len(set(kinds.values())) > 1:
+        first, other = _first_two(kinds)
+        raise InvalidInput(
+            f"{place} mixes formats: {first} is {kinds[first]} and {other} is {kinds[other]}. Name one kind with a pattern, "
+            f"such as '{place.rstrip('/')}/**/*{Path(first).suffix}'."
+        )
+    kind = kinds[parts[0].name]
+    states = tuple(state(part.path) for part in parts)
+    schema = _same(parts, [_schema(part, kind) for part in parts])
+    keys = {key for part in parts for key, _ in part.keys}
+    for part in parts:
+        if {key for key, _ in part.keys} != keys:
+            raise InvalidInput(
+                f"{part.name} lies outside of the partition by {', '.join(sorted(keys))}: each part needs the same keys."
+            )
+    if len(schema) + len(keys) > MOST_COLUMNS:
+        raise InvalidInput(
+            f"{place} has {len(schema):,} columns; up to {MOST_COLUMNS:,} can be verified. Store such measurements as one "
+            "array column, or as rows of (id, name, value)."
+        )
+
+    def scan() -> pl.LazyFrame:
+        return _scan(parts, kind, schema)
+
+    full = dict(scan().collect_schema()) if keys else schema
+    return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
+
+
+def _first_two(kinds: dict[str, str]) -> tuple[str, str]:
+    first = next(iter(kinds))
+    return first, next(name for name, kind in kinds.items() if kind != kinds[first])
+
+
+def _kind(part: Part) -> str:
+    start = limits.head(part.path, 8)
+    if start[:4] in (b"PAR1", b"PARE"):
+        return "parquet"
+    if start[:6] == b"ARROW1":
+        return "ipc"
+    name = part.path.name.lower().removesuffix(".gz")
+    for end, kind in _ENDS.items():
+        if name.endswith(end):
+            return kind
+    raise InvalidInput(
+        f"{part.name} is no table that is known here: expected Parquet, Arrow IPC, .csv, .tsv or .jsonl. Rename it if its "
+        "name is misleading."
+    )
+
+
+def _schema(part: Part, kind: str) -> dict[str, pl.DataType]:
+    polars = need("polars")
+    try:
+        if kind == "parquet":
+            check_footer(part.path, ceiling=_ANY)
+            return dict(polars.read_parquet_schema(part.path))
+        if kind == "ipc":
+            return dict(polars.read_ipc_schema(part.path))
+        if kind == "jsonl":
+            return dict(polars.scan_ndjson(part.path, infer_schema_length=None).collect_schema())
+        return dict.fromkeys(header(part, "\t" if kind == "tsv" else ","), polars.String())
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        raise InvalidInput(
+            f"{part.name} cannot be read as {kind}: {_first_line(error)}. It is truncated or damaged; fetch it again."
+        ) from error
+
+
+def header(part: Part, separator: str) -> list[str]:
+    """Return the names of a delimited file's columns. Raises InvalidInput for blank, double or numeric names."""
+    with _text(part.path) as lines:
+        try:
+            names = next(csv.reader(lines, delimiter=separator), [])
+        except UnicodeDecodeError as error:
+            raise InvalidInput(
+                f"{part.name}, {_bad_bytes(part.path)} is not UTF-8 text. Save the file as UTF-8."
+            ) from error
+        except (csv.Error, OSError, EOFError) as error:
+            raise InvalidInput(
+                f"{part.name}, line 1 is no line of column names: {error}. Correct the file."
+            ) from error
+    blank = [at for at, name in enumerate(names) if not name.strip()]
+    if not names or blank:
+        raise InvalidInput(
+            f"{part.name}, line 1 has no name for column {blank[0] + 1 if blank else 1}: name each column."
+        )
+    double = next((name for name in names if names.count(name) > 1), None) if len(set(names)) < len(names) else None
+    if double:
+        raise InvalidInput(f"{part.name}, line 1 names the column {double!r} twice. Rename one of the two.")
+    return names
+
+
+def _text(path: Path) -> TextIO:
+    if limits.head(path, 2) == limits.GZIP_MAGIC:
+        return gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+    return path.open(encoding="utf-8-sig", newline="")
+
+
+def _same(parts: Sequence[Part], schemas: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Return the columns of all parts, in the order of the first. Raises InvalidInput naming the part that differs."""
+    first = schemas[0]
+    for part, schema in zip(parts[1:], schemas[1:], strict=True):
+        for name in first.keys() ^ schema.keys():
+            here, there = (parts[0].name, part.name) if name in first else (part.name, parts[0].name)
+            raise InvalidInput(f"{here} has a column {name!r} that {there} lacks: all parts need the same columns.")
+        for name, dtype in schema.items():
+            if dtype != first[name]:
+                raise InvalidInput(
+                    f"column {name!r} is {dtype} in {part.name} and {first[name]} in {parts[0].name}: all parts need the "
+                    "same types. Write the part again with the type of the others."
+                )
+    for part in parts:
+        clash = next((key for key, _ in part.keys if key in first), None)
+        if clash:
+            raise InvalidInput(
+                f"{part.name} has a column {clash!r} in the file and in its folder's name. Drop one of them."
+            )
+    return first
+
+
+def _scan(parts: tuple[Part, ...], kind: str, schema: dict[str, pl.DataType]) -> pl.LazyFrame:
+    polars = need("polars")
+    paths = [part.path for part in parts]
+    hive = bool(parts[0].keys)
+    if kind == "parquet":
+        # What the file says of itself (smallest, largest, nulls) may be wrong, by mistake or on purpose.
+        scan: pl.LazyFrame = (
+            polars.scan_parquet(
+                paths,
+                use_statistics=False,
+                hive_partitioning=False,
+                glob=False,
+                cache=False,
+                missing_columns="raise",
+            )
+            if not hive
+            else polars.concat([_keyed(_parquet(part), part) for part in parts])
+        )
+        return scan.select(*schema, *dict(parts[0].keys))
+    scans = []
+    for part in parts:
+        if kind == "ipc":
+            one = polars.scan_ipc(part.path, hive_partitioning=False, glob=False)
+        elif kind == "jsonl":
+            one = polars.scan_ndjson(part.path, schema=schema)
+        else:
+            separator = "\t" if kind == "tsv" else ","
+            one = polars.scan_csv(
+                part.path, separator=separator, infer_schema=False, glob=False, new_columns=list(schema)
+            )
+        scans.append(_keyed(one.select(list(schema)), part))
+    return scans[0] if len(scans) == 1 else polars.concat(scans)
+
+
+def _parquet(part: Part) -> pl.LazyFrame:
+    scan: pl.LazyFrame = need("polars").scan_parquet(
+        part.path, use_statistics=False, hive_partitioning=False, glob=False
+    )
+    return scan
+
+
+def _keyed(scan: pl.LazyFrame, part: Part) -> pl.LazyFrame:
+    polars = need("polars")
+    return scan.with_columns(polars.lit(value).alias(key) for key, value in part.keys) if part.keys else scan
+
+
+def _diagnosis(table: Table, error: BaseException) -> str:
+    if table.textual:
+        for part in table.parts:
+            ragged = uneven(
+                part,
+                "\t" if table.format == "tsv" else ",",
+                len(header(part, "\t" if table.format == "tsv" else ",")),
+            )
+            if ragged:
+                return ragged
+    return f"{table.name} cannot be read as {table.format}: {_first_line(error)}. It is damaged, or not what its name says."
+
+
+def uneven(part: Part, separator: str, width: int) -> str:
+    """Return what is wrong with the first line that has another number of values than `width`; "" when none has."""
+    with _text(part.path) as lines:
+        reader = csv.reader(lines, delimiter=separator)
+        try:
+            for fields in reader:
+                if len(fields) != width and not (width == 1 and not fields):
+                    return (
+                        f"{part.name}, line {reader.line_num} has {len(fields)} values, and the header names {width} columns. "
+                        "Quote values that hold the separator, or correct the line."
+                    )
+        except UnicodeDecodeError:
+            return f"{part.name}, {_bad_bytes(part.path)} is not UTF-8 text. Save the file as UTF-8."
+        except csv.Error as error:
+            return f"{part.name}, line {reader.line_num}: {error}. Correct the line."
+    return ""
+
+
+def _bad_bytes(path: Path) -> str:
+    with limits.opened(path) as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                line.decode("utf-8")
+            except UnicodeDecodeError:
+                return f"line {number}"
+    return "a line"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
