@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -168,3 +172,34 @@ def test_bad_usage_changes_nothing(sealed, project, call, arguments, message):
     before = {path: path.read_bytes() for path in sealed.rglob("*.sealed")}
     assert message in call(*arguments, code=2)["error"]["message"]
     assert {path: path.read_bytes() for path in sealed.rglob("*.sealed")} == before
+
+
+@pytest.mark.slow
+def test_a_kill_at_any_moment_leaves_every_file_open_and_the_rest_to_go_on(project, call):
+    many = project / "many"
+    many.mkdir()
+    for at in range(60):
+        (many / f"{at:02}.bin").write_bytes(os.urandom(200_000))
+    call("seal", "many")
+    for reached in (3, 17, 41):
+        sealed = project / "many.sealed" / f"{reached:02}.bin.sealed"
+        before = sealed.stat().st_ino
+        command = [sys.executable, "-c", "from hauberk.cli.main import main; main()", "rotate", "many.sealed"]
+        process = subprocess.Popen(command, cwd=project, stdout=subprocess.DEVNULL)
+        while sealed.stat().st_ino == before:
+            assert process.poll() is None
+            time.sleep(0.0005)
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        current = [
+            keyring().is_current("data", sealing.read_header(path).wrapped) for path in sealed.parent.iterdir()
+        ]
+        assert reached < sum(current) < 60
+        assert len(call("open", "many.sealed", "--output", "again")["files"]) == 60
+        assert not [path for path in sealed.parent.iterdir() if path.suffix != ".sealed"]
+    said = call("rewrap", "many.sealed")
+    assert len(said["rewrapped"]) + said["already_current"] == 60
+    assert said["rewrapped"]
+    assert call("rewrap", "many.sealed")["already_current"] == 60
+    for at in range(60):
+        assert (project / "again" / f"{at:02}.bin").read_bytes() == (many / f"{at:02}.bin").read_bytes()

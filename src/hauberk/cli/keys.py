@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.cli._sealing import open_service
 from hauberk.cli.keys_tls import tls
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ keys.add_command(tls)
 @json_option
 def list_(uri: str, *, json: bool) -> None:
     """List the keys: name, algorithm, versions and current key id."""
-    service = _open(uri)
+    service = open_service(uri)
     rows = [_described(service, name, algorithm) for name, algorithm in service.names().items()]
     out = Output(json)
     out.document({"keys": rows})
@@ -73,7 +74,7 @@ def list_(uri: str, *, json: bool) -> None:
 @json_option
 def create(name: str, algorithm: str, uri: str, *, json: bool) -> None:
     """Make a key: ed25519 and ecdsa-p256 sign, aes-256 encrypts other keys."""
-    service = _open(uri, create=True)
+    service = open_service(uri, create=True)
     service.create(name, algorithm)
     _tell(service, name, "Made", json=json)
 
@@ -84,7 +85,7 @@ def create(name: str, algorithm: str, uri: str, *, json: bool) -> None:
 @json_option
 def rotate(name: str, uri: str, *, json: bool) -> None:
     """Make a new version of a key. Old versions still verify and decrypt."""
-    service = _open(uri)
+    service = open_service(uri)
     service.rotate(name)
     _tell(service, name, "Rotated", json=json)
 
@@ -98,7 +99,7 @@ def show(name: str, uri: str, *, json: bool) -> None:
 
     The PEM alone goes to standard output, so that `hauberk keys show NAME > key.pem` gives a usable file.
     """
-    service = _open(uri)
+    service = open_service(uri)
     publics = service.publics(name)
     Output(json).document(
         {
@@ -131,7 +132,7 @@ def passphrase(uri: str, *, json: bool) -> None:
     from hauberk.custody.keys.keyring import Keyring
     from hauberk.custody.keys.passphrase import NEW_VARIABLE, new_passphrase
 
-    service = _open(uri)
+    service = open_service(uri)
     if not isinstance(service, Keyring):
         raise InvalidInput(f"{uri} has no passphrase of its own to change.")
     source = passphrase_from(os.environ, terminal_prompt(), variable=NEW_VARIABLE)
@@ -139,13 +140,6 @@ def passphrase(uri: str, *, json: bool) -> None:
     out = Output(json)
     out.document({"keys": uri, "changed": True})
     out.console.print(f"The passphrase of {uri} is changed.", markup=False, soft_wrap=True)
-
-
-def _open(uri: str, *, create: bool = False) -> KeyService:
-    from hauberk.custody.keys import open_keys
-    from hauberk.custody.keys.standing import standing_passphrase
-
-    return open_keys(uri, passphrase=standing_passphrase(os.environ), create=create)
 
 
 def _described(service: KeyService, name: str, algorithm: str) -> dict[str, Any]:

@@ -228,6 +228,7 @@ def test_foreign_keys_under_the_prefix_are_passed_over(service, client):
         ("awskms://x?region=eu-central-1&secret=1", "unknown option 'secret'"),
         ("awskms://key:secret@x?region=eu-central-1", "no user and no password"),
         ("awskms://x?region=eu-central-1&endpoint=http://kms.example", "expected https"),
+        ("awskms://x?region=eu-central-1&endpoint=http://127.0.0.1.example", "expected https"),
         ("awskms://x?region=eu-central-1&waiting=3", "from 7 to 30"),
         ("awskms://x?profile=absent", "absent"),
         ("awskms://x", "region"),

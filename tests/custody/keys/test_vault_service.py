@@ -228,7 +228,7 @@ def test_a_key_that_is_still_there_after_its_deletion_is_said_so(service, vault)
         ("vault://host/transit?timeout=ever", "from 0.1 to 300"),
         ("vault://host/transit?prefix=a/b", "prefix"),
         ("vault://host/transit?cacert=/nowhere.pem", "no authorities"),
-        ("vault://host/../sys?x", "vault"),
+        ("vault://host/../sys", "transit mount"),
     ],
 )
 def test_a_uri_that_does_not_fit_is_refused_before_anything_is_sent(monkeypatch, uri, message):
@@ -238,7 +238,7 @@ def test_a_uri_that_does_not_fit_is_refused_before_anything_is_sent(monkeypatch,
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["../../sys/seal", "a/../b", "data/../signing", "%2e%2e", "data?x", ""])
+@pytest.mark.parametrize("name", ["../../sys/seal", "..", ".", "a/../b", "data/../signing", "%2e%2e", "data?x", ""])
 def test_a_name_cannot_leave_the_mount(service, vault, name):
     for call in (service.ids, service.signer, service.destroy, lambda name: service.wrap(name, SECRET, b"")):
         with pytest.raises(InvalidInput, match="no key is named"):

@@ -6,12 +6,14 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
 from hauberk.core import tls
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
 from hauberk.core.extras import need
 
 _ATTEMPTS = 3
+_THIS_MACHINE = {("http", "127.0.0.1"), ("http", "localhost")}
 _LATER = frozenset(
     {
         "ThrottlingException",
@@ -56,8 +58,9 @@ def connect(*, region: str | None, profile: str | None, endpoint: str | None, ti
         read_timeout=timeout,
         retries={"mode": "standard", "total_max_attempts": _ATTEMPTS},
     )
-    if endpoint is not None and not endpoint.startswith(("https://", "http://127.0.0.1", "http://localhost")):
-        raise InvalidInput(f"endpoint={endpoint[:80]!r} in the keys' URI: expected https://.")
+    parts = urlsplit(endpoint or "https://")
+    if parts.scheme != "https" and (parts.scheme, parts.hostname) not in _THIS_MACHINE:
+        raise InvalidInput(f"endpoint={str(endpoint)[:80]!r} in the keys' URI: expected https://.")
     with translated("connect to", region or "AWS"):
         session = boto3.session.Session(profile_name=profile, region_name=region)
         client = session.client("kms", endpoint_url=endpoint, config=config)

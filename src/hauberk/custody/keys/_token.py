@@ -12,9 +12,8 @@ from urllib.parse import unquote
 
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
 from hauberk.core.extras import need
-from hauberk.custody.keys.passphrase import passphrase_from, terminal_prompt
+from hauberk.custody.keys.passphrase import PIN_VARIABLE, passphrase_from, terminal_prompt
 
-PIN_VARIABLE = "HAUBERK_PIN"
 MODULE_VARIABLE = "HAUBERK_PKCS11_MODULE"
 FORM = "'pkcs11:token=LABEL?module-path=/usr/lib/....so'"
 _PLACE = ("token", "serial", "object")

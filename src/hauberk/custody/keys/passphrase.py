@@ -15,7 +15,9 @@ from hauberk.core.errors import InvalidInput
 
 VARIABLE = "HAUBERK_PASSPHRASE"
 NEW_VARIABLE = "HAUBERK_NEW_PASSPHRASE"
+PIN_VARIABLE = "HAUBERK_PIN"
 SHORTEST = 8  # characters
+_WORDS = {NEW_VARIABLE: "New passphrase", PIN_VARIABLE: "PIN of the token"}
 _LONGEST = 4096  # bytes; more is a wrong file
 
 Prompt = Callable[[str], str]
@@ -44,7 +46,7 @@ def passphrase_from(
                 "or run in a terminal to be asked."
             )
         asked += 1
-        word = "New passphrase" if variable == NEW_VARIABLE else "Passphrase"
+        word = _WORDS.get(variable, "Passphrase")
         typed = prompt(f"{word}: " if asked == 1 else f"{word}, once more: ")
         return _usable(typed.encode("utf-8", "surrogateescape"), "the passphrase")
 

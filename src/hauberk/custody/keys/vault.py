@@ -44,7 +44,7 @@ _OPTIONS = ("prefix", "namespace", "cacert", "cert", "key", "minimum_tls", "time
 _TYPES = {AES_256: "aes256-gcm96", ED25519: "ed25519", ECDSA_P256: "ecdsa-p256"}
 _KINDS = {kind: algorithm for algorithm, kind in _TYPES.items()}
 _SEALED = re.compile(r"vault:v([1-9][0-9]{0,9}):([A-Za-z0-9+/=_-]+)")
-_SEGMENT = re.compile(r"[A-Za-z0-9._-]+")
+_SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # no "..", which leads out of the mount
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
