@@ -41,6 +41,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from hauberk.core import tls
 from hauberk.core.disk import Disk
+from hauberk.core.errors import HauberkError
 from hauberk.custody import sealing, streams
 from hauberk.custody._files import draft, source
 from hauberk.custody.authority import Authority
@@ -264,7 +265,7 @@ def services(folder: Path):
         for name, make in (("pkcs11 (SoftHSM)", softhsm), ("vault (stand-in)", vault), ("awskms (moto)", kms)):
             try:
                 opened[name] = make(folder, stack)
-            except (ImportError, OSError, subprocess.CalledProcessError) as error:
+            except (ImportError, OSError, subprocess.CalledProcessError, HauberkError) as error:
                 left[name] = f"{type(error).__name__}: {error}"
         for service in opened.values():
             service.create("data", "aes-256")

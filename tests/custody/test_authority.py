@@ -236,3 +236,26 @@ def test_the_command_refuses_what_does_not_fit(tmp_path, monkeypatch, capsys, ar
     assert run(["keys", "tls", *arguments]) == 2
     assert "error" in capsys.readouterr().err
     assert not (tmp_path / ".hauberk").exists()
+
+
+@pytest.mark.parametrize("best", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_aws_is_spoken_to_over_tls_1_3_or_not_at_all(authority, server, monkeypatch, best):
+    pytest.importorskip("boto3")
+    for name, value in {
+        "ACCESS_KEY_ID": "x",
+        "SECRET_ACCESS_KEY": "x",
+        "CA_BUNDLE": str(authority.certificate),
+    }.items():
+        monkeypatch.setenv(f"AWS_{name}", value)
+    monkeypatch.setattr("time.sleep", lambda _seconds: None)  # between the library's own tries
+    serving, _ = contexts(authority, server)
+    serving.minimum_version = ssl.TLSVersion.TLSv1_2
+    serving.maximum_version = best
+    with vault_server.VaultServer(context=serving) as endpoint:
+        endpoint.serve = lambda *_request: (200, {"Aliases": []})
+        service = open_keys(f"awskms://x?region=eu-central-1&endpoint=https://localhost:{endpoint.port}&timeout=3")
+        if best == ssl.TLSVersion.TLSv1_3:
+            assert dict(service.names()) == {}
+        else:
+            with pytest.raises(Unavailable, match=r"TLS 1\.3"):
+                service.names()

@@ -477,3 +477,27 @@ def test_a_short_new_passphrase_makes_no_file(path):
 def test_without_a_passphrase_it_says_that_one_is_needed(path):
     with pytest.raises(InvalidInput, match="passphrase is needed"):
         open_keys(f"keyring:{path}")
+
+
+def test_a_destroyed_key_is_gone_from_the_disk_blocks_of_the_old_file_too(path, keyring):
+    keyring.create("claims", AES_256)
+    keyring.create("other", AES_256)
+    kept = path.with_name("still-open")
+    os.link(path, kept)  # the old file, which would otherwise live on until its blocks are used again
+    size = kept.stat().st_size
+    keyring.destroy("claims")
+    assert kept.read_bytes() == bytes(size)
+    assert list(Keyring.open(path, PASSPHRASE).names()) == ["other"]
+
+
+def test_a_destruction_that_cannot_be_written_destroys_nothing(path, keyring):
+    keyring.create("claims", AES_256)
+    before = path.read_bytes()
+
+    class Full(Disk):
+        def store(self, _descriptor, _data):
+            raise OSError(errno.ENOSPC, "no space")
+
+    with pytest.raises(Unavailable, match="no space"):
+        Keyring.open(path, PASSPHRASE, disk=Full()).destroy("claims")
+    assert path.read_bytes() == before
