@@ -27,6 +27,7 @@ from hauberk.lifecycle.stages.attack import attack_models
 from hauberk.lifecycle.stages.data import load_data, seal_data, verify_data
 from hauberk.lifecycle.stages.decision import decide, make_release
 from hauberk.lifecycle.stages.job import Job
+from hauberk.lifecycle.stages.lineage import commit_rows, register_data
 from hauberk.lifecycle.stages.models import prove_export, train_models
 from hauberk.lifecycle.steps import Done, Listener, Steps
 from hauberk.lifecycle.workshop import Clock, Logged, Workshop, utc_now
@@ -110,9 +111,11 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
     ) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk)
         job = Job(project, workshop, steps, disk)
+        register_data(job)
         about = load_data(job)
         verify_data(job, about)
         seal_data(job, about)
+        commit_rows(job, about)
         models = train_models(job, about)
         attack_models(job, about, models)
         prove_export(job, about, models[-1])

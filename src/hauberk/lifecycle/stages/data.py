@@ -15,6 +15,7 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import sealing
 from hauberk.data.checks import CHECKS
+from hauberk.lifecycle import lineage
 from hauberk.lifecycle.init_look import column_names
 from hauberk.lifecycle.project import check_against, check_columns
 from hauberk.lifecycle.stages.job import DATA, About, Job, read_column
@@ -115,7 +116,13 @@ def seal_data(job: Job, about: About) -> None:
             seed=0,
             started=started,
         )
-        return Product(outputs=outputs, statements=[statement])
+        event = lineage.transaction(
+            job.workshop,
+            lineage.SEALED,
+            inputs=(about.subject, *job.files),
+            outputs=tuple(Subject(name, digest) for name, digest in outputs.items()),
+        )
+        return Product(outputs=outputs, statements=[statement, event])
 
     job.steps.do("seal", "Seal the data", {"files": _named(job.files), "data": about.digest}, work)
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -51,6 +51,8 @@ class Job:
     workshop: Workshop
     steps: Steps
     disk: Disk = field(default_factory=Disk)
+    source: Subject | None = None  # the registered set that the data files are
+    rows: Mapping[str, Any] = field(default_factory=dict)  # what was committed to of each side's rows
 
     @cached_property
     def files(self) -> tuple[Subject, ...]:

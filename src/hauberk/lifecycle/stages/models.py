@@ -22,6 +22,7 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import statements
 from hauberk.custody.statements import Statement
+from hauberk.lifecycle.stages import lineage
 from hauberk.lifecycle.stages.job import HARDENED, PLAIN, About, Job
 from hauberk.lifecycle.steps import Product
 from hauberk.lifecycle.workshop import versions
@@ -133,7 +134,11 @@ def _trained(job: Job, about: About, role: str, hardening: training.Hardening | 
             seed=seed,
             started=started,
         )
-        return Product(outputs=outputs, statements=[evidence, _provenance(job, about, trained, evidence, brought)])
+        told = [evidence, _provenance(job, about, trained, evidence, brought)]
+        if not brought or hardening is not None:  # a model that was brought learned from other rows, elsewhere
+            files = tuple(Subject(name, digest) for name, digest in outputs.items())
+            told += lineage.used(job, about, role=role, outputs=files)
+        return Product(outputs=outputs, statements=told)
 
     inputs = {"data": about.digest, "code": job.code, "parameters": parameters, "seed": seed}
     inputs["brought"] = [[subject.name, subject.sha256] for subject in brought]
