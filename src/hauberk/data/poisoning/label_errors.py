@@ -27,6 +27,7 @@ from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 _LEAST = 1e-4
 _ROUNDS = 20
 _STEADY = 2.5  # ratio of quartiles under which a small probability is a floor and not doubt about single rows
+_MOST = 0.3  # of a class's rows that a floor may explain
 _FEWEST = 20  # rows of a class that tell its floor
 
 
@@ -124,6 +125,7 @@ def _without_floor(probabilities: Doubles) -> Doubles:
     """Return probabilities less what nearly all rows of the same likely class share, each row adding up to 1 again."""
     likely = probabilities.argmax(axis=1)
     found = probabilities.copy()
+    totals = probabilities.sum(axis=0)
     for label in np.unique(likely):
         rows = np.flatnonzero(likely == label)
         if len(rows) < _FEWEST:
@@ -131,6 +133,8 @@ def _without_floor(probabilities: Doubles) -> Doubles:
         low, middle, high = np.quantile(probabilities[rows], [0.25, 0.5, 0.75], axis=0)
         floor = np.where(high < _STEADY * low, middle, 0.0)
         floor[label] = 0
+        # Where a floor would explain most of a class, the class is one that the models cannot tell, and no noise.
+        floor[floor * len(rows) > _MOST * totals] = 0
         found[rows] = np.maximum(found[rows] - 1.5 * floor, 0)
     honest: Doubles = found / found.sum(axis=1, keepdims=True)
     return honest

@@ -27,7 +27,7 @@ from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 from hauberk.data.poisoning._table_views import Views, views
 
 _PAIRS = 2_000  # of columns that are searched, at most
-_GROUPS = 5_000  # candidates that forests are asked about, the largest first
+_GROUPS = 5_000  # candidates that forests are asked about
 _TOLD = 5
 
 
@@ -75,7 +75,10 @@ class Group:
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:
     """Return a score for each row that carries a trigger and its label."""
     side = rows.side
-    candidates = sorted(groups(side, params, rng), key=lambda group: -len(group.rows))[:_GROUPS]
+    share = np.bincount(side.y, minlength=len(side.classes)) / len(side)
+    # The most improbable by the labels' shares alone come first: many rows of the usual label are no news.
+    candidates = sorted(groups(side, params, rng), key=lambda group: len(group.rows) * np.log(share[group.label]))
+    candidates = candidates[:_GROUPS]
     task.update(0.4)
     score = np.zeros(len(side))
     reasons: dict[int, str] = {}
@@ -84,7 +87,6 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     if not candidates:
         return Suspicion(score)
     half_blind = views(side, seed=rows.seed, task=Quiet())
-    share = np.bincount(side.y, minlength=len(side.classes)) / len(side)
     for group in candidates:
         surprise, gap, expected = _surprise(side, group, half_blind)
         usual = params.expected * float(share[group.label])
