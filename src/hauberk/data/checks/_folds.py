@@ -32,7 +32,7 @@ def out_of_fold(side: Dataset, *, seed: int, task: Task) -> Doubles:
     """
     inputs = _inputs(side, seed)
     probabilities = np.zeros((len(side), len(side.classes)))
-    parts = _folds(side, seed)
+    parts = folds(side, seed)
     for number, (fit, ask) in enumerate(parts):
         model = _model(side, seed).fit(inputs[fit], side.y[fit])
         probabilities[np.ix_(ask, model.classes_)] = model.predict_proba(inputs[ask])
@@ -40,19 +40,20 @@ def out_of_fold(side: Dataset, *, seed: int, task: Task) -> Doubles:
     return probabilities
 
 
-def _folds(side: Dataset, seed: int) -> list[tuple[Labels, Labels]]:
+def folds(side: Dataset, seed: int) -> list[tuple[Labels, Labels]]:
+    """Return (fit, ask) rows of each fold, classes spread evenly and groups kept together where that leaves no class out."""
     selection = need("sklearn.model_selection")
     rows = int(np.bincount(side.y)[np.unique(side.y)].min())
     if side.groups is not None:
         pairs = np.unique(np.stack([side.y, side.groups]), axis=1)[0]
         groups = int(np.bincount(pairs)[np.unique(pairs)].min())
         if groups >= 2:
-            folds = selection.StratifiedGroupKFold(min(_FOLDS, groups), shuffle=True, random_state=seed)
-            parts = list(folds.split(side.y, side.y, side.groups))
+            split = selection.StratifiedGroupKFold(min(_FOLDS, groups), shuffle=True, random_state=seed)
+            parts = list(split.split(side.y, side.y, side.groups))
             if all(len(np.unique(side.y[fit])) == len(np.unique(side.y)) for fit, _ in parts):
                 return parts
-    folds = selection.StratifiedKFold(max(2, min(_FOLDS, rows)), shuffle=True, random_state=seed)
-    return list(folds.split(side.y, side.y))
+    split = selection.StratifiedKFold(max(2, min(_FOLDS, rows)), shuffle=True, random_state=seed)
+    return list(split.split(side.y, side.y))
 
 
 def _model(side: Dataset, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn estimator
@@ -80,10 +81,11 @@ def _inputs(side: Dataset, seed: int) -> npt.NDArray[np.floating[Any]]:
         # The components are of inputs alone: no label crosses from one fold to another.
         found: npt.NDArray[np.floating[Any]] = components.fit_transform(flat)
         return found
-    return side.x if len(side) >= _MANY else _one_hot(side)
+    return side.x if len(side) >= _MANY else one_hot(side)
 
 
-def _one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
+def one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
+    """Return (n, f): numbers as they are, a category as one column for each of its values."""
     parts: list[npt.NDArray[np.floating[Any]]] = []
     for index, column in enumerate(side.columns):
         values = side.x[:, index]

@@ -25,6 +25,7 @@ from hauberk.data.dataset import Doubles, Labels
 from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 
 _LEAST = 1e-4
+_ORDER = 0.01  # keeps the order among the most doubtful
 _ROUNDS = 20
 _STEADY = 2.5  # ratio of quartiles under which a small probability is a floor and not doubt about single rows
 _MOST = 0.3  # of a class's rows that a floor may explain
@@ -117,7 +118,9 @@ def rarity(y: Labels, probabilities: Doubles, doubt: Doubles) -> Doubles:
     mine = doubt[np.arange(len(y)), y]
     place = np.searchsorted(-ranked, -mine, side="right") - 1
     share = np.clip(expected[place], 1 / (10 * len(y)), 1.0)
-    found: Doubles = -np.log10(share)
+    # Beyond what can be estimated rows are equal; the more doubtful still come first.
+    rank = np.argsort(np.argsort(mine, kind="stable"), kind="stable") / len(y)
+    found: Doubles = -np.log10(share) + _ORDER * rank
     return found
 
 

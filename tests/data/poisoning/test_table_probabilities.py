@@ -1,0 +1,50 @@
+"""Out-of-fold probabilities of tables: distributions, seeds, absent classes, groups, and labels they have not learned."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hauberk.core.columns import Column, ColumnKind
+from hauberk.core.progress import Quiet
+from hauberk.data.dataset import Dataset
+from hauberk.data.poisoning._table_probabilities import table_probabilities
+
+
+def table(rows: int, *, classes: tuple[str, ...] = ("a", "b"), wrong: float = 0.0, seed: int = 0):  # noqa: ANN201 - a pair
+    rng = np.random.default_rng(seed)
+    trade = rng.integers(0, 6, rows)
+    x = np.stack([rng.normal(size=rows), trade, rng.integers(0, 90, rows)], axis=1).astype(np.float32)
+    y = ((x[:, 0] > 0) ^ (trade == 3)).astype(np.int64)
+    flipped = rng.random(rows) < wrong
+    y[flipped] = 1 - y[flipped]
+    columns = (
+        Column("wage", ColumnKind.NUMBER, -4, 4),
+        Column("trade", ColumnKind.CATEGORY, 0, 5, tuple("uvwxyz")),
+        Column("age", ColumnKind.INTEGER, 0, 89),
+    )
+    return Dataset("table", x, y, classes, columns, np.arange(rows)), flipped
+
+
+@pytest.mark.parametrize("rows", [120, 2_100])
+def test_each_row_has_a_distribution_over_the_classes_and_none_for_an_absent_one(rows: int) -> None:
+    side, _ = table(rows, classes=("a", "b", "nobody"))
+    found = table_probabilities(side, seed=0, task=Quiet())
+    assert found.shape == (rows, 3)
+    assert np.allclose(found.sum(axis=1), 1)
+    assert (found[:, 2] == 0).all()
+
+
+@pytest.mark.parametrize("rows", [300, 2_400])
+def test_wrong_labels_are_contradicted_rather_than_learned(rows: int) -> None:
+    side, flipped = table(rows, wrong=0.1)
+    own = table_probabilities(side, seed=0, task=Quiet())[np.arange(rows), side.y]
+    assert (own[flipped] < 0.5).mean() > 0.85
+    assert (own[~flipped] > 0.5).mean() > 0.9
+
+
+def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
+    side, _ = table(400, wrong=0.1)
+    first = table_probabilities(side, seed=3, task=Quiet())
+    assert (first == table_probabilities(side, seed=3, task=Quiet())).all()
+    assert (first != table_probabilities(side, seed=4, task=Quiet())).any()
