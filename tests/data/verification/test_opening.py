@@ -137,3 +137,10 @@ def test_nothing_and_unknown_formats(tmp_path):
     (tmp_path / "x.bin").write_bytes(b"whatever")
     with pytest.raises(InvalidInput, match="is no table"):
         read(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["*", "^a.*$", "a\0b"])
+def test_names_that_are_patterns_are_refused(tmp_path, name):
+    write(pl.DataFrame({name: [1], "a": [2]}), tmp_path / "x.arrow")
+    with pytest.raises(InvalidInput, match="taken for patterns"):
+        read(tmp_path / "x.arrow")

@@ -123,6 +123,13 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
             "array column, or as rows of (id, name, value)."
         )
 
+    # Polars takes such names as patterns, and a rule for one column would be applied to others.
+    odd = next(
+        (name for name in schema if name == "*" or (name[:1] == "^" and name[-1:] == "$") or "\0" in name), None
+    )
+    if odd is not None:
+        raise InvalidInput(f"{place} has a column called {odd!r}: such names are taken for patterns. Rename it.")
+
     def scan() -> pl.LazyFrame:
         return _scan(parts, kind, schema)
 

@@ -1,0 +1,362 @@
+"""Rules as expressions: what in a row breaks each line of a schema file, and what of it cannot be evaluated.
+
+Every expression answers "is this row wrong?" and is never null, so that a missing answer cannot count as a pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import TYPE_CHECKING, Any
+
+from hauberk.core.extras import need
+from hauberk.data.verification.kinds import family
+from hauberk.data.verification.schema import Column, Group, Rule, Schema
+
+if TYPE_CHECKING:
+    import polars as pl
+
+# NUL and other control characters, zero-width and bidirectional marks: text that does not look like what it is.
+MARKS = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F\x{61C}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2069}\x{FEFF}]"
+_VALUES: dict[str, tuple[type, ...]] = {
+    "text": (str,),
+    "boolean": (bool,),
+    "integer": (int,),
+    "float": (int, float),
+    "date": (date,),
+    "datetime": (datetime,),
+}
+# Figures of groups; a column of the table may be called "rows" or "sum", and none begins with NUL.
+ROWS, SUM, STEPS = "\0rows", "\0sum", "\0steps"
+_NUMBERS = ("integer", "float", "number")
+
+
+@dataclass(frozen=True, slots=True)
+class RowCheck:
+    """A rule of single rows. bad: true where a row breaks it, never null. what: in words, after "N rows"."""
+
+    name: str
+    column: str
+    what: str
+    advice: str
+    bad: pl.Expr
+    shows: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class GroupCheck:
+    """A rule of groups of rows. bad: over the aggregates, true for groups that break it; `known`: rows that count."""
+
+    name: str
+    by: tuple[str, ...]
+    what: str
+    advice: str
+    aggregates: tuple[pl.Expr, ...]
+    bad: pl.Expr
+    known: pl.Expr | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """A verdict that needs no row: on the table as a whole, or on a rule that cannot be evaluated (`failed`)."""
+
+    name: str
+    column: str
+    what: str
+    advice: str
+    failed: bool = False
+
+
+Check = RowCheck | GroupCheck | Judged
+
+
+def checks(schema: Schema, found: dict[str, pl.DataType], *, textual: bool, raw: str) -> Iterator[Check]:
+    """Give the checks of a schema for a table with these columns.
+
+    found: types as they are after text was read as what the schema says. raw: put before a column's name for its
+    text before that, when `textual`.
+    """
+    for name, column in schema.columns.items():
+        if name not in found:
+            if column.required:
+                yield Judged(
+                    f"{name}: present", name, "the column is missing", "Restore it, or say required = false."
+                )
+            continue
+        yield from _column(name, column, found[name], textual=textual, raw=raw)
+    if schema.table.other_columns == "refuse":
+        for name in found:
+            if name not in schema.columns:
+                yield Judged(
+                    f"{name}: known",
+                    name,
+                    "the schema does not name this column",
+                    'Add it to the schema, or say other_columns = "allow" under [table].',
+                )
+    for combination in schema.table.unique:
+        yield _unique(combination, found)
+    for rule in schema.rules:
+        yield _rule(rule, found)
+    for group in schema.groups:
+        yield from _group(group, found)
+
+
+def _column(name: str, column: Column, dtype: pl.DataType, *, textual: bool, raw: str) -> Iterator[Check]:
+    polars = need("polars")
+    value, shows = polars.col(name), (name,)
+
+    def row(kind: str, what: str, bad: pl.Expr, advice: str, shown: tuple[str, ...] = shows) -> RowCheck:
+        return RowCheck(f"{name}: {kind}", name, what, advice, bad.fill_null(False), shown)
+
+    is_family = family(dtype)
+    fits = column.type in ("any", is_family) or (column.type == "number" and is_family in _NUMBERS)
+    if not fits:
+        yield Judged(
+            f"{name}: type",
+            name,
+            f"the column is {dtype}, expected {column.type}",
+            "Write the column with its type, or correct the schema.",
+        )
+        dependent = [
+            key for key in ("min", "max", "allowed", "pattern", "min_length", "max_length") if _set(column, key)
+        ]
+        for key in dependent:
+            yield Judged(
+                f"{name}: {key}",
+                name,
+                f"a rule for {column.type} cannot be applied to {dtype}",
+                _AFTER,
+                failed=True,
+            )
+    elif textual and column.type not in ("text", "any"):
+        text = polars.col(raw + name)
+        yield row(
+            "type", f"hold text that is no {column.type}", text.is_not_null() & value.is_null(), _FIX, (raw + name,)
+        )
+    yield from _missing(name, column, is_family, row, textual=textual, raw=raw)
+    if fits:
+        yield from _range(name, column, is_family, dtype, row)
+        yield from _text(name, column, is_family, dtype, row)
+    if column.unique:
+        yield _unique((name,), {name: dtype})
+
+
+def _missing(  # noqa: PLR0913 - what _column knows
+    name: str,
+    column: Column,
+    is_family: str,
+    row: Any,  # noqa: ANN401 - makes a RowCheck
+    *,
+    textual: bool,
+    raw: str,
+) -> Iterator[Check]:
+    """Null, NaN and infinity: three things, each with its own rule."""
+    polars = need("polars")
+    value = polars.col(name)
+    if not column.nullable:
+        # Text that is no number is judged by its type, not as a missing value as well.
+        absent = polars.col(raw + name).is_null() if textual else value.is_null()
+        yield row("null", "are null", absent, "Fill them in at the source, or say nullable = true.")
+    if is_family == "float":
+        if not column.nan:
+            yield row("nan", "are NaN", value.is_nan(), "Find the computation that failed, or say nan = true.")
+        if not column.infinity:
+            yield row("infinity", "are infinite", value.is_infinite(), "Find the overflow, or say infinity = true.")
+
+
+_AFTER = "Correct the type first: until then this rule says nothing about the data."
+_FIX = "Correct these values at the source, or put the rows aside with --quarantine."
+
+
+def _set(column: Column, key: str) -> bool:
+    return getattr(column, key) is not None
+
+
+def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> Iterator[Check]:  # noqa: ANN401
+    polars = need("polars")
+    value = polars.col(name)
+    low, high = column.min, column.max
+    if low is None and high is None:
+        return
+    wrong = [end for end in (low, high) if end is not None and not _comparable(end, is_family)]
+    if wrong:
+        what = f"{wrong[0]!r} cannot be compared with {dtype}"
+        yield Judged(f"{name}: range", name, what, "Correct min and max.", failed=True)
+        return
+    ends = []
+    if low is not None:
+        ends.append(value < _literal(low, dtype))
+    if high is not None:
+        ends.append(value > _literal(high, dtype))
+    bad = ends[0] if len(ends) == 1 else ends[0] | ends[1]
+    if is_family == "float":
+        bad = bad & value.is_finite()
+    bounds = f"{'' if low is None else low} to {'' if high is None else high}".strip()
+    yield row("range", f"are outside {bounds}", bad, _FIX)
+
+
+def _comparable(end: object, is_family: str) -> bool:
+    if isinstance(end, datetime):
+        return is_family == "datetime"
+    if isinstance(end, date):
+        return is_family in ("date", "datetime")
+    return is_family in _NUMBERS
+
+
+def _literal(end: Any, dtype: Any) -> Any:  # noqa: ANN401
+    polars = need("polars")
+    if isinstance(end, date) and not isinstance(end, datetime) and isinstance(dtype, polars.Datetime):
+        end = datetime(end.year, end.month, end.day)  # noqa: DTZ001 - the zone of the column is put on below
+    if isinstance(end, datetime) and isinstance(dtype, polars.Datetime):
+        if dtype.time_zone is None:
+            return end.astimezone(UTC).replace(tzinfo=None) if end.tzinfo else end
+        return end if end.tzinfo else end.replace(tzinfo=UTC)
+    return end
+
+
+def _text(  # noqa: C901 - one branch for each key of the schema
+    name: str,
+    column: Column,
+    is_family: str,
+    dtype: pl.DataType,
+    row: Any,  # noqa: ANN401 - makes a RowCheck
+) -> Iterator[Check]:
+    polars = need("polars")
+    value = polars.col(name)
+    if is_family == "text" and dtype != polars.String:
+        value = value.cast(polars.String)
+    if column.allowed is not None:
+        yield _allowed(name, column.allowed, is_family, dtype, row)
+    if is_family != "text":
+        for key in ("pattern", "min_length", "max_length"):
+            if _set(column, key):
+                yield Judged(
+                    f"{name}: {key}", name, f"a rule for text cannot be applied to {dtype}", _AFTER, failed=True
+                )
+        return
+    if column.pattern is not None:
+        try:
+            polars.Series([""]).str.contains(column.pattern)
+        except polars.exceptions.PolarsError as error:
+            what = f"the pattern is no regular expression: {str(error).splitlines()[0][:120]}"
+            yield Judged(f"{name}: pattern", name, what, "Correct the pattern.", failed=True)
+        else:
+            yield row("pattern", f"do not match {column.pattern}", ~value.str.contains(column.pattern), _FIX)
+    if column.min_length is not None or column.max_length is not None:
+        length = value.str.len_chars()
+        low, high = column.min_length or 0, column.max_length
+        bad = length < low if high is None else (length < low) | (length > high)
+        yield row("length", f"have a length outside {low} to {'any' if high is None else high}", bad, _FIX)
+    if not column.marks:
+        advice = "Such text does not look like what it is: find out who wrote it, then remove the characters."
+        yield row("marks", "hold NUL, control or bidirectional characters", value.str.contains(MARKS), advice)
+
+
+def _allowed(name: str, values: tuple[Any, ...], is_family: str, dtype: Any, row: Any) -> Check:  # noqa: ANN401
+    polars = need("polars")
+    value = polars.col(name)
+    if is_family == "text" and dtype != polars.String:
+        value = value.cast(polars.String)
+    kind = _VALUES.get(is_family, ())
+    if not all(isinstance(one, kind) and (is_family == "boolean" or not isinstance(one, bool)) for one in values):
+        what = f"the allowed values are not of the column's type, {dtype}"
+        return Judged(f"{name}: allowed", name, what, _AFTER, failed=True)
+    listed = ", ".join(str(one)[:20] for one in values[:5]) + (", ..." if len(values) > 5 else "")
+    check: Check = row("allowed", f"are none of {listed}", ~value.is_in(list(values)), _FIX)
+    return check
+
+
+def _absent(names: Sequence[str], found: dict[str, Any]) -> str:
+    missing = [name for name in names if name not in found]
+    return f"the table has no column {missing[0]!r}" if missing else ""
+
+
+def _unique(by: tuple[str, ...], found: dict[str, Any]) -> Check:
+    polars = need("polars")
+    name = f"{', '.join(by)}: unique"
+    missing = _absent(by, found)
+    if missing:
+        return Judged(name, by[0], missing, "Correct the rule or the table.", failed=True)
+    known = polars.all_horizontal(polars.col(one).is_not_null() for one in by)
+    what = "share their values with another row"
+    return GroupCheck(
+        name, by, what, "Find out which copy is right; all are listed.", (), polars.col(ROWS) > 1, known
+    )
+
+
+def _rule(rule: Rule, found: dict[str, pl.DataType]) -> Check:
+    polars = need("polars")
+    try:
+        expression = polars.sql_expr(rule.expression)
+        when = polars.sql_expr(rule.when) if rule.when else None
+        names = tuple(
+            dict.fromkeys(expression.meta.root_names() + (when.meta.root_names() if when is not None else []))
+        )
+        empty = polars.DataFrame(schema=found).lazy()
+        for part in (expression, when):
+            if part is not None and (kind := empty.select(part).collect_schema().dtypes()[0]) != polars.Boolean:
+                return Judged(
+                    rule.name,
+                    "",
+                    f"{rule.expression!r} is {kind}, expected true or false",
+                    "Correct it.",
+                    failed=True,
+                )
+    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, ValueError) as error:
+        what = f"{rule.expression!r} cannot be evaluated: {(str(error).splitlines() or [''])[0][:160]}"
+        return Judged(rule.name, "", what, "Correct the expression; it is SQL over the columns.", failed=True)
+    bad = ~expression.fill_null(rule.nulls == "pass")
+    if when is not None:
+        bad = bad & when.fill_null(rule.nulls == "violation")
+    return RowCheck(rule.name, "", f"break {rule.expression}", _FIX, bad, names)
+
+
+def _group(group: Group, found: dict[str, Any]) -> Iterator[Check]:
+    polars = need("polars")
+    named = [one.column for one in (group.sum, group.monotone) if one is not None]
+    missing = _absent([*group.by, *named], found)
+    advice = "Look at these groups; --quarantine puts all of their rows aside."
+    if missing:
+        yield Judged(group.name, "", missing, "Correct the rule or the table.", failed=True)
+        return
+    label = f"groups by {', '.join(group.by)}"
+    aggregates, bad, words = [], [], []
+    if group.min_rows is not None:
+        bad.append(polars.col(ROWS) < group.min_rows)
+        words.append(f"fewer than {group.min_rows} rows")
+    if group.max_rows is not None:
+        bad.append(polars.col(ROWS) > group.max_rows)
+        words.append(f"more than {group.max_rows} rows")
+    if group.sum is not None:
+        if family(found[group.sum.column]) not in _NUMBERS:
+            what = f"column {group.sum.column!r} is {found[group.sum.column]}: it has no sum"
+            yield Judged(group.name, group.sum.column, what, "Correct the rule.", failed=True)
+            return
+        aggregates.append(polars.col(group.sum.column).sum().alias(SUM))
+        # NaN is within no bounds, and Polars orders it above every number.
+        inside = polars.lit(value=True)
+        if group.sum.min is not None:
+            inside = inside & (polars.col(SUM) >= group.sum.min)
+        if group.sum.max is not None:
+            inside = inside & (polars.col(SUM) <= group.sum.max)
+        bad.append(~inside.fill_null(False))
+        words.append(f"a sum of {group.sum.column} outside {group.sum.min} to {group.sum.max}")
+    if group.monotone is not None:
+        values = polars.col(group.monotone.column).drop_nulls()
+        before = values.shift(1)
+        rising = group.monotone.order == "rising"
+        step = values < before if rising else values > before
+        if group.monotone.strict:
+            step = step | (values == before)
+        aggregates.append(step.sum().alias(STEPS))
+        bad.append(polars.col(STEPS) > 0)
+        words.append(f"a {group.monotone.column} that is not {group.monotone.order}")
+    yield GroupCheck(
+        group.name,
+        group.by,
+        f"are in {label} with {' or '.join(words)}",
+        advice,
+        tuple(aggregates),
+        polars.any_horizontal(bad),
+    )
