@@ -52,7 +52,7 @@ uri = "{uri}"
 """
 
 
-@pytest.fixture(params=["awskms", "pkcs11", "vault"])
+@pytest.fixture(params=[pytest.param("awskms", marks=pytest.mark.slow), "pkcs11", "vault"])
 def uri(request):
     if request.param == "vault":
         return request.getfixturevalue("vault_uri")
