@@ -1,0 +1,151 @@
+"""Put the rows that break a rule aside: one file with them, one with the rest, in the format they came in.
+
+Each file is written under another name and moved into place when both are whole and their rows add up to the table's.
+A row that breaks several rules is set aside once. Rules of the table as a whole (a missing column, too few rows) have
+no rows to set aside, and rules that could not be evaluated refuse the split: the clean file would not be known clean.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hauberk.core.disk import Disk, explain
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+from hauberk.data.verification.opening import Table
+from hauberk.data.verification.rules import GroupCheck, RowCheck
+from hauberk.data.verification.schema import Schema
+from hauberk.data.verification.verifying import Status, Verified, broken_groups, framed
+
+if TYPE_CHECKING:
+    import polars as pl
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """How many rows went where; the two add up to the rows of the table."""
+
+    quarantined: int
+    clean: int
+
+
+def split(  # noqa: PLR0913 - two targets
+    table: Table,
+    schema: Schema,
+    verified: Verified,
+    *,
+    quarantine: Path | None,
+    clean: Path | None,
+    disk: Disk | None = None,
+) -> Split:
+    """Write violating rows to `quarantine` and the others to `clean`; either may be None to leave it out.
+
+    The quarantine has a column more, `hauberk_row`: the row's number. Raises InvalidInput when a rule was not
+    evaluated, when a target exists among the sources, or when the files changed; then nothing is left behind.
+    """
+    disk = disk or Disk()
+    failed = next((result for result in verified.results if result.status is Status.ERROR), None)
+    if failed is not None:
+        raise InvalidInput(
+            f"rule {failed.rule!r} was not evaluated, so no row is known to be clean: {failed.what}. Correct it first."
+        )
+    targets = [target for target in (quarantine, clean) if target is not None]
+    _refuse(table, targets)
+    wrong, right = _halves(table, schema, verified)
+    try:
+        written = []
+        for target, rows in ((quarantine, wrong), (clean, right)):
+            written.append(_written(table, rows, target, disk))
+        if sum(written) != verified.rows:
+            raise InvalidInput(
+                f"{written[0]:,} rows set aside and {written[1]:,} clean ones are not the {verified.rows:,} that were verified: "
+                "the table changed meanwhile. Verify it again when its writer is done."
+            )
+        for target in targets:
+            disk.sync_file(_draft(target))
+        for target in targets:
+            disk.rename(_draft(target), target)
+            disk.sync_folder(target.parent)
+    except OSError as error:
+        raise explain(error, targets[0]) from error
+    finally:
+        for target in targets:
+            with suppress(OSError):
+                _draft(target).unlink(missing_ok=True)
+    return Split(*written)
+
+
+def _refuse(table: Table, targets: Sequence[Path]) -> None:
+    sources = {part.path.resolve() for part in table.parts}
+    where = [target.resolve() for target in targets]
+    if len(set(where)) < len(where):
+        raise InvalidInput(f"{targets[0]} is named for both halves: name two files.")
+    for target in where:
+        if target in sources or any(target.parent == source.parent and len(sources) > 1 for source in sources):
+            raise InvalidInput(
+                f"{target} is, or lies among, the files that are verified. Name a place outside of them."
+            )
+        if target.is_dir():
+            raise InvalidInput(f"{target} is a folder: name the file to write.")
+
+
+def _draft(target: Path) -> Path:
+    return target.with_name(f".{target.name}.unfinished")
+
+
+def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFrame, pl.LazyFrame]:
+    """Return the rows that break a rule, with their numbers, and the others, both as they came."""
+    polars = need("polars")
+    frame = framed(table, schema)
+    broken = {result.rule for result in verified.results if result.status is Status.VIOLATED}
+    violated = [check for check in verified.checks if check.name in broken]
+    index = table.free_name("hauberk_row")
+    rows = frame.scan(index)
+    flags = [polars.lit(value=False), *(check.bad for check in violated if isinstance(check, RowCheck))]
+    for at, check in enumerate(check for check in violated if isinstance(check, GroupCheck)):
+        mark = f"\0group{at}"
+        query = broken_groups(frame, check).select(*check.by, polars.lit(value=True).alias(mark))
+        keys = table.collect(query).lazy()
+        rows = rows.join(keys, on=list(check.by), how="left", nulls_equal=True, maintain_order="left")
+        flags.append(polars.col(mark).fill_null(value=False))
+    flag = polars.any_horizontal(flags)
+    textual = set(schema.columns) if table.textual else set()
+    values = [polars.col(frame.raw + name if name in textual else name).alias(name) for name in table.schema]
+    return rows.filter(flag).select(index, *values), rows.filter(~flag).select(values)
+
+
+def _written(table: Table, rows: pl.LazyFrame, target: Path | None, disk: Disk) -> int:
+    """Write rows, if they are wanted, and return how many are in the file; or how many they are."""
+    polars = need("polars")
+    if target is None:
+        return int(table.collect(rows.select(polars.len())).item())
+    disk.make_folder(target.parent)
+    draft = _draft(target)
+    table.guarded(lambda: _sink(rows, draft, table.format))
+    if table.format == "parquet":
+        return int(
+            polars.scan_parquet(draft, use_statistics=False, glob=False).select(polars.len()).collect().item()
+        )
+    if table.format == "ipc":
+        return int(polars.scan_ipc(draft, glob=False).select(polars.len()).collect().item())
+    # Lines of text: quoted values may hold line ends, so the reader counts, not the lines.
+    if table.format == "jsonl":
+        return sum(1 for line in draft.open("rb") if line.strip())
+    separator = "\t" if table.format == "tsv" else ","
+    scan = polars.scan_csv(draft, separator=separator, infer_schema=False, glob=False)
+    return int(scan.select(polars.len()).collect(engine="streaming").item())
+
+
+def _sink(rows: pl.LazyFrame, path: Path, kind: str) -> None:
+    if kind == "parquet":
+        rows.sink_parquet(path, engine="streaming")
+    elif kind == "ipc":
+        rows.sink_ipc(path, engine="streaming")
+    elif kind == "jsonl":
+        rows.sink_ndjson(path, engine="streaming")
+    else:
+        rows.sink_csv(path, separator="\t" if kind == "tsv" else ",", engine="streaming")
