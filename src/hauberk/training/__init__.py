@@ -2,9 +2,11 @@
 
 `load_callable` finds the team's builder; `train`, `fine_tune` and `train_own` return an `Outcome` whose model can
 be attacked, exported to ONNX and stored as safetensors; `load_weights` and `OnnxModel` bring stored models back.
-`adversarial` holds the hardening methods, one file each. torch is imported only for models that need it.
+`adversarial` holds the hardening methods, one file each; `aggregation` trains many small models whose vote provably
+withstands a number of poisoned rows. torch is imported only for models that need it.
 """
 
+from hauberk.training.aggregation import Certificates, Plan, aggregate, certify
 from hauberk.training.building import load_callable
 from hauberk.training.fitting import Hardening, Outcome, fine_tune, load_weights, train
 from hauberk.training.onnx_model import CANNOT_HARDEN, OnnxModel
@@ -16,13 +18,17 @@ from hauberk.training.spec import Spec
 
 __all__ = [
     "CANNOT_HARDEN",
+    "Certificates",
     "Hardening",
     "OnnxModel",
     "Options",
     "Outcome",
+    "Plan",
     "SklearnModel",
     "Spec",
     "TrainingData",
+    "aggregate",
+    "certify",
     "fine_tune",
     "load_callable",
     "load_weights",

@@ -1,0 +1,53 @@
+"""Logistic: logistic regression on the encoded table, or on the pixels of pictures."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+
+from hauberk.attacks.model import Floats, Labels
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+from hauberk.training import encoding
+from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
+from hauberk.training.sklearn_model import features
+from hauberk.training.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """strength: of the data against the penalty (scikit-learn's C), above 0."""
+
+    strength: float = 0.1
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.strength) and self.strength > 0):
+            raise InvalidInput(f"strength must be above 0, found {self.strength}.")
+
+
+@LEARNERS.register(
+    "logistic",
+    practice="2a",
+    threats=("poisoning",),
+    summary="logistic regressions that vote, for certificates against poison",
+    params=Params,
+    kinds=("table", "image"),
+)
+def logistic(params: Params) -> Learn:
+    """Return the learner."""
+
+    def learn(spec: Spec, x: Floats, y: Labels, seed: int) -> Predict:
+        encode = encoding.fit(spec, x) if spec.kind == "table" else None
+        line = need("sklearn.linear_model").LogisticRegression(C=params.strength, max_iter=200, random_state=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # a line that has not fully converged is as deterministic
+            line.fit(features(x, encode), y)
+
+        def predict(asked: Floats) -> Labels:
+            found: Labels = line.predict(features(asked, encode))
+            return found
+
+        return predict
+
+    return learn

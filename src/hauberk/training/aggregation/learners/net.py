@@ -1,0 +1,55 @@
+"""Net: a small convolutional network for each part; for pictures, and needs torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+from hauberk.training.aggregation.learners import LEARNERS, Learn, from_builder
+from hauberk.training.options import Options
+from hauberk.training.spec import Spec
+
+_WIDTHS = (16, 32)
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """epochs: over the part's rows. batch: rows in a step."""
+
+    epochs: int = 20
+    batch: int = 32
+
+    def __post_init__(self) -> None:
+        if self.epochs < 1 or self.batch < 2:
+            raise InvalidInput(f"expected epochs >= 1 and batch >= 2, found {self.epochs} and {self.batch}.")
+
+
+@LEARNERS.register(
+    "net",
+    practice="2a",
+    threats=("poisoning",),
+    summary="small convolutional networks that vote, for certificates against poison",
+    params=Params,
+    kinds=("image",),
+)
+def net(params: Params) -> Learn:
+    """Return the learner. Raises MissingExtra here, and not in a worker, where torch is absent."""
+    need("torch")
+    return from_builder(small_net, options=Options(epochs=params.epochs, batch=params.batch, augment="shift"))
+
+
+def small_net(spec: Spec) -> Any:  # noqa: ANN401 - a torch module
+    """Return two convolutions, each halving the picture, and one linear layer."""
+    from torch import nn
+
+    channels, height, width = spec.shape
+    layers: list[Any] = []
+    for outputs in _WIDTHS:
+        layers += [nn.Conv2d(channels, outputs, 3, padding=1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+        if min(height, width) >= 2:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        channels = outputs
+    return nn.Sequential(*layers, nn.Flatten(), nn.Linear(channels * height * width, spec.classes))

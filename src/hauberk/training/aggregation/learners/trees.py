@@ -1,0 +1,51 @@
+"""Trees: a small forest of extremely randomised trees on the encoded table; quick, and at ease with few rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from hauberk.attacks.model import Floats, Labels
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+from hauberk.training import encoding
+from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
+from hauberk.training.spec import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class Params:
+    """trees: in the forest of one part. leaf: rows in a leaf, at least."""
+
+    trees: int = 20
+    leaf: int = 2
+
+    def __post_init__(self) -> None:
+        if self.trees < 1 or self.leaf < 1:
+            raise InvalidInput(f"expected trees >= 1 and leaf >= 1, found {self.trees} and {self.leaf}.")
+
+
+@LEARNERS.register(
+    "trees",
+    practice="2a",
+    threats=("poisoning",),
+    summary="small forests that vote, for certificates against poison",
+    params=Params,
+    kinds=("table",),
+)
+def trees(params: Params) -> Learn:
+    """Return the learner."""
+
+    def learn(spec: Spec, x: Floats, y: Labels, seed: int) -> Predict:
+        encode = encoding.fit(spec, x)
+        forest = need("sklearn.ensemble").ExtraTreesClassifier(
+            params.trees, min_samples_leaf=params.leaf, random_state=seed, n_jobs=1
+        )
+        forest.fit(encode(x), y)
+
+        def predict(asked: Floats) -> Labels:
+            found: Labels = forest.predict(encode(asked))
+            return found
+
+        return predict
+
+    return learn

@@ -1,0 +1,95 @@
+"""Partition: which row teaches which models, decided by the row alone.
+
+A row's bucket comes from a hash of its own inputs, so that a row which is put in or taken out changes one bucket and no
+other row moves. The label is left out of the hash: a changed label then also changes one bucket only.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from hauberk.attacks.model import Floats, Labels
+from hauberk.core.columns import ColumnKind
+from hauberk.core.errors import InvalidInput
+from hauberk.training.spec import Spec
+
+_PERSON = b"hauberk-parts-1"  # version of the hash; another one deals other parts
+Digests = npt.NDArray[np.bytes_]
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How rows are dealt: `partitions` (k) and `spread` (d).
+
+    There are k * d buckets and as many models. Each bucket teaches d models and each model learns from d buckets, 1/k of
+    the rows whatever d is. d = 1 is Deep Partition Aggregation; d > 1 is Finite Aggregation, which certifies as much
+    or more and costs d times as many models.
+    """
+
+    partitions: int = 50
+    spread: int = 1
+
+    def __post_init__(self) -> None:
+        if self.partitions < 2 or self.spread < 1 or self.models > 1 << 16:
+            raise InvalidInput(
+                f"expected partitions >= 2, spread >= 1 and at most 65,536 models, found {self.partitions} and {self.spread}."
+            )
+
+    @property
+    def models(self) -> int:
+        """How many models are trained, and how many buckets there are."""
+        return self.partitions * self.spread
+
+    @property
+    def offsets(self) -> npt.NDArray[np.int64]:
+        """(d,) distinct steps: bucket j teaches models (j + step) mod models. Fixed: they depend on the plan alone."""
+        if self.spread == 1:
+            return np.zeros(1, np.int64)
+        rng = np.random.default_rng([self.partitions, self.spread])
+        return np.sort(rng.permutation(self.models)[: self.spread]).astype(np.int64)
+
+    def buckets(self, digests: Digests) -> Labels:
+        """Return (n,) the bucket of each row, in [0, models)."""
+        head = np.frombuffer(digests.tobytes(), np.dtype("<u8")).reshape(len(digests), -1)[:, 0]
+        return (head % np.uint64(self.models)).astype(np.int64)
+
+    def parts(self, digests: Digests, y: Labels) -> list[Labels]:
+        """Return, for each model, the rows it learns from, ordered by their content and never by their place.
+
+        Rows alike in inputs and label may stand in any order: nothing that is learned can tell them apart.
+        """
+        order = np.lexsort((y, digests))
+        bucket = self.buckets(digests)[order]
+        held = [order[bucket == number] for number in range(self.models)]
+        return [
+            np.concatenate([held[(model - step) % self.models] for step in self.offsets])
+            for model in range(self.models)
+        ]
+
+
+def row_digests(spec: Spec, x: Floats) -> Digests:
+    """Return (n,) 16-byte digests of each row's inputs: of numbers their float32, of a category its name.
+
+    The name and not the code, because a code depends on which other categories the data hold, and with it on other rows.
+    """
+    parts = [np.ascontiguousarray(x.reshape(len(x), -1) + np.float32(0), dtype="<f4").view(np.uint8)]  # -0 is 0
+    if spec.kind == "table":
+        parts = [_bytes_of(spec, x, index) for index in range(len(spec.columns))]
+    content = np.ascontiguousarray(np.concatenate(parts, axis=1))
+    found = [hashlib.blake2b(row.data, digest_size=16, person=_PERSON).digest() for row in content]
+    return np.frombuffer(b"".join(found), "S16") if found else np.zeros(0, "S16")
+
+
+def _bytes_of(spec: Spec, x: Floats, index: int) -> npt.NDArray[np.uint8]:
+    column, values = spec.columns[index], x[:, index]
+    if column.kind is not ColumnKind.CATEGORY:
+        return np.ascontiguousarray(values + np.float32(0), dtype="<f4").view(np.uint8).reshape(-1, 4)
+    names = [hashlib.blake2b(name.encode(), digest_size=16).digest() for name in column.categories]
+    codes = np.rint(values).astype(np.int64)
+    if len(codes) and not (codes.min() >= 0 and codes.max() < len(names)):
+        raise InvalidInput(f"column {column.name!r} holds a code that is none of its {len(names)} categories.")
+    return np.frombuffer(b"".join(names), np.uint8).reshape(-1, 16)[codes]
