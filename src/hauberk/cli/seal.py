@@ -83,8 +83,11 @@ def seal(  # noqa: PLR0913 - click's arguments
 def _check_seal(source: Path, output: Path | None, columns: str | None) -> list[tuple[Path, Path]]:
     """Return from where to where. Before a key is made or a passphrase asked for: a slip should cost nothing."""
     from hauberk.core.errors import InvalidInput
+    from hauberk.core.extras import need
     from hauberk.custody.folders import files_of, is_sealed
 
+    if columns is not None:
+        need("pyarrow.parquet")
     if source.is_file():
         name = f"{source.stem}{ENDING}{source.suffix}" if columns is not None else source.name + ENDING
         return [(source, output or source.with_name(name))]
