@@ -20,8 +20,8 @@ from hauberk.data.poisoning import _nets
 
 _FOLDS = 3
 _BATCH = 128
-_LEAST_STEPS = 400  # a network that saw fewer batches knows too little, however few rows there are
-_SEEN = 5  # times that each row is learned from, at least
+_STEPS = 400  # a network that saw fewer batches knows too little
+_SEEN, _MOST_SEEN = 5, 40  # times that each row is learned from; more teaches the rows themselves
 _SHARP, _BLIND = (16, 32, 64), (24, 48)
 _NOISE = 0.3  # of a picture's own contrast
 _PART = 2  # a side of the covered part is the picture's over this
@@ -73,7 +73,8 @@ def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], vie
     torch = need("torch")
     labels = torch.from_numpy(y).to(pictures.device)
     for number, (fit, rows) in enumerate(_nets.folds(y, _FOLDS, seed)):
-        steps = max(_LEAST_STEPS, _SEEN * len(fit) // _BATCH)
+        rows_a_batch = min(_BATCH, len(fit))
+        steps = max(_SEEN * len(fit) // rows_a_batch, min(_STEPS, _MOST_SEEN * len(fit) // rows_a_batch))
         net = _nets.learn(
             pictures,
             labels,

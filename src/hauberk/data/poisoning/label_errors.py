@@ -27,7 +27,7 @@ from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 _LEAST = 1e-4
 _ORDER = 0.01  # keeps the order among the most doubtful
 _ROUNDS = 20
-_STEADY = 2.5  # ratio of quartiles under which a small probability is a floor and not doubt about single rows
+_CLEAREST, _ABOVE = 0.1, 1.5  # quantile of the rows that tell a floor, and what is allowed for its own spread
 _MOST = 0.3  # of a class's rows that a floor may explain
 _FEWEST = 20  # rows of a class that tell its floor
 
@@ -125,19 +125,18 @@ def rarity(y: Labels, probabilities: Doubles, doubt: Doubles) -> Doubles:
 
 
 def _without_floor(probabilities: Doubles) -> Doubles:
-    """Return probabilities less what nearly all rows of the same likely class share, each row adding up to 1 again."""
+    """Return probabilities less what nearly all rows of the same likely class share, each row adding up to 1 again.
+
+    The clearest rows of a class tell it: what even they leave for another label is noise in the labels or in the model.
+    """
     likely = probabilities.argmax(axis=1)
-    found = probabilities.copy()
-    totals = probabilities.sum(axis=0)
-    for label in np.unique(likely):
-        rows = np.flatnonzero(likely == label)
-        if len(rows) < _FEWEST:
-            continue
-        low, middle, high = np.quantile(probabilities[rows], [0.25, 0.5, 0.75], axis=0)
-        floor = np.where(high < _STEADY * low, middle, 0.0)
-        floor[label] = 0
-        # Where a floor would explain most of a class, the class is one that the models cannot tell, and no noise.
-        floor[floor * len(rows) > _MOST * totals] = 0
-        found[rows] = np.maximum(found[rows] - 1.5 * floor, 0)
+    floors = np.zeros((probabilities.shape[1],) * 2)
+    counts = np.bincount(likely, minlength=len(floors))
+    for label in np.flatnonzero(counts >= _FEWEST):
+        floors[label] = _ABOVE * np.quantile(probabilities[likely == label], _CLEAREST, axis=0)
+        floors[label, label] = 0
+    # A class of which floors would explain much is one that the models cannot tell, and that is no noise.
+    floors[:, counts @ floors > _MOST * probabilities.sum(axis=0)] = 0
+    found = np.maximum(probabilities - floors[likely], 0)
     honest: Doubles = found / found.sum(axis=1, keepdims=True)
     return honest
