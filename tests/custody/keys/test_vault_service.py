@@ -8,8 +8,10 @@ import time
 
 import pytest
 import vault_server
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from hauberk.core.errors import InvalidInput, NotProven, Unavailable
+from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
 from hauberk.custody import sealing
 from hauberk.custody.keys import AES_256, ECDSA_P256, ED25519, open_keys
 from hauberk.custody.keys._https import Https
@@ -293,3 +295,58 @@ def test_a_connection_is_kept_and_made_again_when_the_server_closed_it(service, 
     vault.cut()
     assert service.unwrap("data", wrapped, b"") == SECRET
     assert len(vault.connections) == 1
+
+
+JSON = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-3, 3)
+    | st.text(max_size=8)
+    | st.sampled_from(["aes256-gcm96", "ed25519"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "type",
+                    "keys",
+                    "latest_version",
+                    "public_key",
+                    "1",
+                    "x",
+                    "plaintext",
+                    "ciphertext",
+                    "signature",
+                    "derived",
+                ]
+            ),
+            inner,
+            max_size=6,
+        )
+    ),
+    max_leaves=8,
+)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(lie=JSON, status=st.sampled_from([200, 200, 200, 204, 400, 404, 418]))
+def test_whatever_a_server_answers_is_an_error_of_ours_or_holds(service, vault, lie, status):
+    honest = vault.serve
+    wrapped = service.wrap("data", SECRET, b"")
+    vault.serve = lambda *_request: (status, {"data": lie, "errors": lie} if status != 204 else None)
+    try:
+        for call in (
+            service.names,
+            lambda: service.wrap("data", SECRET, b""),
+            lambda: service.ids("data"),
+            lambda: service.signer("signing").sign(b"x"),
+            lambda: service.create("new", AES_256),
+        ):
+            try:
+                call()
+            except HauberkError:
+                continue
+        with pytest.raises(HauberkError):
+            service.unwrap("data", wrapped, b"")
+    finally:
+        vault.serve = honest

@@ -143,6 +143,6 @@ class Https:
 def _object(text: bytes) -> Mapping[str, Any]:
     try:
         value = json.loads(text) if text else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         value = {}
     return cast("Mapping[str, Any]", value) if isinstance(value, dict) else {}

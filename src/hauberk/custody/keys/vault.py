@@ -97,7 +97,8 @@ class Vault:
     def names(self) -> Mapping[str, str]:
         """Name to algorithm, sorted by name; keys of other types are passed over."""
         listed = self._ask("LIST", "keys", absent={}).get("keys", [])
-        ours = sorted(str(name) for name in listed if str(name).startswith(self._prefix))
+        names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
+        ours = sorted(name for name in names if name.startswith(self._prefix))
         found = {name[len(self._prefix) :]: self._look(name[len(self._prefix) :]) for name in ours}
         return {name: key.algorithm for name, key in found.items() if key is not None}
 
@@ -223,12 +224,14 @@ class Vault:
         algorithm = _KINDS.get(str(data.get("type", "")))
         if algorithm is None:
             return None
-        versions = data.get("keys", {})
-        publics = {
-            int(version): str(value.get("public_key", "")) if isinstance(value, dict) else ""
-            for version, value in versions.items()
-        }
-        latest = int(data.get("latest_version", 0))
+        try:
+            publics = {
+                int(version): str(value.get("public_key", "")) if isinstance(value, dict) else ""
+                for version, value in data["keys"].items()
+            }
+            latest = int(data["latest_version"])
+        except (KeyError, ValueError, TypeError, AttributeError):
+            publics, latest = {}, 0
         if latest not in publics:
             raise Unavailable(f"{self._https!r} does not say which version of {name!r} is the latest.")
         return _Key(
@@ -246,11 +249,16 @@ class Vault:
         again: bool = True,
     ) -> Mapping[str, Any]:
         answer = self._https.call(method, f"/v1/{self._mount}/{path}", body, again=again)
-        said = " ".join("; ".join(str(line) for line in answer.body.get("errors", [])).split())[:300]
+        errors = answer.body.get("errors", [])
+        lines = errors if isinstance(errors, list) else [errors]
+        told = " ".join("; ".join(map(str, lines)).split())[:300]
+        said = "".join(
+            c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in told
+        )  # it is shown in a terminal
         if answer.status in (200, 204):
             data = answer.body.get("data") or {}
             return data if isinstance(data, dict) else {}
-        if answer.status == 404 and absent is not None and not said:
+        if answer.status == 404 and absent is not None and not lines:
             return absent
         raise self._failure(answer.status, said, path, opening=opening)
 
