@@ -1,0 +1,90 @@
+"""`hauberk data import`: register files as a set of this project, by manifest, in the ledger."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hauberk.cli._output import Output, json_option
+from hauberk.cli.data._project import open_workshop, project_option
+
+_SHOWN = 20
+
+
+@click.command("import")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--name", required=True, help="What the set is called from now on.")
+@click.option("--source", default="", help="Where it comes from, in words: a supplier, a URL, a contract.")
+@click.option("--by", help="Who imports it; default: HAUBERK_PRINCIPAL, or user@host.")
+@click.option("--target", default="", help="The column that is predicted: lets audits screen new rows.")
+@click.option(
+    "--schema",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A schema file that audits verify the set against.",
+)
+@click.option(
+    "--fast", is_flag=True, help="Believe size and time of files that are as they were; hash what is new."
+)
+@project_option
+@json_option
+def import_files(  # noqa: PLR0913 - click's options
+    files: tuple[str, ...],
+    *,
+    name: str,
+    source: str,
+    by: str | None,
+    target: str,
+    schema: Path | None,
+    fast: bool,
+    folder: Path,
+    json: bool,
+) -> None:
+    """Register FILES (files, folders or URLs) as the set NAME: every part hashed, the root signed and logged.
+
+    The files stay where they are. Run it again after the set was changed on purpose: the new state is then on record,
+    and `hauberk data audit` finds every change that is not.
+    """
+    from hauberk.core.progress import Progress
+    from hauberk.lifecycle.sets import register
+
+    out = Output(json)
+    progress = Progress(visible=False if json else None)
+    with open_workshop(folder) as workshop, progress.task(f"Hashing {name}") as task:
+        found = register(
+            workshop,
+            name,
+            files,
+            folder=folder,
+            source=source,
+            by=by,
+            target=target,
+            schema=None if schema is None else schema.read_bytes(),
+            fast=fast,
+            task=task,
+        )
+    out.document(
+        {
+            "set": name,
+            "root": found.state.root,
+            "entry": found.entry,
+            "files": len(found.state.files),
+            "bytes": found.state.size,
+            "hashed": found.hashed,
+            "believed": found.believed,
+            "changes": [change.to_json() for change in found.changes],
+        }
+    )
+    say = out.console.print
+    size = f"{len(found.state.files):,} files, {found.state.size:,} bytes"
+    say(f"[bold]{name}[/]  {size}\nroot  {found.state.root}", soft_wrap=True)
+    if found.entry is None:
+        say("This very state is on record already; nothing was logged.")
+        return
+    for change in found.changes[:_SHOWN]:
+        say(f"  {change}", markup=False, soft_wrap=True)
+    if len(found.changes) > _SHOWN:
+        say(f"  and {len(found.changes) - _SHOWN:,} more changes; --json lists them")
+    if found.believed:
+        say(f"[yellow]{found.believed:,} bytes were taken over unread, on the file system's word.[/]")
+    say(f"[green]Logged as entry {found.entry}.[/]")

@@ -1,0 +1,53 @@
+"""A sample of a table's rows as a small file of its own: what later states of the table are compared with."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+
+
+@dataclass(frozen=True, slots=True)
+class TableSample:
+    """Rows of a table in their order. ending: ".csv" where the table is text (CSV), else ".parquet"."""
+
+    ending: str
+    data: bytes
+
+
+def sample_table(places: Sequence[str], *, rows: int, seed: int) -> TableSample | None:
+    """Return at most `rows` rows drawn evenly, or None where the files are no one table. Reads the table once or twice.
+
+    Raises InvalidInput for a table that is damaged, or changes while it is read.
+    """
+    from hauberk.data.verification.opening import opened
+
+    if len(places) != 1:
+        return None
+    with ExitStack() as stack:
+        try:
+            table = stack.enter_context(opened(places[0]))
+        except InvalidInput:
+            return None  # pictures, archives: what they hold is not sampled
+        polars = need("polars")
+        index = table.free_name("row")
+        count = int(table.collect(table.scan().select(polars.len())).item())
+        query = table.rows(index)
+        if count > rows:
+            chosen = np.random.default_rng(seed).choice(count, rows, replace=False)
+            query = query.filter(
+                polars.col(index).is_in(polars.Series(np.sort(chosen)).cast(polars.UInt32).implode())
+            )
+        frame = table.collect(query.drop(index))
+        buffer = io.BytesIO()
+        if table.textual:
+            frame.write_csv(buffer)
+        else:
+            frame.write_parquet(buffer)
+        return TableSample(".csv" if table.textual else ".parquet", buffer.getvalue())
