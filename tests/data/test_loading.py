@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
-from hauberk.data.loading import DataSpec, fingerprint, load
+from hauberk.data.loading import DataSpec, fingerprint, load, load_whole
 from hauberk.data.splitting import sample_rows, split_rows
 from hauberk.data.targets import to_classes
 
@@ -303,3 +303,13 @@ def test_the_test_side_need_not_say_who_sent_it(tmp_path):
     assert pictures.train.sources.tolist() == [str(i % 3) for i in range(12)]
     with pytest.raises(InvalidInput, match="no array"):
         load(DataSpec("image", (str(tmp_path / "p.npz"),), source="t"), seed=0)
+
+
+def test_load_whole_gives_every_row_in_file_order_and_a_way_to_name_it(tmp_path):
+    frame = pl.DataFrame({"a": [1.0, 2.0, 3.0], "y": ["p", "q", "q"], "who": ["n", "n", "s"]})
+    frame.write_csv(tmp_path / "x.csv")
+    whole = load_whole(DataSpec("table", (str(tmp_path / "x.csv"),), target="y", source="who"))
+    assert whole.side.x[:, 0].tolist() == [1.0, 2.0, 3.0]
+    assert whole.side.rows.tolist() == [0, 1, 2]
+    assert whole.side.sources.tolist() == ["n", "n", "s"]
+    assert "row 2" in whole.locate(2)

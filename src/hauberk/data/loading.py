@@ -25,9 +25,9 @@ from hauberk.core.evidence import Subject
 from hauberk.data import formats, limits, pixels, splitting, tables, targets
 from hauberk.data.dataset import Dataset, Floats, Labels, Split
 from hauberk.data.formats import shipped
-from hauberk.data.raw import RawImages, RawTable, Read, Wanted
+from hauberk.data.raw import Locate, RawImages, RawTable, Read, Wanted
 
-__all__ = ["DataSpec", "Split", "fingerprint", "load"]
+__all__ = ["DataSpec", "Split", "Whole", "fingerprint", "load", "load_whole"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,15 @@ class DataSpec:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Whole:
+    """Every training row. locate: a place in `side.rows` to words that name it ("claims.csv row 17", a picture's file)."""
+
+    side: Dataset
+    locate: Locate
+    files: tuple[Subject, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
     """Both sides in one: x, labels, groups and sources of n rows, of which the first `train` are the training files'."""
 
@@ -65,6 +74,7 @@ class _Rows:
     columns: tuple[Column, ...]
     train: int
     own_test: bool
+    locate: Locate
     sources: npt.NDArray[Any] | None = None
 
 
@@ -109,6 +119,30 @@ def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
         )
 
     return Split(side(train), side(test), subjects)
+
+
+def load_whole(spec: DataSpec, *, seed: int = 0, ceiling: int = limits.CEILING) -> Whole:
+    """Return every training row, none split off: for who looks at rows and trains nothing.
+
+    A test side that the files hold is left aside. seed: of the sample, where a limit is set. Raises as `load` does, but
+    for classes with too few rows to be on two sides.
+    """
+    _check(spec)
+    subjects, states = fingerprint(spec), _states(spec)
+    rows = _read(spec, ceiling)
+    chosen = np.arange(rows.train)
+    y, classes = targets.to_classes(rows.labels[chosen], where=_target_name(spec), names=spec.labels)
+    if spec.limit is not None:
+        chosen = splitting.sample_rows(y, spec.limit, rng=np.random.default_rng(seed))
+    if _states(spec) != states:
+        raise InvalidInput("a data file changed while it was being read. Run the same command again.")
+    columns = tables.with_ranges(rows.columns, rows.x[chosen]) if rows.columns else ()
+    groups = None
+    if rows.groups is not None:
+        groups = np.unique(rows.groups, return_inverse=True)[1].astype(np.int64).reshape(-1)[chosen]
+    sources = None if rows.sources is None else rows.sources[chosen]
+    side = Dataset(spec.kind, rows.x[chosen], y[chosen], classes, columns, chosen, groups, sources)
+    return Whole(side, rows.locate, subjects)
 
 
 def fingerprint(spec: DataSpec) -> tuple[Subject, ...]:
@@ -198,7 +232,14 @@ def _table(train: RawTable, test: RawTable | None, spec: DataSpec, ceiling: int)
         train, test, target=target, group=group, drop=spec.drop, source=train.sender or spec.source, ceiling=ceiling
     )
     return _Rows(
-        found.x, found.labels, found.groups, found.columns, train.frame.height, test is not None, found.sources
+        found.x,
+        found.labels,
+        found.groups,
+        found.columns,
+        train.frame.height,
+        test is not None,
+        train.locate,
+        found.sources,
     )
 
 
@@ -227,7 +268,9 @@ def _images(train: RawImages, test: RawImages | None, spec: DataSpec, ceiling: i
     if train.senders is not None:
         told = [side.senders if side.senders is not None else np.full(len(side.labels), "") for side in sides]
         sources = np.concatenate([one.astype(str) for one in told])
-    return _Rows(np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None, sources)
+    return _Rows(
+        np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None, train.locate, sources
+    )
 
 
 def _check_unseen(y: Labels, train: Labels, test: Labels, classes: Sequence[str]) -> None:

