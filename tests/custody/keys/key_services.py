@@ -113,7 +113,7 @@ def vault_service(vault, vault_uri):
                 vault.keys[name].deletable = True
             return super().destroy(name)
 
-    return Law(service._https, service._mount)
+    return Law(service._transit)
 
 
 @pytest.fixture

@@ -85,7 +85,7 @@ def test_each_failure_says_who_has_to_do_what(service, vault, tmp_path, fault):
     before = (tmp_path / "sealed").read_bytes()
     if "min_decryption" in message:
         service.rotate("data")
-    service._https._pause = lambda _seconds: None
+    service._transit.https._pause = lambda _seconds: None
     break_it(vault)
     with pytest.raises(kind, match=message):
         sealing.unseal_file(tmp_path / "sealed", tmp_path / "opened", service)
@@ -122,7 +122,7 @@ def test_a_rotation_is_never_sent_twice(service, vault):
 
 def test_a_server_that_does_not_answer_is_given_up(vault, vault_uri):
     service = open_keys(vault_uri.replace("timeout=2", "timeout=0.2"))
-    service._https._pause = lambda _seconds: None
+    service._transit.https._pause = lambda _seconds: None
     vault.delay = 1.0
     start = time.monotonic()
     with pytest.raises(Unavailable, match=r"did not answer within 0\.2 s"):
@@ -132,7 +132,7 @@ def test_a_server_that_does_not_answer_is_given_up(vault, vault_uri):
 
 def test_a_server_that_drips_is_given_up(vault, vault_uri):
     service = open_keys(vault_uri.replace("timeout=2", "timeout=0.2"))
-    service._https._pause = lambda _seconds: None
+    service._transit.https._pause = lambda _seconds: None
     open_keys(vault_uri).create("data", AES_256)
     vault.drip = 0.05
     with pytest.raises(Unavailable, match="answers without end"):
