@@ -9,10 +9,15 @@ from hauberk.cli._output import lazy_group
 # command: (module, attribute, one line). The order is that of the work.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "inspect": ("data.inspect", "inspect_files", "Say what files hold: rows, classes, columns, the target."),
+    "infer": ("data.infer", "infer_schema", "Propose a schema file for a table, to be read and edited."),
+    "verify": ("data.verify", "verify_table", "Hold a table of any size against a schema, a reference, or both."),
     "check": ("data.check", "check", "Run the data checks of the main job on files."),
     "screen": ("data.screen", "screen", "Rank the rows that look like poison, with reasons and senders."),
+    "repair": ("data.repair", "repair", "Set suspect rows aside with their reasons, and keep the rest."),
+    "drill": ("data.drill", "drill", "Poison a copy and say what would have been caught."),
     "certify": ("data.certify", "certify", "How many poisoned rows a vote of models provably withstands."),
     "import": ("data.import_", "import_files", "Register files as a set: hashed, signed, logged."),
+    "history": ("data.history", "history", "Draw the lineage from sources to models, from the ledger."),
     "prove": ("data.prove", "prove", "Prove that a row was, or was not, in a training set; check a proof."),
 }
 

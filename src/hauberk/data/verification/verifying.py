@@ -50,7 +50,7 @@ class Sample:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one rule. violations: rows that break it (for rules of the table, 1)."""
+    """What became of one rule. violations: rows that break it, when `by_row`; else 1, of the table as a whole."""
 
     rule: str
     column: str
@@ -59,6 +59,7 @@ class Result:
     what: str
     advice: str
     samples: tuple[Sample, ...] = ()
+    by_row: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,7 +222,16 @@ def _row_results(frame: Frame, planned: Sequence[Check], counts: dict[str, Any],
                 continue
             status = Status.VIOLATED if count else Status.PASS
             results.append(
-                Result(check.name, check.column, status, count, check.what, check.advice, shown.get(check.name, ()))
+                Result(
+                    check.name,
+                    check.column,
+                    status,
+                    count,
+                    check.what,
+                    check.advice,
+                    shown.get(check.name, ()),
+                    True,
+                )
             )
     return results
 
@@ -297,7 +307,6 @@ def _finding(result: Result, rows: int) -> Finding:
         where += ", row " + ", ".join(str(sample.row) for sample in result.samples)
     if result.status is Status.ERROR:
         return Finding(f"{result.rule} was not evaluated: {result.what}", where, Severity.HIGH, result.advice)
-    counted = bool(result.samples)
     what = (
         f"{result.rule}: {result.violations:,} of {rows:,} rows {result.what}"
         if counted

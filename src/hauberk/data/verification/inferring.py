@@ -1,0 +1,124 @@
+"""Infer a schema file: TOML with comments, written for a person who corrects it before it is used.
+
+The file accepts the table it was inferred from. What the data happen to hold is not yet what they should hold: bounds
+and categories are those that were seen, and each says so.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from datetime import date, datetime, time
+from typing import Any
+
+from hauberk.core.extras import need
+from hauberk.core.progress import Task
+from hauberk.data.verification.opening import Table
+from hauberk.data.verification.summary import ColumnSummary, Summary, summarise
+
+MOST_CATEGORIES = 50
+_ROWS_PER_CATEGORY = 10
+_MOSTLY_DISTINCT = 0.95
+
+
+def infer(table: Table, *, task: Task | None = None) -> str:
+    """Return the text of a schema file for a table. Cost: a pass over all columns, and one over likely keys."""
+    summary = summarise(table, task=task)
+    lines = [
+        f"# What {json.dumps(table.name, ensure_ascii=False)} holds, as of {summary.rows:,} rows. Read it and correct it:",
+        "# bounds and categories are what was seen, not yet what is right. Then: hauberk data verify FILE --schema THIS",
+        "version = 1",
+        "",
+        "[table]",
+        f"min_rows = {1 if summary.rows else 0}  # seen: {summary.rows}",
+        '# unique = [["customer", "day"]]  # combinations that no two rows share',
+        'other_columns = "refuse"  # or "allow": columns that this file does not name',
+    ]
+    for column in summary.columns:
+        lines += ["", *_column(summary, column)]
+    lines += [
+        "",
+        '# Rules across columns, in SQL; true in every row, and no answer (null) is a violation unless nulls = "pass".',
+        "# [[rules]]",
+        '# name = "ends after it begins"',
+        '# expression = "begin <= \\"end\\""',
+        "",
+        "# [[groups]]",
+        '# name = "one customer, few orders a day"',
+        '# by = ["customer", "day"]',
+        "# max_rows = 100",
+        "",
+        "# [freshness]",
+        '# column = "created"',
+        '# max_age = "7d"',
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _column(summary: Summary, column: ColumnSummary) -> list[str]:
+    lines = [f"[columns.{quoted(column.name)}]", f'type = "{column.kind}"  # {column.dtype}']
+    if column.nulls or column.misfits:
+        lines.append(f"nullable = true  # seen: {column.nulls:,} of {column.rows:,}" if column.nulls else "")
+    if column.misfits:
+        lines.append(f"# {column.misfits:,} values are no {column.kind}: they will be found")
+    if column.nans:
+        lines.append(f"nan = true  # seen: {column.nans:,}")
+    if column.infinities:
+        lines.append(f"infinity = true  # seen: {column.infinities:,}")
+    if column.kind in ("integer", "float", "number", "date", "datetime") and column.low is not None:
+        lines += [f"min = {value(column.low)}", f"max = {value(column.high)}"]
+    if column.kind == "text":
+        lines += _text(summary, column)
+    likely = column.rows >= 2 * _ROWS_PER_CATEGORY and column.distinct >= _MOSTLY_DISTINCT * column.rows
+    if likely and column.kind in ("integer", "text") and _is_unique(summary, column.name):
+        lines.append("unique = true")
+    return [line for line in lines if line]
+
+
+def _text(summary: Summary, column: ColumnSummary) -> list[str]:
+    lines = []
+    few = 0 < column.distinct <= min(MOST_CATEGORIES, column.rows / _ROWS_PER_CATEGORY)
+    if few:
+        polars = need("polars")
+        query = summary.frame.scan().select(
+            polars.col(column.name).cast(polars.String).drop_nulls().unique().sort()
+        )
+        seen = summary.frame.table.collect(query)[column.name].to_list()
+        lines.append(f"allowed = [{', '.join(quoted(one, always=True) for one in seen)}]")
+    elif column.high is not None:
+        lines.append(f"max_length = {column.high}")
+    lines.append(
+        "marks = false" if not column.marked else f"# {column.marked:,} hold control or bidirectional characters"
+    )
+    return lines
+
+
+def _is_unique(summary: Summary, name: str) -> bool:
+    polars = need("polars")
+    query = summary.frame.scan().select(name).drop_nulls().group_by(name).len().filter(polars.col("len") > 1)
+    if name == "len":
+        query = summary.frame.scan().select(polars.col(name).alias("\0")).drop_nulls().group_by("\0").len()
+        query = query.filter(polars.col("len") > 1)
+    return summary.frame.table.collect(query.head(1)).height == 0
+
+
+def quoted(text: str, *, always: bool = False) -> str:
+    """Return a key or text as TOML writes it; keys of plain letters stay bare unless `always`."""
+    if not always and text and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in text):
+        return text
+    escaped = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    # Marks that rearrange text are written as escapes: a person has to see what the file says.
+    return "".join(f"\\u{ord(one):04x}" if not one.isprintable() and ord(one) < 0x10000 else one for one in escaped)
+
+
+def value(one: Any) -> str:  # noqa: ANN401 - a number or a time
+    """Return a number or time as TOML writes it."""
+    if isinstance(one, datetime):
+        return one.isoformat()
+    if isinstance(one, date | time):
+        return one.isoformat()
+    if isinstance(one, int):
+        return str(one)
+    number = float(one)
+    return repr(number) if math.isfinite(number) else "0"
