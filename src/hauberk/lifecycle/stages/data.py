@@ -61,8 +61,9 @@ def load_data(job: Job) -> About:
     return about
 
 
-def verify_data(job: Job, about: About) -> None:
-    """Run every registered check that is for this kind of data."""
+def verify_data(job: Job, about: About, *, again: bool = False) -> None:
+    """Run every registered check that is for this kind of data; `again` after rows were set aside."""
+    step, title = ("verify-again", "Verify what is left") if again else ("verify", "Verify the data")
     for entry in CHECKS:
         if about.kind not in entry.kinds:
             continue
@@ -85,7 +86,7 @@ def verify_data(job: Job, about: About) -> None:
             return Product(statements=[statement])
 
         inputs = {"data": about.digest, "params": asdict(params), "seed": seed}
-        job.steps.do(f"verify/{entry.name}", f"Verify the data: {entry.name}", inputs, work)
+        job.steps.do(f"{step}/{entry.name}", f"{title}: {entry.name}", inputs, work)
 
 
 def seal_data(job: Job, about: About) -> None:
@@ -119,7 +120,7 @@ def seal_data(job: Job, about: About) -> None:
         event = lineage.transaction(
             job.workshop,
             lineage.SEALED,
-            inputs=(about.subject, *job.files),
+            inputs=(*((job.source,) if job.source is not None else ()), about.subject, *job.files),
             outputs=tuple(Subject(name, digest) for name, digest in outputs.items()),
         )
         return Product(outputs=outputs, statements=[statement, event])

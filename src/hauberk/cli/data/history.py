@@ -1,0 +1,43 @@
+"""`hauberk data history`: the lineage from sources to models, told by the ledger alone."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from hauberk.cli._output import Output, json_option
+from hauberk.cli.data._project import HOME, project_option
+
+
+@click.command("history")
+@click.argument("name", default="")
+@click.option("--svg", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture here.")
+@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page here.")
+@project_option
+@json_option
+def history(*, name: str, picture: Path | None, page: Path | None, folder: Path, json: bool) -> None:
+    """Draw what happened to the data, or to the set or model NAME: from where, by whom, when, and what came of it.
+
+    Every event is read from the ledger, its proof and its signature checked; two belong together where the digest that
+    one put out is the digest that the other took in.
+    """
+    from hauberk.core.disk import Disk
+    from hauberk.lifecycle import lineage, lineage_graph, lineage_picture
+
+    nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
+    title = f"Lineage of {name}" if name else "Lineage"
+    for place, data in ((picture, lineage_picture.svg), (page, lambda found: lineage_picture.page(found, title))):
+        if place is not None:
+            Disk().write(place, str(data(nodes)).encode("utf-8"))
+    out = Output(json)
+    out.document(
+        {
+            "name": name,
+            "transactions": [node.of.to_json() | {"parents": list(node.parents)} for node in nodes],
+            "svg": None if picture is None else str(picture),
+            "html": None if page is None else str(page),
+        }
+    )
+    if not json:
+        out.console.print(lineage_picture.tree(nodes, title))
