@@ -289,7 +289,14 @@ def _group_result(frame: Frame, check: GroupCheck, samples: int) -> Result:
     ).head(samples)
     rows = frame.table.collect(query)
     return Result(
-        check.name, column, Status.VIOLATED, count, check.what, check.advice, sampled(rows, index, frame.raw)
+        check.name,
+        column,
+        Status.VIOLATED,
+        count,
+        check.what,
+        check.advice,
+        sampled(rows, index, frame.raw),
+        by_row=True,
     )
 
 
@@ -309,7 +316,7 @@ def _finding(result: Result, rows: int) -> Finding:
         return Finding(f"{result.rule} was not evaluated: {result.what}", where, Severity.HIGH, result.advice)
     what = (
         f"{result.rule}: {result.violations:,} of {rows:,} rows {result.what}"
-        if counted
+        if result.by_row
         else f"{result.rule}: {result.what}"
     )
     return Finding(
