@@ -1,6 +1,7 @@
 """The main job: from a data set, a model and a declared threat model to a release that anyone can verify.
 
-    load -> verify -> seal -> train plainly -> train hardened -> attack both -> export -> gate -> release -> report
+    load -> verify -> set poison aside -> seal -> train plainly -> train hardened -> attack both -> export -> gate ->
+    release -> report
 
 Each arrow is a step that is signed and logged when it ends, and not done again while nothing that it depends on has
 changed. A refusal at the gate is a result, not an error: everything measured is kept, and there is no release.
@@ -29,6 +30,7 @@ from hauberk.lifecycle.stages.decision import decide, make_release
 from hauberk.lifecycle.stages.job import Job
 from hauberk.lifecycle.stages.lineage import commit_rows, register_data
 from hauberk.lifecycle.stages.models import prove_export, train_models
+from hauberk.lifecycle.stages.poison import answer_poison
 from hauberk.lifecycle.steps import Done, Listener, Steps
 from hauberk.lifecycle.workshop import Clock, Logged, Workshop, utc_now
 
@@ -114,6 +116,7 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
         register_data(job)
         about = load_data(job)
         verify_data(job, about)
+        about = answer_poison(job, about)
         seal_data(job, about)
         commit_rows(job, about)
         models = train_models(job, about)

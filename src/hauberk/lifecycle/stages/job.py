@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -53,6 +53,7 @@ class Job:
     disk: Disk = field(default_factory=Disk)
     source: Subject | None = None  # the registered set that the data files are
     rows: Mapping[str, Any] = field(default_factory=dict)  # what was committed to of each side's rows
+    aside: tuple[int, ...] = ()  # training rows that were found to be poison
 
     @cached_property
     def files(self) -> tuple[Subject, ...]:
@@ -61,8 +62,16 @@ class Job:
 
     @cached_property
     def split(self) -> Split:
-        """The loaded data, training and test side."""
-        return load(self.project.data, seed=self.project.seed)
+        """The loaded data, training and test side, without the training rows that were set aside."""
+        split = load(self.project.data, seed=self.project.seed)
+        if not len(self.aside):
+            return split
+        return Split(split.train.take(~np.isin(split.train.rows, self.aside)), split.test, split.files)
+
+    def set_aside(self, rows: Sequence[int]) -> None:
+        """Take training rows, by their place in the files, out of everything that comes after."""
+        self.aside = (*self.aside, *rows)
+        self.__dict__.pop("split", None)
 
     @cached_property
     def code(self) -> str:
