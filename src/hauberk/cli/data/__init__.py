@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "repair": ("data.repair", "repair", "Set suspect rows aside with their reasons, and keep the rest."),
     "drill": ("data.drill", "drill", "Poison a copy and say what would have been caught."),
     "certify": ("data.certify", "certify", "How many poisoned rows a vote of models provably withstands."),
+    "diff": ("data.diff", "diff", "Rows added, removed and changed between two tables or folders."),
     "import": ("data.import_", "import_files", "Register files as a set: hashed, signed, logged."),
     "history": ("data.history", "history", "Draw the lineage from sources to models, from the ledger."),
     "prove": ("data.prove", "prove", "Prove that a row was, or was not, in a training set; check a proof."),

@@ -1,0 +1,121 @@
+"""`hauberk data repair`: screen files, write the kept rows to one file and the suspects with their reasons to another."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from hauberk.cli._output import Output, json_option
+
+
+@click.command("repair")
+@click.argument("files", nargs=-1, required=True)
+@click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
+@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
+@click.option("--source", default="", help="The column or key that says who sent each row.")
+@click.option("--drop", multiple=True, help="A column not to look at; it is written all the same. May be repeated.")
+@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where kept rows go.")
+@click.option(
+    "--quarantine", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where suspects go."
+)
+@click.option(
+    "--relabel", is_flag=True, help="Give rows of which only the label is doubted the label they seem to have."
+)
+@click.option(
+    "--false-alarms",
+    type=click.FloatRange(0, 0.5, min_open=True),
+    default=0.005,
+    show_default=True,
+    help="The share of honest rows that may be flagged.",
+)
+@click.option("--detector", "names", multiple=True, help="Ask only this detector; may be repeated.")
+@click.option("--seed", default=0, show_default=True, help="Of everything that is fitted.")
+@json_option
+def repair(  # noqa: PLR0913 - click's options
+    files: tuple[str, ...],
+    *,
+    kind: Any,  # noqa: ANN401 - one of click's choices
+    target: str,
+    source: str,
+    drop: tuple[str, ...],
+    out: Path,
+    quarantine: Path,
+    relabel: bool,
+    false_alarms: float,
+    names: tuple[str, ...],
+    seed: int,
+    json: bool,
+) -> None:
+    """Screen FILES and write what is kept to --out and what is suspect to --quarantine; FILES stay as they are.
+
+    Every row goes to exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
+    """
+    from hauberk.core.progress import Progress
+    from hauberk.data.inspection import inspect
+    from hauberk.data.loading import DataSpec, load_whole
+    from hauberk.data.poisoning import Rows
+    from hauberk.data.repair import repair as plan
+    from hauberk.data.repair_files import write_repaired
+    from hauberk.data.screening import screen_rows
+
+    shown = Output(json)
+    if kind is None or (kind == "table" and not target):
+        guess = inspect(files, kind=kind, target=target)
+        kind, target = kind or guess.kind, target or (guess.target if guess.kind == "table" else "")
+    spec = DataSpec(kind, files, (), target, drop=drop, source=source)
+    with Progress().task("Screening") as task:
+        side = load_whole(spec, seed=seed).side
+        chosen: dict[str, dict[str, Any]] | None = {name: {} for name in names} if names else None
+        rows = Rows(side.kind, side, side.sources, (), seed)
+        found = screen_rows(rows, false_alarms=false_alarms, detectors=chosen, task=task)
+    done = plan(found, side.y, relabel=relabel)
+    with Progress().task("Writing"):
+        written = write_repaired(spec, found, done, clean=out, quarantine=quarantine)
+    document = {
+        "type": "hauberk.repair",
+        "version": 1,
+        "found": found.found,
+        "rows": written.rows,
+        "clean": written.clean,
+        "quarantined": written.quarantined,
+        "relabelled": written.relabelled,
+        "false_alarms": false_alarms,
+        "out": str(out),
+        "quarantine": str(quarantine),
+        "touched": [
+            {"row": row, "done": "relabelled" if done.relabelled[row] else "quarantined", "reason": why}
+            for row, why in sorted(done.reasons.items())
+        ],
+        "notes": list(found.notes),
+    }
+    shown.document(document)
+    if not json:
+        _show(shown, document)
+
+
+def _show(out: Output, document: dict[str, Any]) -> None:
+    from collections import Counter
+
+    from rich.markup import escape
+
+    for note in document["notes"]:
+        out.console.print(f"[dim]- {escape(note)}[/]", soft_wrap=True)
+    verdict = "[bold red]poison found[/]" if document["found"] else "[green]no more than false alarms[/]"
+    out.console.print(
+        f"{verdict}: {document['rows']:,} rows = {document['clean']:,} kept + {document['quarantined']:,} quarantined"
+    )
+    if document["relabelled"]:
+        out.console.print(f"{document['relabelled']:,} of the kept rows have a new label")
+    common = Counter(entry["reason"].split(";")[0][:100] for entry in document["touched"]).most_common(5)
+    for reason, count in common:
+        out.console.print(f"  {count:>6,}  {escape(_printable(reason))}", soft_wrap=True)
+    out.console.print(f"kept        {escape(document['out'])}", soft_wrap=True)
+    out.console.print(
+        f"quarantined {escape(document['quarantine'])}  [dim]the reasons are beside the rows[/]", soft_wrap=True
+    )
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)
