@@ -56,3 +56,12 @@ def test_the_same_seed_gives_the_same_numbers_and_another_seed_others() -> None:
     first = table_probabilities(side, seed=3, task=Quiet())
     assert (first == table_probabilities(side, seed=3, task=Quiet())).all()
     assert (first != table_probabilities(side, seed=4, task=Quiet())).any()
+
+
+def test_many_classes_of_which_some_are_rare_do_not_make_every_label_doubtful() -> None:
+    rng = np.random.default_rng(0)
+    y = rng.choice(8, 2_400, p=[0.5, 0.3, 0.1, 0.05, 0.02, 0.01, 0.01, 0.01])
+    x = (rng.normal(size=(2_400, 3)) + 4 * np.stack([y % 2, y // 2 % 2, y // 4], axis=1)).astype(np.float32)
+    columns = tuple(Column(name, ColumnKind.NUMBER, -9, 9) for name in "abc")
+    side = Dataset("table", x, y, tuple("01234567"), columns, np.arange(2_400))
+    assert (table_probabilities(side, seed=0, task=Quiet()).argmax(axis=1) == y).mean() > 0.85

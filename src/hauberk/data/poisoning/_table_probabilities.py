@@ -1,9 +1,9 @@
 """Out-of-fold probabilities of a table's rows: what models that never saw a row think of its label.
 
-Many rows: two gradient-boosted forests, one of larger trees and one of many small ones, each with folds of its own.
-Few rows: a random forest and a line. Both members are held back (large leaves, a slow rate, a strong penalty), because
-labels may be wrong and a model that can learn single rows would believe them. They are joined by the mean of their
-logarithms, so that a row is doubted only where neither believes the label.
+Many rows: gradient-boosted trees, large and small, each with folds of its own; of many classes, boosted trees and a
+random forest. Few rows: a random forest and a line. All are held back (large leaves, a slow rate, a strong penalty),
+because labels may be wrong and a model that can learn single rows would believe them. Two are joined by the mean of
+their logarithms, so that a row is doubted only where neither believes the label.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ _MOST_CATEGORIES = 255  # that boosted trees can tell apart
 _TREES = 200
 _ROUNDS = 120
 _LEAST_ROUNDS = 25
+_SEVERAL = 4  # classes, above which the second member is a forest, whose cost does not grow with them
 _LEAST = 1e-4
 _LEAST_ROWS = 5  # of a class, under which it cannot be learned
 
@@ -67,29 +68,36 @@ def _many(side: Dataset, seed: int) -> list[tuple[npt.NDArray[Any], Model]]:
     ]
     # Each round grows a tree for every class of more than two.
     rounds = max(_LEAST_ROUNDS, _ROUNDS // max(1, len(side.classes) - 1))
-    rate = min(0.2, 0.05 * _ROUNDS / rounds)
-    common = {"categorical_features": told, "early_stopping": False, "random_state": seed}
+    # Never faster: with rare classes a fast rate runs away, and then every label is doubted.
+    rate = min(0.1, 0.05 * _ROUNDS / rounds)
+    common = {"categorical_features": told, "early_stopping": False, "random_state": seed, "l2_regularization": 1.0}
 
     def large() -> Any:  # noqa: ANN401 - a scikit-learn estimator
         return trees(max_iter=rounds, learning_rate=rate, max_leaf_nodes=15, min_samples_leaf=40, **common)
 
     def small() -> Any:  # noqa: ANN401 - a scikit-learn estimator
-        return trees(max_iter=rounds, learning_rate=1.6 * rate, max_leaf_nodes=6, min_samples_leaf=20, **common)
+        return trees(max_iter=rounds, learning_rate=1.5 * rate, max_leaf_nodes=6, min_samples_leaf=20, **common)
 
+    if len(side.classes) > _SEVERAL:
+        return [(np.where(told, side.x, ordered(side)), large), (ordered(side), _forest(seed, trees=80, leaf=5))]
     inputs = np.where(told, side.x, ordered(side))
     return [(inputs, large), (inputs, small)]
 
 
 def _few(side: Dataset, seed: int) -> list[tuple[npt.NDArray[Any], Model]]:
-    def forest() -> Any:  # noqa: ANN401 - a scikit-learn estimator
-        return need("sklearn.ensemble").RandomForestClassifier(
-            _TREES, min_samples_leaf=3, random_state=seed, n_jobs=1
-        )
-
     def line() -> Any:  # noqa: ANN401 - a scikit-learn estimator
         scale = need("sklearn.preprocessing").StandardScaler()
         return need("sklearn.pipeline").make_pipeline(
             scale, need("sklearn.linear_model").LogisticRegression(C=0.03, max_iter=200)
         )
 
-    return [(ordered(side), forest), (one_hot(side), line)]
+    return [(ordered(side), _forest(seed, trees=_TREES, leaf=3)), (one_hot(side), line)]
+
+
+def _forest(seed: int, *, trees: int, leaf: int) -> Model:
+    def forest() -> Any:  # noqa: ANN401 - a scikit-learn estimator
+        return need("sklearn.ensemble").RandomForestClassifier(
+            trees, min_samples_leaf=leaf, random_state=seed, n_jobs=1
+        )
+
+    return forest
