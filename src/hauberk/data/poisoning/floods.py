@@ -9,6 +9,7 @@ rows, which then is what is usual. Cost: distances between rows that share all c
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,8 @@ from hauberk.data.dataset import Doubles, Labels
 from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 
 _USUAL = 0.9  # share of rows whose copies are usual
+_BELOW = 0.8  # twice as many rows lie above it as above the usual
+_RARE = 0.001  # share of rows to which the natural tail is followed
 _BLOCK = 1 << 24  # distances held at once
 
 
@@ -53,20 +56,34 @@ class Params:
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:  # noqa: ARG001 - the shape of a detector
     """Return a score for each row of a flood; zeros for rows that are as usual."""
+    codes = neighbours.row_codes(rows.side.x)[0]
+    equal = np.bincount(codes)[codes].astype(np.float64)
     features = neighbours.features(rows.side)[0]
-    radius = _radius(rows, features, params.tolerance)
-    count = alike(features, radius, task=task)
-    usual = float(np.quantile(count, _USUAL))
-    bar = max(float(params.copies), params.times * usual)
-    times = count / bar
-    score = np.where(times >= 1, 3.0 + np.log10(np.maximum(times, 1)), 0.0)
-    reasons = {
-        int(
-            row
-        ): f"occurs {int(count[row])} times, equal or nearly so; nine rows in ten occur {usual:.0f} times or fewer"
-        for row in np.flatnonzero(score)
-    }
+    near = alike(features, _radius(rows, features, params.tolerance), task=task)
+    score = np.zeros(len(rows))
+    reasons: dict[int, str] = {}
+    for count, words in ((near, "equal or nearly so"), (equal, "equal in every value")):
+        bar = unusual(count, params)
+        found = np.where(count >= bar, 3.0 + np.log10(np.maximum(count / bar, 1)), 0.0)
+        for row in np.flatnonzero(found > score):
+            reasons[int(row)] = (
+                f"occurs {int(count[row])} times, {words}; {bar:.0f} times would be unusual among these data"
+            )
+        score = np.maximum(score, found)
     return Suspicion(score, reasons)
+
+
+def unusual(count: Doubles, params: Params) -> float:
+    """Return from how many copies on a row is part of a flood.
+
+    count: (n,) copies of each row, itself among them. Where the upper fifth of the rows repeats more than the rows
+    below it, repeats are natural and their number has a long tail: it is followed, as it rises from the fourth fifth to the
+    last tenth, to one row in a thousand. A flood below a tenth of the rows cannot raise what is measured there by itself.
+    """
+    below, usual = (float(np.quantile(count, share)) for share in (_BELOW, _USUAL))
+    halvings = math.log2((1 - _USUAL) / _RARE)
+    tail: float = usual * (usual / below) ** halvings
+    return max(float(params.copies), params.times * usual, tail)
 
 
 def alike(features: neighbours.Features, radius: float, *, task: Task) -> Doubles:
