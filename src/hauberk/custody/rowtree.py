@@ -11,7 +11,7 @@ that nobody can pick another afterwards, under which a row that is there would f
 
     present     the leaf, its inclusion proof, and the row's opening: tells nothing of any other row
     absent      the order key, and two neighbouring leaves that the row's position lies between: whoever gets it can
-                test guesses against the positions of these two rows (docs/decisions/0008)
+                test guesses against the positions of these two rows (docs/decisions/0009)
 
 Answers: a row denied or invented after the root was logged. Does not answer: an owner who commits to other rows than
 were trained on; whoever has the rows and the secret can build the tree again and compare roots.
