@@ -130,7 +130,10 @@ def test_poison_is_set_aside_logged_and_the_model_is_better_for_it(project):
     better = metrics(result, "export", "plain")[-1]["clean_accuracy"]
     assert better > metrics(kept, "export", "plain")[-1]["clean_accuracy"]
     assert hauberk.verify(result.release, key=result.key_id, seen=Seen(folder / "s")).ok
-    assert "east" in result.report.read_text()
+    page = result.report.read_text()
+    assert "sends poison" in page
+    assert f"{len(rows)} rows were set aside" in page
+    assert "Repair" in page
     cached = run("quarantine")
     assert all(done.cached for done in cached.steps if not done.name.startswith("report"))
 

@@ -32,10 +32,11 @@ Point = tuple[float, float]
 
 def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
     """Draw the chain as inline SVG whose ledger indices lead to the rows of the ledger table."""
-    height = 7 * _STEP + _TALL + 12
+    repaired = any(stage.name == "repair" for stage in stages)
+    places = _places(repaired=repaired)
+    height = max(y for _, y in places.values()) + _TALL + 6
     # The exported model stands in the lane of the model that it was made from.
     exported = "left" if any(link.start == "attack-plain" and link.end == "export" for link in links) else "right"
-    places = {name: (_LANES[lane], 6 + row * _STEP) for name, (lane, row) in _PLACES.items()}
     places["export"] = (_LANES[exported], places["export"][1])
     told = "; ".join(_told(link, {stage.name: stage for stage in stages}) for link in links)
     return tag(
@@ -49,6 +50,14 @@ def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
         aria_labelledby="chain-title chain-desc",
         class_="chain",
     )
+
+
+def _places(*, repaired: bool) -> dict[str, Point]:
+    """Return the corner of each box; a repair stands below the data and moves the others down."""
+    rows = {name: (lane, row + 1 if repaired and row else row) for name, (lane, row) in _PLACES.items()}
+    if repaired:
+        rows["repair"] = ("centre", 1)
+    return {name: (_LANES[lane], 6 + row * _STEP) for name, (lane, row) in rows.items()}
 
 
 def _told(link: Link, stages: dict[str, Stage]) -> str:

@@ -82,7 +82,7 @@ def read(measured: Measured | None, get: Callable[[str], bytes]) -> Examples:
     if not digest:
         return Examples("", (), "no evidence")
     try:
-        document = mapping(canonical.decode(_verified(get, digest), what=f"artifact {digest[:12]}"))
+        document = mapping(canonical.decode(verified(get, digest), what=f"artifact {digest[:12]}"))
     except HauberkError as error:
         return Examples("", (), f"no evidence: {error}")
     found = tuple(_example(item) for item in mappings(document.get("examples")))
@@ -96,7 +96,8 @@ def beside(one: Examples, other: Examples) -> Examples:
     return replace(one, all=tuple(ordered))
 
 
-def _verified(get: Callable[[str], bytes], digest: str) -> bytes:
+def verified(get: Callable[[str], bytes], digest: str) -> bytes:
+    """Return an artifact that is what its evidence names. Raises NotProven for one that is not."""
     data = get(digest)
     if canonical.sha256(data) != digest:
         raise NotProven(f"artifact {digest[:12]} is not what its evidence names: its digest differs.")

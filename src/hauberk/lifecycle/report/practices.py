@@ -26,5 +26,9 @@ PRACTICES: tuple[tuple[str, str], ...] = (
 SEALED_RELEASE = ("release.made", "3a")
 """A release whose models were sealed is model encryption at work; one whose models are plain is not."""
 
-PRACTICES_OF_EVENT: dict[str, tuple[str, ...]] = {"data.loaded": ("A4",), "data.sealed": ("1b", "A4")}
+PRACTICES_OF_EVENT: dict[str, tuple[str, ...]] = {
+    "data.loaded": ("A4",),
+    "data.sealed": ("1b", "A4"),
+    "data.repaired": ("1a", "A4"),
+}
 """Events that show a practice at work. Every other event counts for none: an event is no measurement."""

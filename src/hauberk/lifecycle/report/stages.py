@@ -11,9 +11,20 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from hauberk.core.evidence import Subject
+from hauberk.lifecycle.lineage import REPAIRED
 from hauberk.lifecycle.report import formats
 from hauberk.lifecycle.report.model import Attested
-from hauberk.lifecycle.report.reading import ROLES, SEALING, Measured, Reading, about, mapping, named_digests, text
+from hauberk.lifecycle.report.reading import (
+    ROLES,
+    SEALING,
+    Measured,
+    Reading,
+    about,
+    finite,
+    mapping,
+    named_digests,
+    text,
+)
 
 SERVED = ".onnx"
 
@@ -43,14 +54,14 @@ class Link:
     by: Subject | None
 
 
-_DATA = ("data", "checks", "seal")
+_DATA = ("data", "repair", "checks", "seal")
 
 
-def _order(released: str) -> tuple[tuple[str, str], ...]:
+def _order(released: str, *, repaired: bool) -> tuple[tuple[str, str], ...]:
     """Return the way of custody: the released model's lane leads through export, the other straight to the gate."""
     other = "plain" if released == "hardened" else "hardened"
     return (
-        ("data", "checks"),
+        *((("data", "repair"), ("repair", "checks")) if repaired else (("data", "checks"),)),
         ("checks", "seal"),
         ("seal", "training-plain"),
         ("seal", "training-hardened"),
@@ -66,7 +77,8 @@ def _order(released: str) -> tuple[tuple[str, str], ...]:
 def chain(reading: Reading) -> tuple[tuple[Stage, ...], tuple[Link, ...]]:
     """Return the stages in order, those without evidence too, and the links between them."""
     released = "hardened" if reading.on("hardened") or not reading.on("plain") else "plain"
-    of_data = (_data(reading), _checks(reading), _seal(reading))
+    repair = _repair(reading)
+    of_data = (_data(reading), *repair, _checks(reading), _seal(reading))
     # Every stage names the data. Between stages of a model that proves nothing: the model must be the same.
     data = frozenset(artifact.sha256 for stage in of_data for artifact in stage.artifacts)
     training = {role: _training(reading, role) for role in ROLES}
@@ -81,7 +93,7 @@ def chain(reading: Reading) -> tuple[tuple[Stage, ...], tuple[Link, ...]]:
     by_name = {stage.name: stage for stage in stages}
     links = (
         Link(start, end, _shared(by_name[start], by_name[end], besides=frozenset() if start in _DATA else data))
-        for start, end in _order(released)
+        for start, end in _order(released, repaired=bool(repair))
     )
     return stages, tuple(links)
 
@@ -127,6 +139,16 @@ def _data(reading: Reading) -> Stage:
     rows = [item.metrics["rows"] for item in reading.checked if "rows" in item.metrics]
     says = f"{formats.number(rows[0])} rows" if rows else "as the ledger names them"
     return _stage("data", "Data", says, entries)
+
+
+def _repair(reading: Reading) -> tuple[Stage, ...]:
+    """The setting aside of poison, where there was any: what came out is what the checks then looked at."""
+    told = reading.events_named(REPAIRED)[-1:]
+    if not told:
+        return ()
+    removed = finite(mapping(told[0].predicate.get("details")).get("removed"))
+    says = "rows were set aside" if removed is None else f"{_count(int(removed), 'row')} set aside"
+    return (_stage("repair", "Repair", says, told),)
 
 
 def _checks(reading: Reading) -> Stage:
