@@ -25,8 +25,8 @@ from hauberk.data.raw import RawImages, Read, Source, Wanted
 if TYPE_CHECKING:
     from PIL import Image
 
-_FORMATS = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".ppm": "PPM", ".pgm": "PPM"}
-_BESIDE = (".csv", ".txt", ".md", ".json")  # annotations that distributions put beside pictures
+SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".ppm": "PPM", ".pgm": "PPM"}
+BESIDE = (".csv", ".txt", ".md", ".json")  # annotations that distributions put beside pictures
 _TRACK = re.compile(r"^(\d{5})_\d{5}$")
 _MOST_PIXELS = 1 << 24  # of one picture
 _FLOAT = 4
@@ -61,9 +61,9 @@ def _pictures(root: Path) -> list[tuple[Path, str]]:
     for folder in folders:
         before = len(found)
         for path in sorted(folder.iterdir()):
-            if path.name.startswith(".") or path.suffix.lower() in _BESIDE:
+            if path.name.startswith(".") or path.suffix.lower() in BESIDE:
                 continue
-            if path.is_symlink() or path.suffix.lower() not in _FORMATS:
+            if path.is_symlink() or path.suffix.lower() not in SUFFIXES:
                 raise InvalidInput(
                     f"{path.relative_to(root)} is no PNG, JPEG or PPM file. Move it out of the data."
                 )
@@ -79,7 +79,7 @@ def _pictures(root: Path) -> list[tuple[Path, str]]:
 
 def _look(path: Path, root: Path) -> tuple[int, int, int]:
     """Return (height, width, channels) from the header."""
-    with _open(path, root) as picture:
+    with open_header(path, root) as picture:
         if picture.mode.startswith(("I", "F")):
             raise InvalidInput(
                 f"{path.relative_to(root)} has mode {picture.mode}; expected 8 bits a channel. Convert it."
@@ -87,11 +87,11 @@ def _look(path: Path, root: Path) -> tuple[int, int, int]:
         return picture.height, picture.width, 1 if picture.mode in ("L", "1") else 3
 
 
-def _open(path: Path, root: Path) -> Image.Image:
+def open_header(path: Path, root: Path) -> Image.Image:
     """Return a picture with its header checked and nothing decoded."""
     name = str(path.relative_to(root))
     limits.head(path)
-    wanted = _FORMATS[path.suffix.lower()]
+    wanted = SUFFIXES[path.suffix.lower()]
     pil = need("PIL.Image")
     try:
         with warnings.catch_warnings():
@@ -137,7 +137,7 @@ def _suggested(shapes: list[tuple[int, int, int]]) -> int:
 
 def _decoded(path: Path, root: Path, shape: tuple[int, int, int]) -> npt.NDArray[np.uint8]:
     try:
-        with _open(path, root) as picture:
+        with open_header(path, root) as picture:
             plain = picture.convert("L" if shape[2] == 1 else "RGB")
     except (OSError, ValueError, SyntaxError) as error:
         raise InvalidInput(

@@ -1,5 +1,7 @@
 """Open tables of any size as one lazy table: Parquet, Arrow IPC, CSV, TSV and JSON Lines, single or in parts.
 
+Folders of pictures, npz and idx files become tables too: a row a picture; see `pictures` and `arrays`.
+
 Nothing is held in memory but what a query asks for. What a reader would pass over in silence is an error here: parts
 with other columns or types, lines with fewer values than the header names, and files that change while they are read.
 CSV holds text: its columns are opened as text, and `verifying` reads them as what the schema says, value by value.
@@ -19,6 +21,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.data import limits
 from hauberk.data.formats._footer import check_footer
+from hauberk.data.verification import arrays, pictures
 from hauberk.data.verification.places import Part, found, state
 
 if TYPE_CHECKING:
@@ -44,7 +47,8 @@ _ANY = 1 << 62  # a lazy reader decodes piece by piece, so a table may be larger
 class Table:
     """A lazy table: `scan()` starts a query over all its parts, `schema` names its columns and their types.
 
-    name: the place as it was given. format: parquet, ipc, csv, tsv or jsonl. textual: all values are text (CSV).
+    name: the place as it was given. format: parquet, ipc, csv, tsv, jsonl, pictures, npz or idx. textual: all values
+    are text (CSV).
     """
 
     name: str
@@ -101,6 +105,12 @@ def opened(place: str) -> Iterator[Table]:
 
 
 def _table(place: str, parts: tuple[Part, ...]) -> Table:
+    if pictures.are_pictures(parts):
+        parts = pictures.only_pictures(parts)
+        return _described(place, "pictures", parts, lambda: pictures.described(parts))
+    kind = arrays.kind_of(parts)
+    if kind:
+        return _described(place, kind, parts, lambda: arrays.described(parts, kind))
     kinds = {part.name: _kind(part) for part in parts}
     if len(set(kinds.values())) > 1:
         first, other = _first_two(kinds)
@@ -135,6 +145,15 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
 
     full = dict(scan().collect_schema()) if keys else schema
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
+
+
+def _described(place: str, kind: str, parts: tuple[Part, ...], read: Callable[[], pl.DataFrame]) -> Table:
+    """Return pictures or arrays as a table: what is known of each row is small, and held in memory."""
+    states = tuple(state(part.path) for part in parts)
+    frame = read()
+    table = Table(place, kind, parts, dict(frame.schema), states, frame.lazy, textual=False)
+    table.unchanged()
+    return table
 
 
 def _first_two(kinds: dict[str, str]) -> tuple[str, str]:
