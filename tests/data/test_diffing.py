@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from datetime import date
 
 import numpy as np
 import polars as pl
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from hauberk.cli.main import run
 from hauberk.core.errors import InvalidInput
@@ -151,9 +154,78 @@ def test_the_command_ends_with_0_or_1(frame, save, capsys, tmp_path):
     assert run(["data", "diff", a, str(tmp_path / "absent.parquet")]) == 2
 
 
+def test_arrays_are_compared_byte_by_byte_and_not_by_what_is_told_of_them(tmp_path, capsys):
+    for name, pixels in (("a", [0, 1]), ("b", [1, 0])):
+        np.savez(tmp_path / f"{name}.npz", x=np.array(pixels, np.uint8).reshape(1, 1, 2), y=np.zeros(1))
+    a, b = str(tmp_path / "a.npz"), str(tmp_path / "b.npz")
+    with pytest.raises(InvalidInput, match="--files"):
+        diff(a, b)
+    assert run(["data", "diff", a, b]) == 1
+    assert "changed" in capsys.readouterr().out
+    assert run(["data", "diff", a, a]) == 0
+
+
 def test_names_that_polars_or_we_use_are_plain_names(save):
     a = pl.DataFrame({"id": [1, 2], "high": [1, 2], "low": [3, 4], "sign": [1, 1], "literal": ["x", "y"]})
     b = a.with_columns(low=pl.Series([3, 5]))
     for key in ([], ["id"]):
         found = diff(save(a, "a.parquet"), save(b, "b.parquet"), key=key)
         assert found.added + found.changed == 1
+
+
+@pytest.mark.parametrize("kind", [pl.Int32, pl.UInt8, pl.Float64, pl.Float32, pl.Decimal(10, 2)])
+@pytest.mark.parametrize("key", [(), ("id",)])
+def test_the_width_of_a_number_is_no_difference(save, kind, key):
+    one = pl.DataFrame({"id": [1, 2, 3], "n": [7, 8, None]})
+    a, b = save(one, "a.parquet"), save(one.cast(kind), "b.parquet")
+    assert diff(a, b, key=key).equal
+    changed = save(one.with_columns(n=pl.Series([7, 9, None])).cast(kind), "c.parquet")
+    found = diff(a, changed, key=key)
+    assert found.changed == 1 if key else (found.added, found.removed) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pl.Series([[1], [2], None]),
+        pl.Series([{"of": 1}, {"of": 2}, None]),
+        pl.Series([b"1", b"\xff", None]),
+        pl.Series(["1", "2", None]),
+        pl.Series([True, False, None]),
+    ],
+)
+@pytest.mark.parametrize("key", [(), ("id",)])
+def test_values_that_no_type_holds_both_of_are_compared_as_text_and_told(save, other, key):
+    one = pl.DataFrame({"id": [1, 2, 3], "n": [1, 2, None]})
+    found = diff(save(one, "a.parquet"), save(one.with_columns(n=other), "b.parquet"), key=key)
+    assert "n" in found.columns.types
+    assert not found.equal
+
+
+def test_times_with_and_without_a_zone_differ_and_units_do_not(save):
+    one = pl.DataFrame({"id": [1], "t": pl.Series([0]).cast(pl.Datetime("us"))})
+    a = save(one, "a.parquet")
+    assert diff(a, save(one.cast({"t": pl.Datetime("ns")}), "b.parquet")).equal
+    zoned = one.with_columns(t=pl.col("t").dt.replace_time_zone("UTC"))
+    assert "t" in diff(a, save(zoned, "c.parquet"), key=["id"]).columns.types
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.lists(st.tuples(st.integers(0, 9), st.sampled_from([0.0, 1.5, None]))), st.data())
+def test_both_ways_agree_with_counting_in_python(save, rows, draw):
+    others = draw.draw(st.permutations(rows))[: draw.draw(st.integers(0, 9))]
+    others += draw.draw(st.lists(st.tuples(st.integers(0, 12), st.sampled_from([0.0, 1.5, None])), max_size=5))
+    schema = {"id": pl.Int64, "v": pl.Float64}
+    a, b = (
+        save(pl.DataFrame(side, schema=schema, orient="row"), f"{name}.parquet")
+        for name, side in (("a", rows), ("b", others))
+    )
+    one, other = Counter(rows), Counter(others)
+    found = diff(a, b)
+    assert (found.removed, found.added) == ((one - other).total(), (other - one).total())
+    assert found.equal == (one == other)
+    first, second = dict(rows), dict(others)
+    if len(first) == len(rows) and len(second) == len(others):
+        found = diff(a, b, key=["id"])
+        assert found.added == len(second.keys() - first.keys())
+        assert found.changed == sum(first[key] != second[key] for key in first.keys() & second.keys())

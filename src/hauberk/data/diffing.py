@@ -6,7 +6,8 @@ that is seeded anew in each run, so that nobody can prepare rows that collide; a
 one added. The order of rows does not matter in either way.
 
 CSV holds text: beside a typed table its values are read as that table's types, and beside another CSV they are
-compared as text.
+compared as text. Columns of two types are compared as the type that holds both: integers beside floats as float64, so
+that integers beyond 2^53 are compared as the nearest float64; where no type holds both, as text, and the tables differ.
 """
 
 from __future__ import annotations
@@ -19,30 +20,23 @@ from typing import TYPE_CHECKING, Any, Literal
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.data.verification.kinds import family, from_text
-from hauberk.data.verification.opening import Table, opened
+from hauberk.data.comparable import Columns, Pair, paired
+from hauberk.data.verification.opening import opened
 
 if TYPE_CHECKING:
     import polars as pl
 
+    from hauberk.data.verification.opening import Table
+
 How = Literal["added", "removed", "changed"]
 _A, _B = "\0in a", "\0in b"
 _HASH = ("\0high", "\0low")
+_DESCRIBED = ("pictures", "npz", "idx")
 _LATER = "\0b"  # after the name of a column of the second table
 
 
-@dataclass(frozen=True, slots=True)
-class Columns:
-    """Columns that only one table has, and those of two families of types: name to (first, second)."""
-
-    only_a: tuple[str, ...]
-    only_b: tuple[str, ...]
-    types: Mapping[str, tuple[str, str]]
-
-    @property
-    def equal(self) -> bool:
-        """Whether both tables have the same columns of the same families."""
-        return not (self.only_a or self.only_b or self.types)
+class NoRowsError(InvalidInput):
+    """Pictures and arrays: what a table of them tells is a description, and equal descriptions are not equal rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +92,12 @@ def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Tas
     """
     task = task or Quiet()
     with opened(a) as first, opened(b) as second:
-        pair = _pair(first, second)
+        for table in (first, second):
+            if table.format in _DESCRIBED:
+                raise NoRowsError(
+                    f"{table.name} holds {table.format}, which are no rows of values: compare files instead, with --files."
+                )
+        pair = paired(first, second)
         for name in key:
             if name not in pair.common:
                 raise InvalidInput(
@@ -107,53 +106,7 @@ def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Tas
         return _by_key(pair, tuple(key), samples, task) if key else _by_content(pair, samples, task)
 
 
-@dataclass(frozen=True, slots=True)
-class _Pair:
-    """Both tables read alike: `scan_a` and `scan_b` give the common columns with comparable types."""
-
-    a: Table
-    b: Table
-    common: tuple[str, ...]
-    columns: Columns
-    scan_a: pl.LazyFrame
-    scan_b: pl.LazyFrame
-
-    def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        return self.a.guarded(lambda: self.b.collect(query))
-
-
-def _pair(a: Table, b: Table) -> _Pair:
-    common = tuple(name for name in a.schema if name in b.schema)
-    if not common:
-        raise InvalidInput(f"{a.name} and {b.name} have no column in common: there is nothing to compare.")
-    types: dict[str, tuple[str, str]] = {}
-    reads_a, reads_b = [], []
-    for name in common:
-        one, other = family(a.schema[name]), family(b.schema[name])
-        number = {one, other} <= {"integer", "float", "number"}
-        if a.textual == b.textual and one != other and not number:
-            types[name] = (one, other)
-        reads_a.append(_read(a, name, other if a.textual and not b.textual else "", as_text=name in types))
-        reads_b.append(_read(b, name, one if b.textual and not a.textual else "", as_text=name in types))
-    columns = Columns(
-        tuple(name for name in a.schema if name not in b.schema),
-        tuple(name for name in b.schema if name not in a.schema),
-        types,
-    )
-    return _Pair(a, b, common, columns, a.scan().select(reads_a), b.scan().select(reads_b))
-
-
-def _read(table: Table, name: str, kind: str, *, as_text: bool) -> pl.Expr:
-    polars = need("polars")
-    column: pl.Expr = polars.col(name)
-    if kind and kind not in ("text", "any", "binary", "list", "struct"):
-        column = from_text(name, kind)
-    elif as_text or table.schema[name].base_type() in (polars.Categorical, polars.Enum):
-        column = column.cast(polars.String, strict=False)
-    return column.alias(name)
-
-
-def _by_key(pair: _Pair, key: tuple[str, ...], samples: int, task: Task) -> Difference:
+def _by_key(pair: Pair, key: tuple[str, ...], samples: int, task: Task) -> Difference:
     polars = need("polars")
     values = [name for name in pair.common if name not in key]
     later = pair.scan_b.select(*key, *(polars.col(name).alias(name + _LATER) for name in values))
@@ -203,7 +156,7 @@ def _by_key(pair: _Pair, key: tuple[str, ...], samples: int, task: Task) -> Diff
     )
 
 
-def _not_unique(pair: _Pair, key: tuple[str, ...]) -> str:
+def _not_unique(pair: Pair, key: tuple[str, ...]) -> str:
     polars = need("polars")
     for table, scan in ((pair.a, pair.scan_a), (pair.b, pair.scan_b)):
         twice = pair.collect(scan.group_by(list(key)).agg(polars.len().alias(_A)).filter(polars.col(_A) > 1))
@@ -216,7 +169,7 @@ def _not_unique(pair: _Pair, key: tuple[str, ...]) -> str:
     return "the tables changed while they were compared. Wait until their writer is done, then repeat."
 
 
-def _by_content(pair: _Pair, samples: int, task: Task) -> Difference:
+def _by_content(pair: Pair, samples: int, task: Task) -> Difference:
     polars = need("polars")
     seeds = secrets.randbits(63), secrets.randbits(63)
     whole = polars.struct(*(polars.col(name) for name in pair.common))
@@ -253,7 +206,7 @@ def _rows(table: Table) -> int:
     return int(table.collect(table.scan().select(need("polars").len())).item())
 
 
-def _differing_columns(pair: _Pair, seed: int) -> list[str]:
+def _differing_columns(pair: Pair, seed: int) -> list[str]:
     """Return the columns whose values, taken together, are not the same: sums of hashes do not depend on order."""
     polars = need("polars")
     sums = [polars.col(name).hash(seed=seed).sum().alias(name) for name in pair.common]

@@ -39,13 +39,14 @@ def diff(  # noqa: PLR0913 - click's options
 
     out, progress = Output(json), Progress(visible=False if json else None)
     if not files:
+        from hauberk.data.diffing import NoRowsError
         from hauberk.data.diffing import diff as compared
 
         try:
             with progress.task("Comparing") as task:
                 found = compared(a, b, key=key, samples=samples, task=task)
-        except InvalidInput:
-            if key or not _is_folder(a, b):
+        except InvalidInput as error:
+            if key or not (isinstance(error, NoRowsError) or _is_folder(a, b)):
                 raise
         else:
             out.document(found.to_json())
