@@ -9,6 +9,7 @@ from hauberk.cli._output import lazy_group
 # command: (module, attribute, one line). The order is that of the work.
 COMMANDS: dict[str, tuple[str, str, str]] = {
     "inspect": ("data.inspect", "inspect_files", "Say what files hold: rows, classes, columns, the target."),
+    "profile": ("data.profile", "profile_table", "What a table holds, and what in it looks suspicious."),
     "infer": ("data.infer", "infer_schema", "Propose a schema file for a table, to be read and edited."),
     "verify": ("data.verify", "verify_table", "Hold a table of any size against a schema, a reference, or both."),
     "check": ("data.check", "check", "Run the data checks of the main job on files."),
