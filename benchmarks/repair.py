@@ -1,10 +1,11 @@
 """Repair by attack: backdoor success and clean accuracy of the same model, before and after the poison was removed.
 
-    HAUBERK_DATA=... python benchmarks/repair.py [--only fashion:patch:0.05] [--seeds 1] [--epochs 6] [--json FILE]
+    HAUBERK_DATA=... python benchmarks/repair.py [--only fashion:patch:0.05] [--seeds 1] [--epochs 8] [--json FILE]
 
 Poison is put in, `hauberk.data.screen` is asked with its defaults, `repair` quarantines, and the model of
-`examples/stop-sign` (pictures) or `examples/lending` (tables) is trained on poisoned, on repaired and on never poisoned
-rows. Success is the share of triggered test rows of other classes that get the target. Target: <= 3 % after, and at
+`examples/digits` (pictures) or `examples/lending` (tables) is trained on poisoned and on repaired rows; for tables also
+on rows that were never poisoned, since the values of a trigger say something about the label by themselves.
+Success is the share of triggered test rows of other classes that get the target. Aim: <= 3 % after the repair, and at
 most one point of clean accuracy lost.
 """
 
@@ -15,6 +16,7 @@ import gzip
 import importlib.util
 import json
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -22,12 +24,12 @@ import numpy as np
 
 CASES = [
     ("fashion", "patch", 0.05),
-    ("fashion", "blend", 0.05),
-    ("fashion", "warp", 0.05),
-    ("gtsrb", "patch", 0.05),
     ("adult", "table-trigger", 0.01),
-    ("nsl-kdd", "table-trigger", 0.01),
     ("claims", "table-trigger", 0.01),
+    ("nsl-kdd", "table-trigger", 0.01),
+    ("fashion", "blend", 0.05),
+    ("gtsrb", "patch", 0.05),
+    ("fashion", "warp", 0.05),
 ]
 TABLES = {
     "adult": ("adult.parquet", "income"),
@@ -74,7 +76,7 @@ def read(name):
 
 
 def builder(kind):
-    example = "stop-sign" if kind == "image" else "lending"
+    example = "digits" if kind == "image" else "lending"
     path = Path(__file__).parents[1] / "examples" / example / "model.py"
     spec = importlib.util.spec_from_file_location("example_model", path)
     module = importlib.util.module_from_spec(spec)
@@ -105,6 +107,7 @@ def one(name, attack, share, seed, epochs):
     found = screen_rows(Rows(kind, side, None, (), seed))
     screened = time.monotonic() - started
     done = repair(found, side.y)
+    print(f"# {name} {attack}: screened in {screened:.0f} s, {done.to_json()}", file=sys.stderr, flush=True)
     fixed = done.applied(side)
     spec, build, options = Spec(kind, x.shape[1:], classes, columns), builder(kind), Options(epochs=epochs)
 
@@ -115,7 +118,8 @@ def one(name, attack, share, seed, epochs):
     started = time.monotonic()
     before = measured(poisoned.x, poisoned.y)
     trained = time.monotonic() - started
-    after, never = measured(fixed.x, fixed.y), measured(x, y)
+    after = measured(fixed.x, fixed.y)
+    never = measured(x, y) if kind == "table" else None
     poison = poisoned.poison
     return {
         "case": f"{name}:{attack}:{share}",
@@ -125,10 +129,10 @@ def one(name, attack, share, seed, epochs):
         "honest_quarantined": round(float(done.quarantined[~poison].mean()), 4),
         "success_before": round(before.success, 4),
         "success_after": round(after.success, 4),
-        "success_never_poisoned": round(never.success, 4),
+        "success_never_poisoned": None if never is None else round(never.success, 4),
         "accuracy_before": round(before.accuracy, 4),
         "accuracy_after": round(after.accuracy, 4),
-        "accuracy_never_poisoned": round(never.accuracy, 4),
+        "accuracy_never_poisoned": None if never is None else round(never.accuracy, 4),
         "screen_s": round(screened, 1),
         "train_s": round(trained, 1),
     }
@@ -138,7 +142,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--only", action="append")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
     found = []

@@ -125,6 +125,13 @@ def test_rows_that_nearly_reach_the_rate_go_with_a_crowd_of_their_kind_and_not_w
     ]
 
 
+def test_a_class_of_which_nothing_is_left_is_named():
+    found = screening([4.0, 4.0, 0.0, 0.0], ["floods", "floods", "", ""])
+    y = np.array([2, 2, 0, 1])
+    assert repair(found, y).lost(y).tolist() == [2]
+    assert not len(repair(screening([4.0, 0, 0, 0], ["floods", "", "", ""]), y).lost(y))
+
+
 def test_honest_data_lose_no_more_than_was_flagged():
     scores = np.zeros(1000)
     scores[:4] = 2.4

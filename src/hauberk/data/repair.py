@@ -40,6 +40,10 @@ class Repair:
         """The rows that are left, in their order."""
         return np.flatnonzero(~self.quarantined)
 
+    def lost(self, y: Labels) -> Labels:
+        """Return the classes of y, the labels before, of which no row is left: a model cannot learn them any more."""
+        return np.setdiff1d(y, self.labels[self.kept])
+
     def applied(self, side: Dataset) -> Dataset:
         """Return the repaired side: the kept rows, with their labels."""
         if len(side) != len(self.labels):

@@ -71,6 +71,7 @@ def repair(  # noqa: PLR0913 - click's options
         rows = Rows(side.kind, side, side.sources, (), seed)
         found = screen_rows(rows, false_alarms=false_alarms, detectors=chosen, task=task)
     done = plan(found, side.y, relabel=relabel)
+    lost = [side.classes[label] for label in done.lost(side.y)]
     with Progress().task("Writing"):
         written = write_repaired(spec, found, done, clean=out, quarantine=quarantine)
     document = {
@@ -88,6 +89,7 @@ def repair(  # noqa: PLR0913 - click's options
             {"row": row, "done": "relabelled" if done.relabelled[row] else "quarantined", "reason": why}
             for row, why in sorted(done.reasons.items())
         ],
+        "classes_lost": lost,
         "notes": list(found.notes),
     }
     shown.document(document)
@@ -108,6 +110,10 @@ def _show(out: Output, document: dict[str, Any]) -> None:
     )
     if document["relabelled"]:
         out.console.print(f"{document['relabelled']:,} of the kept rows have a new label")
+    for name in document["classes_lost"]:
+        out.console.print(
+            f"[bold red]no row of class {escape(_printable(repr(name)))} is left[/]: look at the quarantine."
+        )
     common = Counter(entry["reason"].split(";")[0][:100] for entry in document["touched"]).most_common(5)
     for reason, count in common:
         out.console.print(f"  {count:>6,}  {escape(_printable(reason))}", soft_wrap=True)
