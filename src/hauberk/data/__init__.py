@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hauberk.data.screening import Screening, screen
+    from hauberk.data.verification.api import infer, profile, verify
 
-__all__ = ["Screening", "screen"]
+__all__ = ["Screening", "infer", "profile", "screen", "verify"]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the exported names, imported when they are asked for
@@ -21,4 +22,8 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401 - the exported names, importe
         from hauberk.data import screening
 
         return getattr(screening, name)
+    if name in {"verify", "infer", "profile"}:
+        from hauberk.data.verification import api
+
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

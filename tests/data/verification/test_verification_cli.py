@@ -51,8 +51,12 @@ def test_drift_alone_and_a_schema_that_cannot_be_used(place, tmp_path, capsys):
     FRAME.with_columns(pl.col.a + 100).write_parquet(tmp_path / "y.parquet")
     assert run(["data", "verify", str(tmp_path / "y.parquet"), "--against", str(place)]) == 1
     assert "wasserstein" in capsys.readouterr().out
-    assert run(["data", "verify", str(place)]) == 2
-    assert "nothing to verify against" in capsys.readouterr().err
+    assert run(["data", "verify", str(place), "--against", str(place), "--clean", str(tmp_path / "c.parquet")]) == 2
+    assert "drift is not in single rows" in " ".join(capsys.readouterr().err.split())
+    assert run(["data", "verify", str(place)]) == 1
+    shown = capsys.readouterr().out
+    assert "No schema is given" in shown
+    assert "f: nan" in shown
     (tmp_path / "s.toml").write_text("version = 1\n[columns.a]\nnulable = true\n")
     assert run(["data", "verify", str(place), "--schema", str(tmp_path / "s.toml")]) == 2
     assert "line 3: columns.a.nulable: is not a known key" in " ".join(capsys.readouterr().err.split())

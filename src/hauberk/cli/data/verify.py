@@ -44,6 +44,9 @@ def verify_table(  # noqa: PLR0913 - click's options
 ) -> None:
     """Verify FILE: Parquet, Arrow, CSV, TSV or JSON Lines; one file, a pattern, a folder of partitions, or a URL.
 
+    Folders of pictures, npz and idx files are tables too, with a row a picture. Without --schema and --against, FILE is
+    held against what any table should hold.
+
     Exit code 0: every rule was evaluated and held. 1: a rule is violated, could not be evaluated, or the data drifted.
     2: the files or the schema cannot be used. The table is streamed, so it may be larger than memory.
     """
@@ -52,22 +55,25 @@ def verify_table(  # noqa: PLR0913 - click's options
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.data.verification.opening import opened
+    from hauberk.data.verification.sanity import STATED, sane, verify_sanity
     from hauberk.data.verification.schema import Schema, load_schema
     from hauberk.data.verification.splitting import split
     from hauberk.data.verification.verifying import verify
 
-    if schema is None and (against is None or quarantine or clean):
-        raise InvalidInput(
-            "nothing to verify against: give --schema or --against. `hauberk data infer FILE -o schema.toml` proposes a schema."
-        )
+    # With neither a schema nor a reference, what any table should hold; with a reference alone, drift alone.
+    bare = schema is None and against is None
+    if schema is None and not bare and (quarantine or clean):
+        raise InvalidInput("drift is not in single rows: --quarantine and --clean need --schema.")
     out = Output(json)
     rules = load_schema(schema) if schema is not None else Schema(version=1)
     verified = halves = drifted = None
     clock = now.replace(tzinfo=UTC) if now is not None else None
     with opened(place) as table:
-        if schema is not None:
+        if schema is not None or bare:
+            judge = verify_sanity if bare else verify
+            rules = sane(table) if bare else rules
             with Progress().task("Verifying") as task:
-                verified = verify(table, rules, now=clock, samples=samples, task=task)
+                verified = judge(table, rules, now=clock, samples=samples, task=task)
             if quarantine or clean:
                 with Progress().task("Writing"):
                     halves = split(table, rules, verified, quarantine=quarantine, clean=clean)
@@ -77,8 +83,12 @@ def verify_table(  # noqa: PLR0913 - click's options
             with opened(against) as reference, Progress().task("Measuring drift") as task:
                 drifted = drift(table, reference, rules, task=task)
     ok = (verified is None or verified.ok) and (drifted is None or drifted.ok)
-    out.document(_document(ok, place, verified, halves, drifted))
+    document = _document(ok, place, verified, halves, drifted)
+    out.document(document | {"sanity": STATED} if bare else document)
     if not json:
+        if bare:
+            out.console.print(f"No schema is given, so only what any table should hold: {STATED}.")
+            out.console.print("`hauberk data infer FILE -o schema.toml` proposes a schema.", markup=False)
         _show(out, place, verified, halves, drifted)
         out.console.print("[bold green]fine[/]: every rule held." if ok else "[bold red]not fine[/]: see above.")
     if not ok:

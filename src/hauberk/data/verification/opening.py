@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 MOST_COLUMNS = 20_000  # plans of lazy tables grow faster than their columns; beyond this, a query takes minutes
-_ENDS = {
+ENDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
     ".arrow": "ipc",
@@ -127,18 +127,7 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
             raise InvalidInput(
                 f"{part.name} lies outside of the partition by {', '.join(sorted(keys))}: each part needs the same keys."
             )
-    if len(schema) + len(keys) > MOST_COLUMNS:
-        raise InvalidInput(
-            f"{place} has {len(schema):,} columns; up to {MOST_COLUMNS:,} can be verified. Store such measurements as one "
-            "array column, or as rows of (id, name, value)."
-        )
-
-    # Polars takes such names as patterns, and a rule for one column would be applied to others.
-    odd = next(
-        (name for name in schema if name == "*" or (name[:1] == "^" and name[-1:] == "$") or "\0" in name), None
-    )
-    if odd is not None:
-        raise InvalidInput(f"{place} has a column called {odd!r}: such names are taken for patterns. Rename it.")
+    refuse_odd_names(place, [*schema, *keys])
 
     def scan() -> pl.LazyFrame:
         return _scan(parts, kind, schema)
@@ -147,10 +136,26 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
 
 
+def refuse_odd_names(place: str, names: Sequence[str]) -> None:
+    """Raise InvalidInput for more columns than can be verified, and for names that a query would misread."""
+    if len(names) > MOST_COLUMNS:
+        raise InvalidInput(
+            f"{place} has {len(names):,} columns; up to {MOST_COLUMNS:,} can be verified. Store such measurements as one "
+            "array column, or as rows of (id, name, value)."
+        )
+    # Polars takes such names as patterns, and a rule for one column would be applied to others.
+    odd = next(
+        (name for name in names if name == "*" or (name[:1] == "^" and name[-1:] == "$") or "\0" in name), None
+    )
+    if odd is not None:
+        raise InvalidInput(f"{place} has a column called {odd!r}: such names are taken for patterns. Rename it.")
+
+
 def _described(place: str, kind: str, parts: tuple[Part, ...], read: Callable[[], pl.DataFrame]) -> Table:
     """Return pictures or arrays as a table: what is known of each row is small, and held in memory."""
     states = tuple(state(part.path) for part in parts)
     frame = read()
+    refuse_odd_names(place, frame.columns)
     table = Table(place, kind, parts, dict(frame.schema), states, frame.lazy, textual=False)
     table.unchanged()
     return table
@@ -168,7 +173,7 @@ def _kind(part: Part) -> str:
     if start[:6] == b"ARROW1":
         return "ipc"
     name = part.path.name.lower().removesuffix(".gz")
-    for end, kind in _ENDS.items():
+    for end, kind in ENDS.items():
         if name.endswith(end):
             return kind
     raise InvalidInput(

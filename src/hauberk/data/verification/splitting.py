@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.data.verification.opening import Table
+from hauberk.data.verification.opening import ENDS, Table
 from hauberk.data.verification.rules import GroupCheck, RowCheck
 from hauberk.data.verification.schema import Schema
 from hauberk.data.verification.verifying import Status, Verified, broken_groups, framed
@@ -125,19 +125,27 @@ def _written(table: Table, rows: pl.LazyFrame, target: Path | None, disk: Disk) 
         return int(table.collect(rows.select(polars.len())).item())
     disk.make_folder(target.parent)
     draft = _draft(target)
-    table.guarded(lambda: _sink(rows, draft, table.format))
-    if table.format == "parquet":
+    kind = _kind(table, target)
+    table.guarded(lambda: _sink(rows, draft, kind))
+    if kind == "parquet":
         return int(
             polars.scan_parquet(draft, use_statistics=False, glob=False).select(polars.len()).collect().item()
         )
-    if table.format == "ipc":
+    if kind == "ipc":
         return int(polars.scan_ipc(draft, glob=False).select(polars.len()).collect().item())
     # Lines of text: quoted values may hold line ends, so the reader counts, not the lines.
-    if table.format == "jsonl":
+    if kind == "jsonl":
         return sum(1 for line in draft.open("rb") if line.strip())
-    separator = "\t" if table.format == "tsv" else ","
+    separator = "\t" if kind == "tsv" else ","
     scan = polars.scan_csv(draft, separator=separator, infer_schema=False, glob=False)
     return int(scan.select(polars.len()).collect(engine="streaming").item())
+
+
+def _kind(table: Table, target: Path) -> str:
+    """Return the format to write: that of the table's files; for pictures, arrays and frames, as the name says."""
+    if table.format in ENDS.values():
+        return table.format
+    return ENDS.get(target.suffix.lower(), "csv")
 
 
 def _sink(rows: pl.LazyFrame, path: Path, kind: str) -> None:

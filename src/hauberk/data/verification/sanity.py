@@ -1,0 +1,58 @@
+"""Sanity: what any table should hold when nobody has said more. Used by `verify` where no schema is given.
+
+NaN and infinity in no float column, no control or bidirectional characters in text, no column that is null in every
+row, at least one row; in a text file, no value that is not of the type that 99 % of its column's values have. Nulls are
+allowed, since nothing says where they are wrong. What passes is not vouched for: ranges, categories, keys and relations
+need a schema (`infer` proposes one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import cast
+
+from hauberk.core.extras import need
+from hauberk.core.progress import Task
+from hauberk.data.verification.kinds import family
+from hauberk.data.verification.opening import Table
+from hauberk.data.verification.schema import Column, Rows, Schema, Type
+from hauberk.data.verification.summary import guessed
+from hauberk.data.verification.verifying import SAMPLES, Result, Status, Verified, verify
+
+STATED = (
+    "no NaN or infinity, no control or bidirectional characters, no column without any value, no text where a column "
+    "holds numbers or times; nulls are allowed"
+)
+
+
+def sane(table: Table) -> Schema:
+    """Return the schema that any table should meet, for the columns of this one."""
+    kinds = {name: column.type for name, column in guessed(table).columns.items()}
+    columns = {}
+    for name, dtype in table.schema.items():
+        kind = kinds.get(name, cast("Type", family(dtype)))
+        columns[name] = Column(type=kind, nullable=True, marks=kind != "text")
+    return Schema(version=1, table=Rows(other_columns="allow"), columns=columns)
+
+
+def verify_sanity(
+    table: Table, schema: Schema, *, now: datetime | None = None, samples: int = SAMPLES, task: Task | None = None
+) -> Verified:
+    """Verify a table against `sane(table)`, and that no column is null in every row. Cost: two passes."""
+    verified = verify(table, schema, now=now, samples=samples, task=task)
+    polars = need("polars")
+    nulls = table.collect(table.scan().select(polars.all().null_count())).row(0) if verified.rows else ()
+    empty = [
+        Result(
+            f"{name}: some value",
+            name,
+            Status.VIOLATED,
+            1,
+            "the column is null in every row",
+            "Find out what was lost on the way, or leave the column out.",
+        )
+        for name, count in zip(table.schema, nulls, strict=False)
+        if count == verified.rows
+    ]
+    return replace(verified, results=(*verified.results, *empty))
