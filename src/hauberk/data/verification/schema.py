@@ -185,7 +185,7 @@ class Drift(_Strict):
 class Schema(_Strict):
     """A whole schema file."""
 
-    version: Literal[1]
+    version: Literal[1] = 1
     table: Rows = Rows()
     columns: dict[str, Column] = {}
     rules: Annotated[tuple[Rule, ...], BeforeValidator(_names)] = ()
