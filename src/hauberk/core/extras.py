@@ -8,6 +8,7 @@ from typing import Any
 from hauberk.core.errors import MissingExtra
 
 _EXTRA_OF = {
+    "cronsim": "data",
     "numpy": "data",
     "polars": "data",
     "sklearn": "data",

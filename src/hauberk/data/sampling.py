@@ -13,6 +13,9 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 
 
+_ROWS = ("parquet", "ipc", "csv", "tsv", "jsonl")
+
+
 @dataclass(frozen=True, slots=True)
 class TableSample:
     """Rows of a table in their order. ending: ".csv" where the table is text (CSV), else ".parquet"."""
@@ -35,6 +38,8 @@ def sample_table(places: Sequence[str], *, rows: int, seed: int) -> TableSample 
             table = stack.enter_context(opened(places[0]))
         except InvalidInput:
             return None  # pictures, archives: what they hold is not sampled
+        if table.format not in _ROWS:
+            return None
         polars = need("polars")
         index = table.free_name("row")
         count = int(table.collect(table.scan().select(polars.len())).item())

@@ -122,11 +122,11 @@ def transactions(ledger: Ledger, artifacts: Artifacts, publics: Sequence[PublicK
 def _read(index: int, envelope: str, statement: Statement) -> Transaction:
     told = statement.predicate
     if statement.predicate_type == statements.EVIDENCE:
-        return Transaction(
-            index, str(told["finished"]), AUDITED, str(told["parameters"].get("by", "")), "",
-            statement.subjects, (), {"metrics": told["metrics"], "findings": told["findings"]}, envelope,
-        )  # fmt: skip
-    event, details = str(told["event"]), dict(told["details"])
+        details = {name: told[name] for name in ("metrics", "findings", "parameters")}
+        by = str(told["parameters"].get("by", ""))
+        return Transaction(index, str(told["finished"]), AUDITED, by, "", statement.subjects, (), details, envelope)
+    event = str(told["event"])
+    details = dict(told["details"])
     if event == RELEASED:
         made = tuple(subject for subject in statement.subjects if subject.name == "manifest.json")
         models = tuple(subject for subject in statement.subjects if subject.name != "manifest.json")

@@ -61,7 +61,9 @@ def test_parts_are_the_row_groups_that_pyarrow_sees(table):
     assert [part.rows for part in groups] == [metadata.row_group(at).num_rows for at in range(10)]
     for at, part in enumerate(groups):
         chunk = metadata.row_group(at).column(0)
-        assert part.start == (chunk.dictionary_page_offset or chunk.data_page_offset)
+        first = chunk.dictionary_page_offset or chunk.data_page_offset
+        assert part.start <= first < part.end
+        assert (groups[at - 1].end if at else 4) == part.start
     assert (file.parts[0].start, file.parts[-1].end) == (0, file.size)
     assert file.rows == 1000
 
@@ -97,6 +99,13 @@ def test_a_rewritten_file_is_compared_group_by_group(table):
     assert says(before, made(table, earlier=before))[0] == "row group 5 of part-1.parquet (100 rows) changed"
     frame[:900].write_parquet(table / "part-1.parquet", row_group_size=100)
     assert "row group 9 of part-1.parquet (100 rows) was removed" in says(before, made(table))
+
+
+def test_rows_written_after_the_last_group_leave_all_groups_as_they_were(table):
+    before = made(table / "part-1.parquet")
+    frame = pl.read_parquet(table / "part-1.parquet")
+    pl.concat([frame, frame[:100]]).write_parquet(table / "part-1.parquet", row_group_size=100)
+    assert says(before, made(table / "part-1.parquet")) == ["row group 10 of part-1.parquet (100 rows) was added"]
 
 
 def test_images_are_named_when_added_removed_changed_or_renamed(pictures):

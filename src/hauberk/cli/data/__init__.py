@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
     "certify": ("data.certify", "certify", "How many poisoned rows a vote of models provably withstands."),
     "diff": ("data.diff", "diff", "Rows added, removed and changed between two tables or folders."),
     "import": ("data.import_", "import_files", "Register files as a set: hashed, signed, logged."),
+    "audit": ("data.audit", "audit", "Re-check every registered set, once or on a schedule."),
     "history": ("data.history", "history", "Draw the lineage from sources to models, from the ledger."),
     "prove": ("data.prove", "prove", "Prove that a row was, or was not, in a training set; check a proof."),
 }

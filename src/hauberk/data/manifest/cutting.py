@@ -1,7 +1,8 @@
 """A file into parts: Parquet at its row groups, as the footer places them, everything else at every 4 MiB.
 
 Parts cover the file without a gap: what stands before the first row group is the `header`, what follows the last
-the `footer` (page indexes and metadata), and what lies between two groups belongs to the first of them.
+the `footer` (page indexes and metadata), and what lies between two groups belongs to the second of them: a group that
+was the last keeps its digest when others are written after it.
 """
 
 from __future__ import annotations
@@ -64,10 +65,7 @@ def _covering(groups: Sequence[tuple[int, int, int]], footer: int, size: int) ->
     ordered = all(one[1] <= other[0] for one, other in pairwise(groups))
     if not ordered or any(not 4 <= start <= end <= footer for start, end, _ in groups):
         return None
-    starts = [group[0] for group in groups[1:]] + [groups[-1][1]] if groups else []
     found = [Cut("header", 0, groups[0][0] if groups else 4)]
-    found += [
-        Cut(f"row group {number}", group[0], until, group[2])
-        for number, (group, until) in enumerate(zip(groups, starts, strict=True))
-    ]
+    for number, (_, end, rows) in enumerate(groups):
+        found.append(Cut(f"row group {number}", found[-1].end, end, rows))
     return (*found, Cut(FOOTER, found[-1].end, size))

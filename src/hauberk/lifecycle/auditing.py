@@ -1,0 +1,240 @@
+"""The audit: every registered set looked at again, and each look attested.
+
+    1. integrity    the files are hashed, all of them, and held against the manifest that was recorded last; what
+                    differs is located. A change that no transaction recorded is an alarm: a critical finding.
+    2. schema       where a schema file was registered, the table is verified against it
+    3. drift        when the state is not the one audited last: against a sample of the state at the audit before
+    4. screening    likewise, where a target was registered: rows that look like poison, among what is new
+
+Each set's audit is one evidence, signed and logged as soon as that set is done: a kill costs the set in hand, and the
+next run audits all again. What could not be evaluated is a finding, never a pass.
+
+Answers: data changed, added or removed behind the back of those who use them. Does not answer: a change that somebody
+with the signing key recorded; it is in the history, with their name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from hauberk.core.errors import HauberkError, InvalidInput
+from hauberk.core.evidence import Measurement, Subject
+from hauberk.core.findings import Finding, Severity
+from hauberk.core.progress import Progress, Task
+from hauberk.data.manifest import Change, build, compare
+from hauberk.lifecycle import lineage, sets
+from hauberk.lifecycle.auditing_content import Look, screen_new, verify_schema
+from hauberk.lifecycle.auditing_drift import drift_since
+from hauberk.lifecycle.lineage import AUDIT, AUDITED, Transaction
+from hauberk.lifecycle.sets import Registered
+from hauberk.lifecycle.workshop import SIGNING, Logged, Workshop
+
+ROLE = "audit"
+_LISTED = 200  # changes that become findings of their own
+
+
+@dataclass(frozen=True, slots=True)
+class Audited:
+    """The audit of one set. entry: of its evidence in the ledger. unexplained: a change that nobody recorded."""
+
+    name: str
+    root: str
+    entry: int
+    unexplained: bool
+    changes: tuple[Change, ...]
+    findings: tuple[Finding, ...]
+    metrics: dict[str, float]
+    notes: tuple[str, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether nothing of severity high or above was found."""
+        return not any(finding.severity.rank >= Severity.HIGH.rank for finding in self.findings)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the audit for machines."""
+        return {
+            "set": self.name,
+            "ok": self.ok,
+            "root": self.root,
+            "entry": self.entry,
+            "unexplained": self.unexplained,
+            "changes": [change.to_json() for change in self.changes],
+            "findings": [finding.to_json() for finding in self.findings],
+            "metrics": dict(self.metrics),
+            "notes": list(self.notes),
+        }
+
+
+def audit(  # noqa: PLR0913 - what is audited, and how
+    workshop: Workshop,
+    *,
+    folder: Path,
+    names: Sequence[str] = (),
+    screening: bool = True,
+    seed: int = 0,
+    progress: Progress | None = None,
+    listener: Callable[[Audited], None] | None = None,
+) -> list[Audited]:
+    """Audit the registered sets of the project in `folder`, or those named; attest each. listener: told of each.
+
+    Raises InvalidInput for a name that is not registered and when nothing is, NotProven when the ledger or a manifest
+    was tampered with. Files that are missing or cannot be read are findings.
+    """
+    history = lineage.transactions(workshop.ledger, workshop.artifacts, workshop.keys.publics(SIGNING))
+    known = sets.registered(history, workshop.artifacts)
+    for name in names:
+        if name not in known:
+            raise InvalidInput(f"no set is named {name[:80]!r}; registered: {', '.join(known) or 'none'}.")
+    if not known:
+        raise InvalidInput("no set is registered. Start with `hauberk data import FILES --name NAME`.")
+    progress = progress or Progress(visible=False)
+    found = []
+    for name in names or known:
+        with progress.task(f"Auditing {name}") as task:
+            found.append(_audit(workshop, known[name], history, folder, screening=screening, seed=seed, task=task))
+        if listener is not None:
+            listener(found[-1])
+    return found
+
+
+def _audit(  # noqa: PLR0913 - as above
+    workshop: Workshop,
+    known: Registered,
+    history: Sequence[Transaction],
+    folder: Path,
+    *,
+    screening: bool,
+    seed: int,
+    task: Task,
+) -> Audited:
+    started, clock = workshop.now(), monotonic()
+    look = Look(known, known.places(folder))
+    _integrity(look, history, task)
+    before = _audited_before(history, known.name)
+    root = known.manifest.root if look.now is None else look.now.root
+    if look.now is not None:
+        _tried(look, "schema", lambda: verify_schema(look, workshop))
+        if before == root:
+            look.notes.append("Nothing is new since the audit before: drift and screening would say the same.")
+        else:
+            base = _state(workshop, history, known, before, root)
+            _tried(look, "drift", lambda: drift_since(look, workshop, base))
+            if screening:
+                _tried(look, "screening", lambda: screen_new(look, base, seed=seed, task=task))
+    look.metrics["seconds"] = monotonic() - clock
+    logged = _attest(workshop, look, root, started, seed)
+    return Audited(
+        known.name,
+        root,
+        logged.index,
+        bool(look.metrics["unexplained"]),
+        look.changes,
+        tuple(look.findings),
+        look.metrics,
+        tuple(look.notes),
+    )
+
+
+def _integrity(look: Look, history: Sequence[Transaction], task: Task) -> None:
+    """Hash everything and compare; size and time are not believed."""
+    recorded = look.known.manifest
+    look.metrics["unexplained"] = 0.0
+    try:
+        built = build(look.places, earlier=recorded, task=task)
+    except HauberkError as error:
+        gone = isinstance(error, InvalidInput) and "changed while" not in str(error)
+        look.metrics["unexplained"] = float(gone)
+        look.findings.append(
+            Finding(
+                f"the set cannot be read: {error}",
+                look.known.name,
+                Severity.CRITICAL if gone else Severity.HIGH,
+                "Restore the files from a copy, or import the set again from where it is now.",
+                threat="poisoning",
+            )
+        )
+        return
+    look.now = replace(built.manifest, places=recorded.places)
+    look.changes = compare(recorded, look.now)
+    look.metrics |= {
+        "files": float(len(look.now.files)),
+        "bytes": float(look.now.size),
+        "hashed": float(built.hashed),
+        "changes": float(len(look.changes)),
+    }
+    if not look.changes:
+        return
+    look.metrics["unexplained"] = 1.0
+    earlier = [one.index for one in history if any(s.sha256 == look.now.root for s in one.outputs)]
+    advice = (
+        f"This is an older state, recorded as entry {earlier[-1]}: find out who put it back."
+        if earlier
+        else f"If it was meant, record it: hauberk data import ... --name {look.known.name!r}. If not, restore the files."
+    )
+    for change in look.changes[:_LISTED]:
+        what = f"{change}, and no transaction since entry {look.known.entry} explains it"
+        look.findings.append(Finding(what, change.file, Severity.CRITICAL, advice, threat="poisoning"))
+    if len(look.changes) > _LISTED:
+        look.notes.append(f"{len(look.changes):,} parts changed; {_LISTED} are listed.")
+
+
+def _tried(look: Look, what: str, work: Callable[[], str]) -> None:
+    """Run one part of the audit; an error of it is a finding, and the other parts go on."""
+    try:
+        note = work()
+    except HauberkError as error:
+        advice = "The audit says nothing about this part until it can be evaluated."
+        look.findings.append(
+            Finding(f"{what} could not be evaluated: {error}", look.known.name, Severity.HIGH, advice)
+        )
+    else:
+        if note:
+            look.notes.append(note)
+
+
+def _audited_before(history: Sequence[Transaction], name: str) -> str | None:
+    """Return the root that the set had at its audit before, or None when it had none."""
+    roots = [
+        str(one.details["parameters"]["root"])
+        for one in history
+        if one.event == AUDITED and one.details["parameters"].get("set") == name
+    ]
+    return roots[-1] if roots else None
+
+
+def _state(
+    workshop: Workshop, history: Sequence[Transaction], known: Registered, before: str | None, root: str
+) -> Registered | None:
+    """Return the recorded state that what is there now is compared with: that of the audit before, or the last other."""
+    states = [
+        state
+        for upto, one in enumerate(history, start=1)
+        if one.details.get("set") == known.name and one.details.get("manifest")
+        for state in [sets.registered(history[:upto], workshop.artifacts)[known.name]]
+    ]
+    audited = [state for state in states if state.manifest.root == before]
+    others = [state for state in states if state.manifest.root != root]
+    chosen = audited or others
+    return chosen[-1] if chosen else None
+
+
+def _attest(workshop: Workshop, look: Look, root: str, started: str, seed: int) -> Logged:
+    known = look.known
+    outputs = {"manifest.json": look.now.to_bytes()} if look.now is not None and look.changes else {}
+    measurement = Measurement(look.metrics, findings=tuple(look.findings), outputs=outputs, notes=tuple(look.notes))
+    statement = workshop.evidence(
+        measurement,
+        control=AUDIT,
+        practice="1a",
+        role=ROLE,
+        subjects=(Subject(known.name, known.manifest.root),),
+        parameters={"set": known.name, "root": root, "recorded": known.entry, "by": lineage.principal()},
+        seed=seed,
+        started=started,
+    )
+    return workshop.attest(statement)

@@ -1,0 +1,58 @@
+"""When the next audit is due, by a cron expression; the clock and the sleep are arguments.
+
+Five fields (minute, hour, day of month, month, day of week), or six with seconds first, as cronsim reads them: Debian
+cron's rules, daylight saving included. Times are this machine's local time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+from hauberk.core.errors import InvalidInput
+from hauberk.core.extras import need
+
+Clock = Callable[[], datetime]
+_NAP_S = 30.0  # a clock that is set anew, or a laptop that slept, is noticed this soon
+
+
+def next_due(expression: str, after: datetime) -> datetime:
+    """Return the first time after `after` (with a time zone) that the expression names. Raises InvalidInput."""
+    cronsim = need("cronsim")
+    try:
+        found: datetime = next(cronsim.CronSim(expression, after))
+    except cronsim.CronSimError as error:
+        raise InvalidInput(
+            f'{expression[:80]!r} is no cron expression: {error}. Write five fields, such as "0 3 * * *" for 03:00 each day.'
+        ) from error
+    except StopIteration as error:
+        raise InvalidInput(f"{expression[:80]!r} names no time that will ever come.") from error
+    return found
+
+
+def is_due(expression: str, last: datetime | None, now: datetime) -> bool:
+    """Whether a time that the expression names has come since `last`; always, where nothing was done before."""
+    return next_due(expression, now if last is None else last) <= now or last is None
+
+
+def watch(  # noqa: PLR0913 - clock and sleep are arguments
+    expression: str,
+    work: Callable[[], None],
+    *,
+    clock: Clock,
+    sleep: Callable[[float], None],
+    rounds: int | None = None,
+    told: Callable[[datetime], None] = lambda _due: None,
+) -> None:
+    """Do `work` each time the expression names, until interrupted. A time that passed during work is not made up for.
+
+    rounds: stop after so many. told: is given each next time.
+    """
+    done = 0
+    while rounds is None or done < rounds:
+        due = next_due(expression, clock())
+        told(due)
+        while (left := due - clock()) > timedelta(0):
+            sleep(min(_NAP_S, left.total_seconds()))
+        work()
+        done += 1
