@@ -1,9 +1,9 @@
 """What differs between two tables of any size: rows added, removed and changed, and in which columns.
 
-By key, both tables are joined once, streaming, and every pair of values is compared: null equals null, NaN equals NaN,
-and each of them differs from everything else. By content, where there is no key, rows are counted by a 128-bit hash
-that is seeded anew in each run, so that nobody can prepare rows that collide; a changed row is then one removed and
-one added. The order of rows does not matter in either way.
+By key, both tables are joined on keys and on a 128-bit hash of each row, and the rows that changed are then compared
+value by value. By content, where there is no key, rows are counted by their hash; a changed row is then one removed and
+one added. The hash is seeded anew in each run, so that nobody can prepare rows that collide. Null equals null, NaN equals
+NaN, and each of them differs from everything else; the order of rows does not matter.
 
 CSV holds text: beside a typed table its values are read as that table's types, and beside another CSV they are
 compared as text. Columns of two types are compared as the type that holds both: integers beside floats as float64, so
@@ -15,7 +15,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
 
     from hauberk.data.verification.opening import Table
 
-How = Literal["added", "removed", "changed"]
 _A, _B = "\0in a", "\0in b"
+_EQUAL, _CHANGED, _ADDED, _REMOVED = range(4)
 _HASH = ("\0high", "\0low")
 _DESCRIBED = ("pictures", "npz", "idx")
 _LATER = "\0b"  # after the name of a column of the second table
@@ -86,9 +86,10 @@ class Difference:
 def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Task | None = None) -> Difference:
     """Compare two tables: files, patterns, folders of partitions or URLs (see `verification.opening`).
 
-    key: columns that tell rows apart; () compares by content. samples: rows shown of each kind. Memory: by key, that of
-    the second table; by content, some 40 bytes a different row. Raises InvalidInput for what is no table, for a key that
-    a table does not have or that names several rows, and for files that change while they are read.
+    key: columns that tell rows apart; () compares by content. samples: rows shown of each kind. Memory: by key, the keys
+    of both tables with 16 bytes a row, and the rows that changed; by content, some 40 bytes a different row. Raises
+    InvalidInput for what is no table, for a key that a table does not have or that names several rows, and for files that
+    change while they are read.
     """
     task = task or Quiet()
     with opened(a) as first, opened(b) as second:
@@ -109,51 +110,72 @@ def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Tas
 def _by_key(pair: Pair, key: tuple[str, ...], samples: int, task: Task) -> Difference:
     polars = need("polars")
     values = [name for name in pair.common if name not in key]
-    later = pair.scan_b.select(*key, *(polars.col(name).alias(name + _LATER) for name in values))
-    joined = pair.scan_a.with_columns(polars.lit(value=True).alias(_A)).join(
-        later.with_columns(polars.lit(value=True).alias(_B)),
-        on=list(key),
-        how="full",
-        coalesce=True,
-        nulls_equal=True,
-    )
-    in_a, in_b = polars.col(_A).is_not_null(), polars.col(_B).is_not_null()
-    both = in_a & in_b
-    differs = {name: both & polars.col(name).ne_missing(polars.col(name + _LATER)) for name in values}
-    any_differs = polars.any_horizontal(*differs.values()) if differs else polars.lit(value=False)
+    # 1. One join of keys and hashes tells which rows differ: no value is carried through it.
     task.update(0.05, text="joining")
-    counted = pair.collect(
-        joined.select(
-            both.sum().alias("both"),
-            (~in_a).sum().alias("added"),
-            (~in_b).sum().alias("removed"),
-            any_differs.sum().alias("changed"),
-            *(differ.sum().alias(f"column {at}") for at, differ in enumerate(differs.values())),
-        )
-    ).row(0, named=True)
+    became = pair.collect(_narrow(pair, key, values))
+    counted = dict(became.group_by(_A).len().iter_rows())
+    equal, changed, added, removed = (counted.get(code, 0) for code in (_EQUAL, _CHANGED, _ADDED, _REMOVED))
     rows_a, rows_b = _rows(pair.a), _rows(pair.b)
-    if counted["both"] + counted["removed"] != rows_a or counted["both"] + counted["added"] != rows_b:
+    both = equal + changed
+    if both + removed != rows_a or both + added != rows_b:
         raise InvalidInput(_not_unique(pair, key))
-    task.update(0.7, text="samples")
+    # 2. Only the rows that changed, and a few of the others, are fetched and compared value by value.
+    task.update(0.5, text="columns and samples")
     shown: dict[str, list[dict[str, Any]]] = {}
-    conditions: dict[How, pl.Expr] = {"added": ~in_a, "removed": ~in_b, "changed": any_differs}
-    for how, condition in conditions.items():
-        if counted[how] and samples:
-            some = pair.collect(joined.filter(condition).head(samples))
-            shown[how] = [_shown(row, key, values, how) for row in some.iter_rows(named=True)]
-    by_column = {name: int(counted[f"column {at}"]) for at, name in enumerate(differs) if counted[f"column {at}"]}
+    for how, code, scan in (("added", _ADDED, pair.scan_b), ("removed", _REMOVED, pair.scan_a)):
+        if counted.get(code) and samples:
+            some = became.lazy().filter(polars.col(_A) == code).select(key).head(samples)
+            found = pair.collect(_semi(scan, some, key).head(samples))
+            shown[how] = [{name: _plain(row[name]) for name in pair.common} for row in found.iter_rows(named=True)]
+    by_column: dict[str, int] = {}
+    if changed:
+        keys = became.lazy().filter(polars.col(_A) == _CHANGED).select(key)
+        later = _semi(pair.scan_b, keys, key).rename({name: name + _LATER for name in values})
+        rows = _semi(pair.scan_a, keys, key).join(later, on=list(key), nulls_equal=True)
+        differs = [polars.col(name).ne_missing(polars.col(name + _LATER)).sum().alias(name) for name in values]
+        by_column = {
+            name: int(count)
+            for name, count in pair.collect(rows.select(differs)).row(0, named=True).items()
+            if count
+        }
+        if samples:
+            some = pair.collect(rows.head(samples))
+            shown["changed"] = [_shown(row, key, values) for row in some.iter_rows(named=True)]
     task.update(1.0)
-    return Difference(
-        key,
-        rows_a,
-        rows_b,
-        counted["added"],
-        counted["removed"],
-        counted["changed"],
-        pair.columns,
-        by_column,
-        shown,
+    return Difference(key, rows_a, rows_b, added, removed, changed, pair.columns, by_column, shown)
+
+
+def _narrow(pair: Pair, key: tuple[str, ...], values: Sequence[str]) -> pl.LazyFrame:
+    """Return every key of either table with what became of its row, in the column `_A`."""
+    polars = need("polars")
+    seeds = secrets.randbits(63), secrets.randbits(63)
+    whole = polars.struct(*(polars.col(name) for name in values)) if values else polars.lit(0)
+    sides = [
+        scan.select(*key, *(whole.hash(seed=seed).alias(f"{end}{at}") for at, seed in enumerate(seeds)))
+        for scan, end in ((pair.scan_a, _A), (pair.scan_b, _B))
+    ]
+    joined: pl.LazyFrame = sides[0].join(sides[1], on=list(key), how="full", coalesce=True, nulls_equal=True)
+    same = polars.all_horizontal(polars.col(f"{_A}{at}") == polars.col(f"{_B}{at}") for at in range(len(seeds)))
+    became = (
+        polars.when(polars.col(f"{_A}0").is_null())
+        .then(_code(_ADDED))
+        .when(polars.col(f"{_B}0").is_null())
+        .then(_code(_REMOVED))
+        .when(same)
+        .then(_code(_EQUAL))
+        .otherwise(_code(_CHANGED))
     )
+    return joined.select(*key, became.alias(_A))
+
+
+def _code(code: int) -> pl.Expr:
+    polars = need("polars")
+    literal: pl.Expr = polars.lit(code, dtype=polars.UInt8)
+    return literal
+
+
+def _semi(scan: pl.LazyFrame, keys: pl.LazyFrame, key: tuple[str, ...]) -> pl.LazyFrame:
+    return scan.join(keys, on=list(key), how="semi", nulls_equal=True)
 
 
 def _not_unique(pair: Pair, key: tuple[str, ...]) -> str:
@@ -214,13 +236,11 @@ def _differing_columns(pair: Pair, seed: int) -> list[str]:
     return [name for name, x, y in zip(pair.common, one, other, strict=True) if x != y]
 
 
-def _shown(row: Mapping[str, Any], key: Sequence[str], values: Sequence[str], how: How) -> dict[str, Any]:
+def _shown(row: Mapping[str, Any], key: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
     found = {name: _plain(row[name]) for name in key}
     for name in values:
         before, after = _plain(row[name]), _plain(row[name + _LATER])
-        if how != "changed":
-            found[name] = after if how == "added" else before
-        elif before != after or type(before) is not type(after):
+        if before != after or type(before) is not type(after):
             found[name] = [before, after]
     return found
 
