@@ -12,7 +12,6 @@ import numpy as np
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 
-
 _ROWS = ("parquet", "ipc", "csv", "tsv", "jsonl")
 
 
