@@ -139,8 +139,8 @@ def _by_key(pair: Pair, key: tuple[str, ...], samples: int, task: Task) -> Diffe
             if count
         }
         if samples:
-            some = pair.collect(rows.head(samples))
-            shown["changed"] = [_shown(row, key, values) for row in some.iter_rows(named=True)]
+            first = pair.collect(rows.head(samples))
+            shown["changed"] = [_shown(row, key, values) for row in first.iter_rows(named=True)]
     task.update(1.0)
     return Difference(key, rows_a, rows_b, added, removed, changed, pair.columns, by_column, shown)
 
