@@ -102,8 +102,8 @@ def twin(rows):
         note("c: pattern", bad=c is not None and not re.search(r"^.\Z", c))
         note("c: length", bad=c is not None and len(c) > 2)
         note("c: marks", bad=c is not None and ("\0" in c or "\u202e" in c))
-        # Polars' order: NaN is above every number.
-        note("order", bad=i is None or f is None or not (math.isnan(f) or i <= f))
+        # NaN is no answer, as null is none.
+        note("order", bad=i is None or f is None or math.isnan(f) or not i <= f)
         note("lenient", bad=c == "x" and not (i is None or g is None or math.isnan(g) or i <= g))
         mine = [row[0] or 0 for row in rows if row[3] == c]
         note("groups", bad=len(mine) > 2 or sum(mine) < -1)

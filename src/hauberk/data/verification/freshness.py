@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from hauberk.core.extras import need
 from hauberk.data.verification.kinds import family
-from hauberk.data.verification.rules import Check, Judged, RowCheck
+from hauberk.data.verification.rules import Check, Judged, RowCheck, literal
 from hauberk.data.verification.schema import Freshness, Schema
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ def freshness(schema: Schema, found: dict[str, pl.DataType], clock: datetime) ->
     if family(dtype) == "date":
         end: Any = latest.date()
     else:
-        end = latest if dtype.time_zone else latest.replace(tzinfo=None)
+        end = literal(latest, dtype)
     bad = (polars.col(rule.column) > end).fill_null(value=False)
     advice = "Look at the clock and the time zone of whoever wrote them: times without a zone are taken as UTC."
     what = f"are later than {latest:%Y-%m-%d %H:%M:%S} UTC"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 import gzip
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -132,7 +133,12 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
     def scan() -> pl.LazyFrame:
         return _scan(parts, kind, schema)
 
-    full = dict(scan().collect_schema()) if keys else schema
+    try:
+        full = dict(scan().collect_schema()) if keys or kind in ("csv", "tsv") else schema
+    except need("polars").exceptions.PolarsError as error:
+        raise InvalidInput(
+            f"{place} cannot be read as {kind}: {_first_line(error)}. Its lines may end in CR alone: save them with LF or CRLF."
+        ) from error
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
 
 
@@ -208,7 +214,7 @@ def header(part: Part, separator: str) -> list[str]:
             raise InvalidInput(
                 f"{part.name}, {_bad_bytes(part.path)} is not UTF-8 text. Save the file as UTF-8."
             ) from error
-        except (csv.Error, OSError, EOFError) as error:
+        except (csv.Error, OSError, EOFError, zlib.error) as error:
             raise InvalidInput(
                 f"{part.name}, line 1 is no line of column names: {error}. Correct the file."
             ) from error
@@ -294,7 +300,11 @@ def _parquet(part: Part) -> pl.LazyFrame:
 
 def _keyed(scan: pl.LazyFrame, part: Part) -> pl.LazyFrame:
     polars = need("polars")
-    return scan.with_columns(polars.lit(value).alias(key) for key, value in part.keys) if part.keys else scan
+    return (
+        scan.with_columns(polars.lit(value, dtype=polars.String).alias(key) for key, value in part.keys)
+        if part.keys
+        else scan
+    )
 
 
 def _diagnosis(table: Table, error: BaseException) -> str:
@@ -325,6 +335,8 @@ def uneven(part: Part, separator: str, width: int) -> str:
             return f"{part.name}, {_bad_bytes(part.path)} is not UTF-8 text. Save the file as UTF-8."
         except csv.Error as error:
             return f"{part.name}, line {reader.line_num}: {error}. Correct the line."
+        except (OSError, EOFError, zlib.error) as error:
+            return f"{part.name} cannot be decompressed: {error}. It is truncated or damaged; fetch it again."
     return ""
 
 

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
+from urllib.parse import unquote
 
 from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
 
 _CHUNK = 8 << 20
+_NULL_PARTITION = "__HIVE_DEFAULT_PARTITION__"
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +29,7 @@ class Part:
 
     name: str
     path: Path
-    keys: tuple[tuple[str, str], ...] = ()
+    keys: tuple[tuple[str, str | None], ...] = ()
 
 
 @contextmanager
@@ -84,9 +86,14 @@ def _hidden(path: Path) -> bool:
     return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
 
 
-def _keys(folders: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+def _keys(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
+    """Read hive keys as their writers mean them: percent-encoded, and one reserved value for null."""
     pairs = [folder.partition("=") for folder in folders]
-    return tuple((key, value) for key, sign, value in pairs if key and sign)
+    return tuple(
+        (unquote(key), None if value == _NULL_PARTITION else unquote(value))
+        for key, sign, value in pairs
+        if key and sign
+    )
 
 
 def _fetched(place: str, folder: Path) -> tuple[Part, ...]:

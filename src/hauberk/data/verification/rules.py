@@ -5,6 +5,7 @@ Every expression answers "is this row wrong?" and is never null, so that a missi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -184,11 +185,15 @@ def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> I
         what = f"{wrong[0]!r} cannot be compared with {dtype}"
         yield Judged(f"{name}: range", name, what, "Correct min and max.", failed=True)
         return
+    if is_family == "integer":
+        # Compared as floats, integers beyond 2**53 would be rounded, and some outside would pass.
+        low = math.ceil(low) if isinstance(low, float) else low
+        high = math.floor(high) if isinstance(high, float) else high
     ends = []
     if low is not None:
-        ends.append(value < _literal(low, dtype))
+        ends.append(value < literal(low, dtype))
     if high is not None:
-        ends.append(value > _literal(high, dtype))
+        ends.append(value > literal(high, dtype))
     bad = ends[0] if len(ends) == 1 else ends[0] | ends[1]
     if is_family == "float":
         bad = bad & value.is_finite()
@@ -204,14 +209,16 @@ def _comparable(end: object, is_family: str) -> bool:
     return is_family in _NUMBERS
 
 
-def _literal(end: Any, dtype: Any) -> Any:  # noqa: ANN401
+def literal(end: Any, dtype: Any) -> Any:  # noqa: ANN401
+    """Return a bound as it is compared with a column: times in the zone of the column, those without a zone as UTC."""
     polars = need("polars")
     if isinstance(end, date) and not isinstance(end, datetime) and isinstance(dtype, polars.Datetime):
         end = datetime(end.year, end.month, end.day)  # noqa: DTZ001 - the zone of the column is put on below
     if isinstance(end, datetime) and isinstance(dtype, polars.Datetime):
         if dtype.time_zone is None:
             return end.astimezone(UTC).replace(tzinfo=None) if end.tzinfo else end
-        return end if end.tzinfo else end.replace(tzinfo=UTC)
+        zoned = polars.lit(end.astimezone(UTC) if end.tzinfo else end.replace(tzinfo=UTC))
+        return zoned.cast(polars.Datetime("us", "UTC")).dt.convert_time_zone(dtype.time_zone)
     return end
 
 
@@ -263,7 +270,9 @@ def _allowed(name: str, values: tuple[Any, ...], is_family: str, dtype: Any, row
         what = f"the allowed values are not of the column's type, {dtype}"
         return Judged(f"{name}: allowed", name, what, _AFTER, failed=True)
     listed = ", ".join(str(one)[:20] for one in values[:5]) + (", ..." if len(values) > 5 else "")
-    check: Check = row("allowed", f"are none of {listed}", ~value.is_in(list(values)), _FIX)
+    # A Float32 of 0.1 is not the Float64 of 0.1: the values that are allowed are rounded as the column's are.
+    known = polars.Series(list(values), dtype=dtype).to_list() if is_family == "float" else list(values)
+    check: Check = row("allowed", f"are none of {listed}", ~value.is_in(known), _FIX)
     return check
 
 
@@ -293,23 +302,34 @@ def _rule(rule: Rule, found: dict[str, pl.DataType]) -> Check:
         names = tuple(
             dict.fromkeys(expression.meta.root_names() + (when.meta.root_names() if when is not None else []))
         )
-        empty = polars.DataFrame(schema=found).lazy()
-        for part in (expression, when):
-            if part is not None and (kind := empty.select(part).collect_schema().dtypes()[0]) != polars.Boolean:
-                return Judged(
-                    rule.name,
-                    "",
-                    f"{rule.expression!r} is {kind}, expected true or false",
-                    "Correct it.",
-                    failed=True,
-                )
+        for part, text in ((expression, rule.expression), (when, rule.when)):
+            wrong = "" if part is None else _shape(part, found)
+            if wrong:
+                return Judged(rule.name, "", f"{text!r} {wrong}", "Correct the expression.", failed=True)
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, ValueError) as error:
         what = f"{rule.expression!r} cannot be evaluated: {(str(error).splitlines() or [''])[0][:160]}"
         return Judged(rule.name, "", what, "Correct the expression; it is SQL over the columns.", failed=True)
     bad = ~expression.fill_null(rule.nulls == "pass")
+    # Polars orders NaN above every number, and `x > 0` would hold for it: where a rule does not speak of NaN, it is no answer.
+    floats = [name for name in expression.meta.root_names() if found[name].is_float()]
+    if floats and "nan" not in rule.expression.lower():
+        unknown = polars.any_horizontal(polars.col(name).is_nan().fill_null(False) for name in floats)
+        bad = bad & ~unknown if rule.nulls == "pass" else bad | unknown
     if when is not None:
         bad = bad & when.fill_null(rule.nulls == "violation")
+    # One answer for the whole table (SUM(x) > 0) is the answer for each of its rows.
+    if found:
+        bad = bad & polars.col(next(iter([*names, *found]))).is_null().is_not_null()
     return RowCheck(rule.name, "", f"break {rule.expression}", _FIX, bad, names)
+
+
+def _shape(expression: pl.Expr, found: dict[str, pl.DataType]) -> str:
+    """Return what is wrong with an expression that is not one answer, true or false, for each row; else ""."""
+    polars = need("polars")
+    kinds = polars.DataFrame(schema=found).lazy().select(expression).collect_schema().dtypes()
+    if len(kinds) != 1:
+        return f"gives {len(kinds)} columns, expected one answer for each row"
+    return "" if kinds[0] == polars.Boolean else f"is {kinds[0]}, expected true or false"
 
 
 def _group(group: Group, found: dict[str, Any]) -> Iterator[Check]:

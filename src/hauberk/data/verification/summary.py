@@ -15,7 +15,7 @@ from hauberk.data.verification.kinds import family, from_text
 from hauberk.data.verification.opening import Table
 from hauberk.data.verification.rules import MARKS
 from hauberk.data.verification.schema import Column, Schema
-from hauberk.data.verification.verifying import Frame, framed
+from hauberk.data.verification.verifying import Frame, framed, refuse_short_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -83,6 +83,8 @@ def summarise(table: Table, schema: Schema | None = None, *, task: Task | None =
             values = {key.partition(":")[2]: value for key, value in line.items() if key.startswith(f"{at}:")}
             columns.append(_column(name, frame.found[name], rows, values))
         task.update((start + len(some)) / len(names))
+    if table.textual and columns[-1].nulls:
+        refuse_short_lines(table)
     return Summary(rows, tuple(columns), frame)
 
 

@@ -157,9 +157,15 @@ def _count(frame: Frame, planned: Sequence[Check]) -> tuple[int, dict[str, Any]]
         and family(frame.found[fresh.column]) in ("date", "datetime")
     ):
         asked["freshness"] = polars.col(fresh.column).max()
-    last = list(frame.table.schema)[-1]
-    raw = frame.raw + last if frame.raw + last in frame.scan().collect_schema() else last
-    extra = [polars.col(raw).null_count().alias("last")] if frame.table.textual else []
+    extra = []
+    if frame.table.textual:
+        # All columns are asked for: Polars drops what a line has too much unless it reads every column.
+        known = set(frame.scan().collect_schema())
+        absent = [
+            polars.col(frame.raw + name if frame.raw + name in known else name).null_count()
+            for name in frame.table.schema
+        ]
+        extra = [absent[-1].alias("last"), polars.sum_horizontal(absent).alias("absent")]
     names = list(asked)
     query = frame.scan().select(
         polars.len().alias("rows"), *extra, *(asked[name].alias(f"{at}") for at, name in enumerate(names))
@@ -171,9 +177,12 @@ def _count(frame: Frame, planned: Sequence[Check]) -> tuple[int, dict[str, Any]]
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError):
         line = frame.table.collect(frame.scan().select(polars.len().alias("rows"), *extra)).row(0, named=True)
         counts = {name: _alone(frame, asked[name]) for name in names}
+        if not any(isinstance(count, Exception) for count in counts.values()):
+            # No rule is to blame, so reading is: rules alone read fewer columns, and may not see what is wrong.
+            frame.table.collect(query)
     frame.table.unchanged()
     if line.get("last"):
-        _refuse_short_lines(frame.table)
+        refuse_short_lines(frame.table)
     return int(line["rows"]), counts
 
 
@@ -185,7 +194,7 @@ def _alone(frame: Frame, asked: pl.Expr) -> Any:  # noqa: ANN401 - a count, a ti
         return error
 
 
-def _refuse_short_lines(table: Table) -> None:
+def refuse_short_lines(table: Table) -> None:
     """Polars fills lines with too few values with nulls; only when the last column has a null can that be."""
     separator = "\t" if table.format == "tsv" else ","
     for part in table.parts:
