@@ -161,7 +161,7 @@ def test_of_what_looks_like_poison_the_new_rows_are_told(project, call, monkeypa
     def flagging(rows, **_how):
         count = len(rows.side)
         asked.append(count)
-        flags = np.isin(np.arange(count), [3, 399, 400, 401, 420, 459])
+        flags = np.isin(np.arange(count), [3, 399, 400, 401, 420, 459] if count > 400 else [])
         return Screening(
             scores=flags * 4.0, flags=flags, detectors=np.array(["floods"] * count),
             reasons={400: "one of 60 copies"}, suggested=np.full(count, -1), classes=("no", "yes"),
@@ -170,15 +170,19 @@ def test_of_what_looks_like_poison_the_new_rows_are_told(project, call, monkeypa
 
     path, how = project / "loans.parquet", ["--name", "loans", "--target", "paid"]
     call("import", str(path), *how)
-    call("audit", "--no-screening")
+    monkeypatch.setattr(screening, "screen_rows", flagging)
+    call("audit")
     pl.concat([rows(400), rows(60, seed=9)]).write_parquet(path, row_group_size=100)
     call("import", str(path), *how)
-    monkeypatch.setattr(screening, "screen_rows", flagging)
+    assert call("audit", "--no-screening")["ok"]  # which does not count as a look at the new rows
     (one,) = call("audit", code=1)["sets"]
-    assert asked == [460]  # beside honest rows
+    assert asked == [400, 460]  # beside honest rows
     assert one["metrics"]["flagged"] == 4  # of the six, those in the row group that is new
     assert any("4 new rows look like poison" in finding["what"] for finding in one["findings"])
     assert any(finding["what"] == "one of 60 copies" for finding in one["findings"])
+    (again,) = call("audit", code=1)["sets"]
+    assert again["findings"] == one["findings"]  # poison that nobody acted upon is not forgotten
+    assert asked == [400, 460]
 
 
 @pytest.mark.slow

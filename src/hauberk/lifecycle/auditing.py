@@ -3,8 +3,10 @@
     1. integrity    the files are hashed, all of them, and held against the manifest that was recorded last; what
                     differs is located. A change that no transaction recorded is an alarm: a critical finding.
     2. schema       where a schema file was registered, the table is verified against it
-    3. drift        when the state is not the one audited last: against a sample of the state at the audit before
-    4. screening    likewise, where a target was registered: rows that look like poison, among what is new
+    3. drift        against a sample of the state in which drift was measured before
+    4. screening    where a target was registered: rows that look like poison, among what is new since the last screening
+
+Drift and screening of a state are not repeated: while nothing changes, what they found stands, in each further audit.
 
 Each set's audit is one evidence, signed and logged as soon as that set is done: a kill costs the set in hand, and the
 next run audits all again. What could not be evaluated is a finding, never a pass.
@@ -34,6 +36,8 @@ from hauberk.lifecycle.sets import Registered
 from hauberk.lifecycle.workshop import SIGNING, Logged, Workshop
 
 ROLE = "audit"
+DRIFT, SCREENING = "drift", "screening"
+_PROOF_OF = {DRIFT: "drift_measures", SCREENING: "screened"}  # the metric that is there when a part was evaluated
 _LISTED = 200  # changes that become findings of their own
 
 
@@ -115,17 +119,14 @@ def _audit(  # noqa: PLR0913 - as above
     started, clock = workshop.now(), monotonic()
     look = Look(known, known.places(folder))
     _integrity(look, history, task)
-    before = _audited_before(history, known.name)
     root = known.manifest.root if look.now is None else look.now.root
     if look.now is not None:
         _tried(look, "schema", lambda: verify_schema(look, workshop))
-        if before == root:
-            look.notes.append("Nothing is new since the audit before: drift and screening would say the same.")
-        else:
-            base = _state(workshop, history, known, before, root)
-            _tried(look, "drift", lambda: drift_since(look, workshop, base))
-            if screening:
-                _tried(look, "screening", lambda: screen_new(look, base, seed=seed, task=task))
+        base = _base(workshop, history, known, root, DRIFT)
+        _once(look, history, DRIFT, lambda: drift_since(look, workshop, base))
+        if screening:
+            since = _base(workshop, history, known, root, SCREENING)
+            _once(look, history, SCREENING, lambda: screen_new(look, since, seed=seed, task=task))
     look.metrics["seconds"] = monotonic() - clock
     logged = _attest(workshop, look, root, started, seed)
     return Audited(
@@ -197,20 +198,43 @@ def _tried(look: Look, what: str, work: Callable[[], str]) -> None:
             look.notes.append(note)
 
 
-def _audited_before(history: Sequence[Transaction], name: str) -> str | None:
-    """Return the root that the set had at its audit before, or None when it had none."""
-    roots = [
-        str(one.details["parameters"]["root"])
+def _once(look: Look, history: Sequence[Transaction], what: str, work: Callable[[], str]) -> None:
+    """Run a part of the audit that depends on the state alone, or let stand what an earlier audit found in this state."""
+    assert look.now is not None
+    last = _evaluated(history, look.known.name, what)
+    if last is not None and last.details["parameters"]["root"] == look.now.root:
+        look.standing[what] = [_finding(told) for told in last.details["parameters"]["evaluated"][what]]
+        look.findings += look.standing[what]
+        look.notes.append(f"Nothing changed since {what} at entry {last.index}: what it found stands.")
+        return
+    before = len(look.findings)
+    _tried(look, what, work)
+    if _PROOF_OF[what] in look.metrics:  # it was evaluated: neither left out for want of something nor failed
+        look.standing[what] = look.findings[before:]
+
+
+def _evaluated(history: Sequence[Transaction], name: str, what: str) -> Transaction | None:
+    """Return the last audit of a set that evaluated this part."""
+    found = [
+        one
         for one in history
-        if one.event == AUDITED and one.details["parameters"].get("set") == name
+        if one.event == AUDITED
+        and one.details["parameters"].get("set") == name
+        and what in one.details["parameters"].get("evaluated", {})
     ]
-    return roots[-1] if roots else None
+    return found[-1] if found else None
 
 
-def _state(
-    workshop: Workshop, history: Sequence[Transaction], known: Registered, before: str | None, root: str
+def _finding(told: dict[str, Any]) -> Finding:
+    return Finding(**{**told, "severity": Severity(told["severity"])})
+
+
+def _base(
+    workshop: Workshop, history: Sequence[Transaction], known: Registered, root: str, what: str
 ) -> Registered | None:
-    """Return the recorded state that what is there now is compared with: that of the audit before, or the last other."""
+    """Return the recorded state that this part compares with: that of its last evaluation, or else the last other."""
+    last = _evaluated(history, known.name, what)
+    before = None if last is None else str(last.details["parameters"]["root"])
     states = [
         state
         for upto, one in enumerate(history, start=1)
@@ -219,7 +243,7 @@ def _state(
     ]
     audited = [state for state in states if state.manifest.root == before]
     others = [state for state in states if state.manifest.root != root]
-    chosen = audited or others
+    chosen = audited or (others if what == DRIFT or last is not None else [])
     return chosen[-1] if chosen else None
 
 
@@ -233,7 +257,13 @@ def _attest(workshop: Workshop, look: Look, root: str, started: str, seed: int) 
         practice="1a",
         role=ROLE,
         subjects=(Subject(known.name, known.manifest.root),),
-        parameters={"set": known.name, "root": root, "recorded": known.entry, "by": lineage.principal()},
+        parameters={
+            "set": known.name,
+            "root": root,
+            "recorded": known.entry,
+            "by": lineage.principal(),
+            "evaluated": {what: [one.to_json() for one in findings] for what, findings in look.standing.items()},
+        },
         seed=seed,
         started=started,
     )

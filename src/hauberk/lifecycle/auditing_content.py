@@ -20,7 +20,7 @@ _LISTED = 50
 
 @dataclass
 class Look:
-    """What is gathered about one set. now: what is there, once it was read."""
+    """What is gathered about one set. now: what is there, once it was read. standing: findings by part evaluated."""
 
     known: Registered
     places: Sequence[str]
@@ -29,6 +29,7 @@ class Look:
     findings: list[Finding] = field(default_factory=list)
     metrics: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    standing: dict[str, list[Finding]] = field(default_factory=dict)
 
 
 def schema_of(workshop: Workshop, known: Registered) -> str | None:
