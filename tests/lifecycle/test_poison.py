@@ -9,13 +9,18 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 import hauberk
+from hauberk.core import canonical
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput, Refused
 from hauberk.core.progress import Progress
 from hauberk.custody.seen import Seen
 from hauberk.data.dataset import Dataset, Split
-from hauberk.lifecycle import lineage
+from hauberk.data.onerow import one_row
+from hauberk.lifecycle import lineage, proving
+from hauberk.lifecycle.checking import check_proof
+from hauberk.lifecycle.lineage_graph import graph
 from hauberk.lifecycle.stages.poison import without
+from hauberk.lifecycle.workshop import Workshop
 
 COLUMN = Column("a", ColumnKind.NUMBER, 0.0, 1.0)
 
@@ -107,6 +112,38 @@ def metrics(result, control, role="data"):
     ]
 
 
+def proven_gone(folder, row, removed):
+    """The lineage leads through the repair, and a row that was set aside is proven to have taught no model anything."""
+    nodes = {node.of.index: node for node in graph(lineage.read(folder / ".hauberk"))}
+    used = [node for node in nodes.values() if node.of.event == lineage.USED][-1]
+    split = nodes[used.parents[-1]]
+    assert [nodes[parent].of.event for parent in split.parents] == [lineage.IMPORTED, lineage.REPAIRED]
+    repair = nodes[split.parents[-1]]
+    assert [nodes[parent].of.event for parent in repair.parents] == [lineage.IMPORTED]
+    assert f"{removed} rows set aside" in repair.says
+    assert used.of.details["rows"]["train"]["rows"] == 430 - removed
+    with Workshop.open(
+        folder / ".hauberk", name="p", keys_uri=f"keyring:{folder}/.hauberk/keyring",
+        passphrase=lambda: b"correct horse", seen=Seen(folder / "s"),
+    ) as workshop:  # fmt: skip
+        event = proving.trainings(workshop)[0]
+        schema = proving.tree_of(workshop, event).schema.value
+        names = [column["name"] for column in schema["columns"]]
+        asked = one_row(
+            [str(folder / "train.csv")],
+            row,
+            kind="table",
+            shape=schema["shape"],
+            target=schema["target"],
+            columns=names,
+        )
+        assert asked[1]
+        document = proving.prove(workshop, proving.Row(*asked), event=event)
+    (folder / "proof.json").write_bytes(canonical.encode(document))
+    checked = check_proof(folder / "proof.json", release=folder / "release", seen=Seen(folder / "s"))
+    assert (checked.ok, checked.present) == (True, False)
+
+
 def test_poison_is_set_aside_logged_and_the_model_is_better_for_it(project):
     folder, run, wrong = project
     kept = run("report")
@@ -134,6 +171,7 @@ def test_poison_is_set_aside_logged_and_the_model_is_better_for_it(project):
     assert "sends poison" in page
     assert f"{len(rows)} rows were set aside" in page
     assert "Repair" in page
+    proven_gone(folder, int(rows[0]), len(rows))
     cached = run("quarantine")
     assert all(done.cached for done in cached.steps if not done.name.startswith("report"))
 

@@ -42,6 +42,8 @@ class Node:
             parts.append(f"{details.get('role', '')} model from {details['rows']['train']['rows']:,} rows")
         elif self.of.event == SPLIT:
             parts += [f"{side} {told['rows']:,} rows" for side, told in details["rows"].items()]
+        elif self.of.event == REPAIRED and {"removed", "kept"} <= details.keys():
+            parts.append(f"{details['removed']:,} rows set aside, {details['kept']:,} kept")
         elif self.of.event == AUDITED:
             worst = [str(finding["severity"]) for finding in details["findings"]]
             parts.append("alarm" if "critical" in worst else f"{len(worst)} findings" if worst else "as recorded")
@@ -49,7 +51,8 @@ class Node:
             names = [subject.name for subject in self.of.outputs]
             parts.append(", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
         if "bytes" in details:
-            parts.append(f"{details['files']:,} files, {details['bytes']:,} bytes")
+            files = "1 file" if details["files"] == 1 else f"{details['files']:,} files"
+            parts.append(f"{files}, {details['bytes']:,} bytes")
         if self.of.source:
             parts.append(f"from {self.of.source}")
         return "; ".join(part for part in parts if part)

@@ -73,7 +73,7 @@ def _set_aside(job: Job, about: About, suspects: list[Mapping[str, Any]]) -> Abo
         event = lineage.transaction(
             job.workshop,
             lineage.REPAIRED,
-            inputs=(about.subject,),
+            inputs=(*((job.source,) if job.source is not None else ()), about.subject),
             outputs=(Subject("dataset", digest), Subject(QUARANTINE, kept)),
             removed=len(rows),
             kept=len(split.train),
