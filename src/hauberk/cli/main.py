@@ -24,7 +24,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
     "protect": ("protect", "protect", "Check, train, attack, harden, sign, seal, decide: the main job."),
     "verify": ("verify", "verify", "Prove a release offline, step by step."),
     "report": ("report", "report", "Write the report again from the ledger."),
-    "data": ("data", "data", "Check data files alone, with no project."),
+    "data": ("data", "data", "Verify, screen, repair, track and prove data."),
     "controls": ("controls", "controls", "List every control, attack and method, with its parameters."),
     "ledger": ("ledger", "ledger", "Show, prove and audit the tamper-evident log."),
     "keys": ("keys", "keys", "List, create and rotate keys."),

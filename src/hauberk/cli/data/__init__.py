@@ -27,4 +27,4 @@ COMMANDS: dict[str, tuple[str, str, str]] = {
 
 @click.group("data", cls=lazy_group(COMMANDS))
 def data() -> None:
-    """Check data files alone, with no project."""
+    """Verify, screen, repair, track and prove data; most commands need no project."""
