@@ -28,7 +28,7 @@ def test_clean_data_pass_and_the_target_is_guessed_by_name(table, capsys):
     document = json.loads(capsys.readouterr().out)
     assert document["ok"] is True
     assert document["data"]["target"] == "Outcome"
-    assert [check["name"] for check in document["checks"]] == ["duplicates", "label-errors", "leakage", "schema"]
+    assert [check["name"] for check in document["checks"]] == ["leakage", "poisoning", "schema"]
     assert "chosen by its name" in document["data"]["notes"][0]
 
 
@@ -48,7 +48,7 @@ def test_bad_input_is_exit_code_two_and_unknown_checks_list_the_known(table, tmp
     assert run(["data", "check", str(tmp_path / "empty.csv")]) == 2
     assert "is empty: 0 bytes" in capsys.readouterr().err
     assert run(["data", "check", str(table), "--check", "nothing"]) == 2
-    assert "known: duplicates, label-errors, leakage, schema" in capsys.readouterr().err
+    assert "known: leakage, poisoning, schema" in capsys.readouterr().err
 
 
 def test_the_screen_shows_every_check_and_names_with_brackets_as_they_are(tmp_path, capsys):
@@ -56,7 +56,7 @@ def test_the_screen_shows_every_check_and_names_with_brackets_as_they_are(tmp_pa
     frame.write_parquet(tmp_path / "x.parquet")
     assert run(["data", "check", str(tmp_path / "x.parquet"), "--target", "y"]) == 0
     shown = capsys.readouterr().out
-    assert all(name in shown for name in ("schema", "duplicates", "leakage", "label-errors", "[red]a"))
+    assert all(name in shown for name in ("schema", "poisoning", "leakage", "[red]a"))
 
 
 def test_inspect_counts_ranges_and_missing_values_and_proposes(tmp_path, capsys):

@@ -1,25 +1,34 @@
 """Schema and ranges: do both sides hold what training rows lead one to expect?
 
 Looks for values that are not finite, constant columns, blank pictures, test values outside the range (or categories
-unseen) in training, classes with few rows, columns that look like identifiers, and integers that float32 rounds.
+unseen) in training, columns whose test side is distributed otherwise (measured as `hauberk data verify --against` does),
+classes with few rows, columns that look like identifiers, and integers that float32 rounds.
 Answers sloppy exports, shifted columns and crude poisoning. Does not answer poisoning that stays in range: see
-`label-errors` and `duplicates`.
+`poisoning`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.evidence import Measurement
+from hauberk.core.extras import need
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
 from hauberk.data.dataset import Dataset, Floats, Labels, Mask, Split
+from hauberk.data.verification.drift import Measure, drift
+from hauberk.data.verification.opening import from_frame
+from hauberk.data.verification.schema import Schema
+
+if TYPE_CHECKING:
+    import polars
 
 _EXACT = 2**24  # integers up to here are exact in float32
 _IDENTIFIER = 0.5  # a category with more values than this share of the rows names rows, and explains nothing
@@ -116,8 +125,10 @@ def _table(split: Split, params: Params) -> Measurement:
         )
         for index in np.flatnonzero(constant)
     ]
-    findings += _outside(split, outside, params) + _identifiers(train) + _rounded(train)
+    moved = _drift(split)
+    findings += _outside(split, outside, params) + _moved(split, moved) + _identifiers(train) + _rounded(train)
     metrics = {
+        "drifted_columns": float(len(moved)),
         "constant_columns": float(constant.sum()),
         "out_of_range_rows": float(outside.any(axis=1).sum()),
         "out_of_range_share": float(outside.any(axis=1).mean()),
@@ -152,6 +163,40 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
             )
         )
     return found
+
+
+def _drift(split: Split) -> dict[int, Measure]:
+    """Return the measure that is furthest beyond its limit for each column that drifted from training to test rows."""
+    here, there = (from_frame(_frame(side)) for side in (split.test, split.train))
+    found = [measure for measure in drift(here, there, Schema(version=1)).measures if measure.drifted]
+    found.sort(key=lambda measure: measure.effect / max(measure.limit, 1e-9))
+    return {int(measure.column.removeprefix("c")): measure for measure in found}
+
+
+def _frame(side: Dataset) -> polars.DataFrame:
+    """Return a side with numbers as they are and categories as codes in text; columns by number, names may be anything."""
+    made = need("polars")
+    columns = {}
+    for index, column in enumerate(side.columns):
+        values = made.Series(np.ascontiguousarray(side.x[:, index], np.float64))
+        columns[f"c{index}"] = values.cast(made.String) if column.kind is ColumnKind.CATEGORY else values
+    frame: polars.DataFrame = made.DataFrame(columns)
+    return frame
+
+
+def _moved(split: Split, moved: dict[int, Measure]) -> list[Finding]:
+    return [
+        Finding(
+            f"test rows are distributed otherwise than training rows in {split.train.columns[index].name!r}: "
+            f"{measure.name} {measure.effect:.2f}",
+            f"column {split.train.columns[index].name}",
+            Severity.LOW,
+            "What is measured on the test rows may not hold where the model was trained for: find out how the sides were made.",
+            value=measure.effect,
+            limit=measure.limit,
+        )
+        for index, measure in moved.items()
+    ]
 
 
 def _category(column: Column, code: float) -> str:

@@ -19,6 +19,6 @@ def out_of_fold(kind: Literal["image", "table", "embedding"], side: Dataset, *, 
         from hauberk.data.poisoning._table_probabilities import table_probabilities
 
         return table_probabilities(side, seed=seed, task=task)
-    from hauberk.data.checks._folds import out_of_fold as quick
+    from hauberk.data.poisoning._folds import out_of_fold as quick
 
     return quick(side, seed=seed, task=task)

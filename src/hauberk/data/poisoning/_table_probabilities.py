@@ -17,8 +17,8 @@ import numpy.typing as npt
 from hauberk.core.columns import ColumnKind
 from hauberk.core.extras import need
 from hauberk.core.progress import Task
-from hauberk.data.checks._folds import folds, one_hot
 from hauberk.data.dataset import Dataset, Doubles
+from hauberk.data.poisoning._folds import folds, one_hot
 from hauberk.data.poisoning._table_views import ordered
 
 _MANY = 2_000  # rows from which boosted trees beat a forest and a line

@@ -25,9 +25,9 @@ from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Task
-from hauberk.data.checks._folds import folds
 from hauberk.data.dataset import Dataset, Doubles, Labels, Mask
 from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
+from hauberk.data.poisoning._folds import folds
 
 _BINS = 8  # of a number column, for the model
 _CUTS = 4  # of a number column, for groups

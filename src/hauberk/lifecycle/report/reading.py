@@ -17,7 +17,7 @@ from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RELEASE, RUL
 from hauberk.lifecycle.report.model import Attested, Source
 
 ROLES = ("plain", "hardened")
-CHECKS = ("schema", "duplicates", "label-errors", "leakage")
+CHECKS = ("schema", "poisoning", "leakage")
 SEALING = "sealing"
 _HEX = re.compile(r"[0-9a-f]{64}")
 
