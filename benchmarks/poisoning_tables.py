@@ -117,7 +117,7 @@ def peers(side):
 
     from hauberk.core.progress import Quiet
     from hauberk.data import neighbours
-    from hauberk.data.checks._folds import one_hot, out_of_fold
+    from hauberk.data.poisoning._folds import one_hot, out_of_fold
 
     yield "isolation forest", -IsolationForest(random_state=0).fit(side.x).score_samples(side.x)
     features, keys = neighbours.features(side)[0], np.arange(len(side))
@@ -130,7 +130,7 @@ def peers(side):
 
         for method in ("self_confidence", "normalized_margin"):
             yield f"cleanlab {method}", -get_label_quality_scores(side.y, probabilities, method=method)
-    if importlib.util.find_spec("pyod"):
+    if importlib.util.find_spec("pyod") and importlib.util.find_spec("numba"):
         from pyod.models.ecod import ECOD
 
         yield "pyod ECOD", ECOD().fit(one_hot(side)).decision_scores_

@@ -22,6 +22,7 @@ from hauberk.data.dataset import Dataset, Doubles
 from hauberk.data.poisoning import DETECTORS, Rows, Suspicion
 
 _NEAR, _FAR = 0.9, 0.99  # shares of the rows between which the tail is measured
+_SPEAKS = 3.0  # one row in a thousand
 _FEWEST = 100  # rows, from which on there is a tail to measure
 
 
@@ -54,8 +55,8 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     scores = np.stack([rarity(column) for column in distance]) - math.log10(len(names))
     worst = scores.argmax(axis=0)
     score = np.clip(scores.max(axis=0), 0, params.most)
-    # Below two, one row in a hundred, the tail is what was measured and nothing is rare.
-    score[score < 2] = 0
+    # Below that a tail is merely long, and its rows would stand in the way of what other detectors rank.
+    score[score < _SPEAKS] = 0
     reasons = {
         int(row): f"{names[worst[row]]} lies farther out than one row in {10 ** score[row]:,.0f} would"
         for row in np.flatnonzero(score)
