@@ -213,7 +213,7 @@ def _table_results(schema: Schema, rows: int) -> list[Result]:
 
 def _row_results(frame: Frame, planned: Sequence[Check], counts: dict[str, Any], samples: int) -> list[Result]:
     broken = [check for check in planned if isinstance(check, RowCheck) and _positive(counts[check.name])]
-    shown = _samples(frame, broken, samples)
+    shown = _samples(frame, broken, {check.name: min(samples, counts[check.name]) for check in broken})
     results = []
     for check in planned:
         if isinstance(check, Judged):
@@ -249,14 +249,18 @@ def _positive(count: Any) -> bool:  # noqa: ANN401 - a count or an error
     return isinstance(count, int) and count > 0
 
 
-def _samples(frame: Frame, broken: Sequence[RowCheck], samples: int) -> dict[str, tuple[Sample, ...]]:
+def _samples(frame: Frame, broken: Sequence[RowCheck], wanted: dict[str, int]) -> dict[str, tuple[Sample, ...]]:
     """Fetch the first rows that break each rule, all rules in one pass over the columns that they look at."""
     polars = need("polars")
-    if not broken or samples < 1:
+    if not any(wanted.values()):
         return {}
     index = frame.table.free_name("row")
     queries = [
-        frame.scan(index).filter(check.bad).select(index, *(polars.col(name) for name in check.shows)).head(samples)
+        # No more rows are asked for than there are, so that reading ends with the last of them.
+        frame.scan(index)
+        .filter(check.bad)
+        .select(index, *(polars.col(name) for name in check.shows))
+        .head(wanted[check.name])
         for check in broken
     ]
     found = frame.table.guarded(lambda: polars.collect_all(queries, engine="streaming"))
