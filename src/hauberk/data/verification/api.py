@@ -25,7 +25,7 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.verification import inferring, profiling
 from hauberk.data.verification.drift import Drifted, drift
-from hauberk.data.verification.opening import Table, opened, refuse_odd_names
+from hauberk.data.verification.opening import Table, from_frame, opened
 from hauberk.data.verification.sanity import sane, verify_sanity
 from hauberk.data.verification.schema import Schema, load_schema
 from hauberk.data.verification.splitting import Split, split
@@ -125,10 +125,4 @@ def _table(source: Source) -> Iterator[Table]:
             f"a {type(source).__name__} is no table that is known here: pass a path, a URL, or a frame of Polars "
             "(polars.from_pandas, polars.from_arrow and polars.DataFrame make one)."
         )
-    lazy: pl.LazyFrame = source.lazy()
-    try:
-        found = dict(lazy.collect_schema())
-    except polars.exceptions.PolarsError as error:
-        raise InvalidInput(f"the frame cannot be evaluated: {error}. Correct its query.") from error
-    refuse_odd_names("the frame", list(found))
-    yield Table("the frame", "frame", (), found, (), lambda: lazy, textual=False)
+    yield from_frame(source)

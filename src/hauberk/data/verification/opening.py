@@ -48,7 +48,7 @@ _ANY = 1 << 62  # a lazy reader decodes piece by piece, so a table may be larger
 class Table:
     """A lazy table: `scan()` starts a query over all its parts, `schema` names its columns and their types.
 
-    name: the place as it was given. format: parquet, ipc, csv, tsv, jsonl, pictures, npz or idx. textual: all values
+    name: the place as it was given. format: parquet, ipc, csv, tsv, jsonl, pictures, npz, idx or frame. textual: all values
     are text (CSV).
     """
 
@@ -103,6 +103,18 @@ def opened(place: str) -> Iterator[Table]:
     """
     with found(place) as parts:
         yield _table(place, parts)
+
+
+def from_frame(frame: pl.DataFrame | pl.LazyFrame, *, name: str = "the frame") -> Table:
+    """Return a frame as a table. A lazy one is run, on every row, each time that the table is read."""
+    polars = need("polars")
+    lazy: pl.LazyFrame = frame.lazy()
+    try:
+        found = dict(lazy.collect_schema())
+    except polars.exceptions.PolarsError as error:
+        raise InvalidInput(f"{name} cannot be evaluated: {error}. Correct its query.") from error
+    refuse_odd_names(name, list(found))
+    return Table(name, "frame", (), found, (), lambda: lazy, textual=False)
 
 
 def _table(place: str, parts: tuple[Part, ...]) -> Table:
