@@ -28,15 +28,23 @@ def sample_table(places: Sequence[str], *, rows: int, seed: int) -> TableSample 
 
     Raises InvalidInput for a table that is damaged, or changes while it is read.
     """
+    from hauberk.data.verification import arrays, pictures
     from hauberk.data.verification.opening import opened
+    from hauberk.data.verification.places import found
 
     if len(places) != 1:
+        return None
+    try:
+        with found(places[0]) as parts:
+            if pictures.are_pictures(parts) or arrays.kind_of(parts):
+                return None  # before each of them is decoded
+    except InvalidInput:
         return None
     with ExitStack() as stack:
         try:
             table = stack.enter_context(opened(places[0]))
         except InvalidInput:
-            return None  # pictures, archives: what they hold is not sampled
+            return None  # no table: what it holds is not sampled
         if table.format not in _ROWS:
             return None
         polars = need("polars")
