@@ -208,7 +208,8 @@ def _scores(found: Parted, part: Mask) -> Doubles:
 def _flat(x: Floats) -> Doubles:
     """Return (n, d) grey pictures of at most 32 pixels a side, without their brightness."""
     grey = pooled(x.mean(axis=1, keepdims=True), _SIDE).reshape(len(x), -1).astype(np.float64)
-    return grey - grey.mean(axis=1, keepdims=True)
+    grey -= grey.mean(axis=1, keepdims=True)
+    return np.asarray(grey, np.float64)
 
 
 def _content(part: Mask, x: Floats, seed: int) -> float:
