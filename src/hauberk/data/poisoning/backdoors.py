@@ -26,6 +26,7 @@ from hauberk.data.poisoning import DETECTORS, Rows, Suspicion, _nets, _signature
 
 _HONEST = -0.5  # contradiction (natural log odds) under which a row is above suspicion
 _PROVEN = 2.0  # added to the score of a row whose mark was proven on others
+_COMMON = 0.1  # share of honest rows that carry as much, from which it says nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,9 +112,11 @@ def _marked(  # noqa: PLR0913, PLR0917 - who is asked, and what the answer is he
     known = np.union1d(alike, others)
     scope = np.union1d(within, known)
     said = _signature.spread(pictures, suspects=suspects, honest=known, scope=scope, seed=rows.seed, rng=rng)
-    reference = np.sort(said[np.isin(scope, known)])
+    # What a mark is held against are honest rows where it is looked for, as a share of all rows, which alarms are counted by.
+    reference = np.sort(said[np.isin(scope, np.intersect1d(within, known))])
     mine = said[np.searchsorted(scope, within)]
-    above = len(reference) - np.searchsorted(reference, mine, side="left")
-    rare = -np.log10((above + 1) / (len(reference) + 1))
-    # Half carried is not proof: that asks for a network that is sure. What is less is still told, to be ranked.
-    return np.where(mine > 0.5, _PROVEN + rare + mine, np.minimum(rare, 2.0))
+    share = (len(reference) - np.searchsorted(reference, mine, side="left") + 1) / (len(reference) + 1)
+    rare = np.where(share < _COMMON, -np.log10(share * len(within) / len(rows)), 0.0)
+    # Half carried is not proof: that asks for a network that is sure.
+    found: Doubles = rare + np.where(mine > 0.5, _PROVEN + mine, 0.0)
+    return found
