@@ -35,11 +35,11 @@ def transfers(  # noqa: PLR0913 - what is asked about, and against what
     honest: Mask,
     rng: np.random.Generator,
     seed: int,
-) -> tuple[float, Labels]:
-    """Return the share of suspects that are known, at one honest row in a hundred, by others' mark alone, and who they are.
+) -> tuple[Labels, int]:
+    """Return the suspects that are known, at one honest row in a hundred, by others' mark alone, and how many were asked.
 
     pictures: (n, c, h, w). suspects: rows, the clearest first. looks: (n,) the class that each row seems to be of.
-    honest: (n,) rows above suspicion. About 0.01 where there is no common mark; 0 where it cannot be asked.
+    honest: (n,) rows above suspicion. Few of many where there is no common mark; none of none where it cannot be asked.
     """
     suspects = suspects[:_MOST]
     part = _by_content(looks[suspects])
@@ -63,10 +63,10 @@ def transfers(  # noqa: PLR0913 - what is asked about, and against what
         said[ask] = _nets.ask(net, _at(pictures, every[ask]))[:, 1]
     asked = ~np.isnan(said)
     if not (asked & marked).any() or (asked & ~marked).sum() < 20:
-        return 0.0, suspects[:0]
+        return suspects[:0], 0
     bar = float(np.quantile(said[asked & ~marked], 1 - _ALARMS))
     known = asked & marked & (said > bar)
-    return float(known.sum() / (asked & marked).sum()), every[known]
+    return every[known], int((asked & marked).sum())
 
 
 def spread(  # noqa: PLR0913 - as above

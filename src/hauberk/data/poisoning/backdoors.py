@@ -33,13 +33,14 @@ _COMMON = 0.1  # share of honest rows that carry as much, from which it says not
 class Params:
     """contradiction: natural log odds from which a row is a suspect. fewest: suspects worth a question, 8 or more.
 
-    transfer: the share of suspects known by others' mark from which it counts as one, above 0 and at most 1. classes: the
-    classes with the most suspects that are asked about, beside all together.
+    transfer: the share of suspects known by others' mark from which it counts as one, above 0 and at most 1; the lower end of
+    the share's interval (99.7 %) is held against it. classes: the classes with the most suspects that are asked about,
+    beside all together.
     """
 
     contradiction: float = 2.0
     fewest: int = 30
-    transfer: float = 0.35
+    transfer: float = 0.15
     classes: int = 4
 
     def __post_init__(self) -> None:
@@ -72,13 +73,15 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     for number, scope in enumerate(scopes):
         task.update(number / len(scopes), text="a mark that suspects share")
         own = suspects if scope is None else suspects[rows.y[suspects] == scope]
-        share, known = _signature.transfers(
+        known, asked = _signature.transfers(
             pictures, rows.y, suspects=own, looks=looks, honest=honest, rng=rng, seed=rows.seed
         )
-        if share < params.transfer:
+        if not asked or _at_least(len(known), asked) < params.transfer:
             continue
         name = "several classes" if scope is None else repr(rows.side.classes[scope])
-        notes.append(f"{len(own)} suspects in {name}; {share:.0%} of them are known by the mark of the others.")
+        notes.append(
+            f"{len(own)} suspects in {name}; {len(known) / asked:.0%} are known by the mark of the others."
+        )
         within = np.arange(len(rows)) if scope is None else np.flatnonzero(rows.y == scope)
         found = _marked(rows, pictures, known, np.flatnonzero(honest), within, rng)
         for row in within[found > score[within]]:
@@ -90,6 +93,13 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
         score[within] = np.maximum(score[within], found)
     suggested = np.where(score >= _PROVEN, looks, -1)
     return Suspicion(score, {r: why for r, why in reasons.items() if score[r] >= _PROVEN}, suggested, tuple(notes))
+
+
+def _at_least(known: int, asked: int) -> float:
+    """Return the lower end of the interval of a share (Wilson 1927): among few suspects some are alike by chance."""
+    from scipy.stats import binomtest
+
+    return float(binomtest(known, asked).proportion_ci(confidence_level=0.997, method="wilson").low)
 
 
 def _scopes(y: Labels, suspects: Labels, params: Params) -> list[int | None]:
