@@ -5,12 +5,13 @@ BIN    := $(VENV)/bin
 PIP    := $(BIN)/python -m pip --disable-pip-version-check --quiet
 WORKERS ?= auto
 
-.PHONY: help setup demo test test-slow check bench fix clean
+.PHONY: help setup demo test test-slow check bench bench-data fix clean
 help:
 	@echo "make demo       set up, protect examples/digits, verify the release"
 	@echo "make test       set up, run the tests (make test-slow: the long and fault-injection ones)"
 	@echo "make check      lint, types, import floors"
-	@echo "make bench      side by side with the peers, in an environment of their own"
+	@echo "make bench      side by side with the peers, in an environment of their own (make bench-data: verification,"
+	@echo "                integrity, poison; hours, and HAUBERK_DATA)"
 
 $(BIN)/python:
 	$(PYTHON) -m venv $(VENV)
@@ -59,5 +60,18 @@ bench: pyproject.toml constraints.txt benchmarks/requirements.txt
 	$(BENCH)/python benchmarks/ledger.py
 	$(BENCH)/python benchmarks/sealing.py
 
+# The peers of verification bring many packages, so they have an environment of their own.
+bench-data: pyproject.toml constraints.txt benchmarks/requirements-poisoning.txt benchmarks/requirements-verification.txt
+	test -x $(BENCH)/python || $(PYTHON) -m venv .venv-bench
+	$(BENCH)/python -m pip --disable-pip-version-check --quiet install -c constraints.txt -e '.[torch]' -r benchmarks/requirements-poisoning.txt
+	test -x .venv-verify/bin/python || $(PYTHON) -m venv .venv-verify
+	.venv-verify/bin/python -m pip --disable-pip-version-check --quiet install -e '.[data]' -r benchmarks/requirements-verification.txt
+	.venv-verify/bin/python benchmarks/verification.py
+	$(BENCH)/python benchmarks/integrity.py
+	$(BENCH)/python benchmarks/poisoning_images.py --peers
+	$(BENCH)/python benchmarks/poisoning_tables.py --peers
+	$(BENCH)/python benchmarks/repair.py
+	$(BENCH)/python benchmarks/certificate.py
+
 clean:
-	rm -rf $(VENV) .venv-bench
+	rm -rf $(VENV) .venv-bench .venv-verify
