@@ -26,6 +26,7 @@ from hauberk.data.poisoning import DETECTORS, Rows, Suspicion, _nets, _signature
 
 _HONEST = -0.5  # contradiction (natural log odds) under which a row is above suspicion
 _PROVEN = 2.0  # added to the score of a row whose mark was proven on others
+_DOUBTED = 2.3
 _COMMON = 0.1  # share of honest rows that carry as much, from which it says nothing
 
 
@@ -127,6 +128,7 @@ def _marked(  # noqa: PLR0913, PLR0917 - who is asked, and what the answer is he
     mine = said[np.searchsorted(scope, within)]
     share = (len(reference) - np.searchsorted(reference, mine, side="left") + 1) / (len(reference) + 1)
     rare = np.where(share < _COMMON, -np.log10(share * len(within) / len(rows)), 0.0)
-    # Half carried is not proof: that asks for a network that is sure.
-    found: Doubles = rare + np.where(mine > 0.5, _PROVEN + mine, 0.0)
+    # Half carried is not proof: that asks for a network that is sure. What is less is ranked, below what is flagged by
+    # default: rows that are hard for their class carry a little of everything.
+    found: Doubles = np.where(mine > 0.5, _PROVEN + rare + mine, np.minimum(rare, _DOUBTED + mine))
     return found
