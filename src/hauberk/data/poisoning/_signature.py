@@ -24,6 +24,7 @@ _SPREAD_STEPS = 200
 _WIDTHS = (16, 32)
 _MOST = 300  # suspects, the clearest first, that the question is asked about
 _ALARMS = 0.01  # of the honest rows may look like suspects while suspects are counted
+_HARD_ALARMS = 0.1  # of other classes' suspects, among whom there may be poison too
 
 
 def transfers(  # noqa: PLR0913 - what is asked about, and against what
@@ -31,15 +32,18 @@ def transfers(  # noqa: PLR0913 - what is asked about, and against what
     y: Labels,
     *,
     suspects: Labels,
+    others: Labels,
     looks: Labels,
     honest: Mask,
     rng: np.random.Generator,
     seed: int,
 ) -> tuple[Labels, int]:
-    """Return the suspects that are known, at one honest row in a hundred, by others' mark alone, and how many were asked.
+    """Return the suspects that are known by others' mark alone, and how many were asked.
 
-    pictures: (n, c, h, w). suspects: rows, the clearest first. looks: (n,) the class that each row seems to be of.
-    honest: (n,) rows above suspicion. Few of many where there is no common mark; none of none where it cannot be asked.
+    Known is who carries it more than 99 of 100 honest rows, and than 9 of 10 of the `others`: suspects of other classes, as
+    hard as these, who tell a mark from hardness. pictures: (n, c, h, w). suspects: rows, the clearest first. looks: (n,) the
+    class that each row seems to be of. honest: (n,) rows above suspicion. Few of many where there is no common mark; none of
+    none where it cannot be asked.
     """
     suspects = suspects[:_MOST]
     part = _by_content(looks[suspects])
@@ -52,19 +56,26 @@ def transfers(  # noqa: PLR0913 - what is asked about, and against what
     typical = rng.permutation(np.flatnonzero(np.isin(y, np.unique(y[suspects])) & honest))[: 3 * len(suspects)]
     rows.append(typical)
     parts.append(rng.integers(0, _PARTS, len(typical)))
+    learned = sum(len(each) for each in rows)
+    rows.append(rng.permutation(others)[:_MOST])
+    parts.append(rng.integers(0, _PARTS, len(rows[-1])))
     every, place = np.concatenate(rows), np.concatenate(parts)
     marked = np.arange(len(every)) < len(suspects)
     said = np.full(len(every), np.nan)
     for number in range(_PARTS):
-        fit, ask = np.flatnonzero(place != number), np.flatnonzero(place == number)
+        fit, ask = np.flatnonzero(place[:learned] != number), np.flatnonzero(place == number)
         if marked[fit].sum() < 8 or not len(ask) or (~marked[fit]).sum() < 8:
             continue
         net = _told(pictures, every[fit[marked[fit]]], every[fit[~marked[fit]]], steps=_STEPS, seed=seed + number)
         said[ask] = _nets.ask(net, _at(pictures, every[ask]))[:, 1]
     asked = ~np.isnan(said)
-    if not (asked & marked).any() or (asked & ~marked).sum() < 20:
+    free = said[len(suspects) : learned][asked[len(suspects) : learned]]
+    if not (asked & marked).any() or len(free) < 20:
         return suspects[:0], 0
-    bar = float(np.quantile(said[asked & ~marked], 1 - _ALARMS))
+    bar = float(np.quantile(free, 1 - _ALARMS))
+    hard = said[learned:][asked[learned:]]
+    if len(hard) >= 20:
+        bar = max(bar, float(np.quantile(hard, 1 - _HARD_ALARMS)))
     known = asked & marked & (said > bar)
     return every[known], int((asked & marked).sum())
 

@@ -1,7 +1,7 @@
 """Backdoors in pictures: rows whose label contradicts what they show, and that share a mark which explains it.
 
 1. A network that cannot see fine detail says what each row shows (`_views.blind`); rows that it contradicts are
-   suspects. 2. For the suspects of each class, and for all together (an all-to-all backdoor has no one class), it
+   suspects. 2. For the suspects of each class, and then for all others together (an all-to-all backdoor has no one class), it
    is asked whether a mark that they share transfers to suspects of other content (`_signature.transfers`). On honest
    data, and with labels flipped at random, hardly any does. 3. Where many do, every row is asked for the mark.
 
@@ -71,20 +71,27 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     notes: list[str] = []
     pictures = _nets.tensor(rows.side.x)
     scopes = _scopes(rows.y, suspects, params)
+    proven: list[int] = []
     for number, scope in enumerate(scopes):
         task.update(number / len(scopes), text="a mark that suspects share")
-        own = suspects if scope is None else suspects[rows.y[suspects] == scope]
+        own = suspects[~np.isin(rows.y[suspects], proven)] if scope is None else suspects[rows.y[suspects] == scope]
+        if len(own) < params.fewest:
+            continue
+        others = suspects[:0] if scope is None else suspects[rows.y[suspects] != scope]
         known, asked = _signature.transfers(
-            pictures, rows.y, suspects=own, looks=looks, honest=honest, rng=rng, seed=rows.seed
+            pictures, rows.y, suspects=own, others=others, looks=looks, honest=honest, rng=rng, seed=rows.seed
         )
         if not asked or _at_least(len(known), asked) < params.transfer:
             continue
+        if scope is not None:
+            proven.append(scope)
         name = "several classes" if scope is None else repr(rows.side.classes[scope])
         notes.append(
             f"{len(own)} suspects in {name}; {len(known) / asked:.0%} are known by the mark of the others."
         )
         within = np.arange(len(rows)) if scope is None else np.flatnonzero(rows.y == scope)
-        found = _marked(rows, pictures, known, np.flatnonzero(honest), within, rng)
+        # Of one class, all suspects are learned from, and who is honest drops out; of many classes, most are honest.
+        found = _marked(rows, pictures, known if scope is None else own, np.flatnonzero(honest), within, rng)
         for row in within[found > score[within]]:
             shows = rows.side.classes[looks[row]]
             reasons[int(row)] = (
@@ -104,12 +111,12 @@ def _at_least(known: int, asked: int) -> float:
 
 
 def _scopes(y: Labels, suspects: Labels, params: Params) -> list[int | None]:
-    """Return the classes worth a question, the most suspects first, and None for all together."""
+    """Return the classes worth a question, the most suspects first, then None: all whose class has no mark of its own."""
     if len(suspects) < params.fewest:
         return []
     labels, counts = np.unique(y[suspects], return_counts=True)
     order = np.argsort(-counts, kind="stable")[: params.classes]
-    return [None, *(int(labels[index]) for index in order if counts[index] >= params.fewest)]
+    return [*(int(labels[index]) for index in order if counts[index] >= params.fewest), None]
 
 
 def _marked(  # noqa: PLR0913, PLR0917 - who is asked, and what the answer is held against

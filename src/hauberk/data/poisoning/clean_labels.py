@@ -31,6 +31,7 @@ _SIDE = 32  # pixels; larger pictures are averaged down
 _COMPONENTS = 40
 _LEADING = 8  # directions of largest variance that are tried as they are
 _RIDGE = 1e-3
+_FOREIGN = 0.2  # Cramer's V of a part and contradicted labels, from which labels are not clean
 _CLUSTERS = 8
 _PER_CLUSTER = 12
 
@@ -40,13 +41,15 @@ class Params:
     """parted: distance of the two means over the sum of the deviations from which a class has two parts.
 
     share: least part of a class, above 0 and below a half. content: Cramer's V with what the pictures show up to which a
-    part is not content. fewest: rows of a class that is looked at.
+    part is not content. fewest: rows of a class that is looked at. contradiction: natural log odds from which a blind look
+    contradicts a label.
     """
 
     parted: float = 3.0
     share: float = 0.1
     content: float = 0.5
     fewest: int = 40
+    contradiction: float = 2.0
 
     def __post_init__(self) -> None:
         if self.parted <= 0 or not 0 < self.share < 0.5 or not 0 < self.content <= 1 or self.fewest < 20:
@@ -98,6 +101,10 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
         if found.distance < params.parted:
             continue
         part = strange(found)
+        contradicted = (rows.contradiction[0][own] > params.contradiction).astype(np.int64)
+        if cramers_v(part, contradicted) > _FOREIGN:
+            # Rows of the class on one side, foreign ones with its label on the other: these are the poison.
+            part = part if contradicted[part].mean() > contradicted[~part].mean() else ~part
         depends = _content(part, rows.side.x[own], rows.seed)
         name = rows.side.classes[label]
         if depends > params.content:
