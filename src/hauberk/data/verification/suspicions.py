@@ -130,7 +130,8 @@ def _spellings(summary: Summary, column: ColumnSummary) -> list[Finding]:
     if not several:
         return []
     shown = "; ".join(" and ".join(ascii(one)[:30] for one in values[:3]) for values in several[:3])
-    what = f"{len(several)} categories of {column.name!r} are spelt in several ways: {shown}"
+    count = f"{len(several)} categories" if len(several) > 1 else "a category"
+    what = f"{count} of {column.name!r} {'are' if len(several) > 1 else 'is'} spelt in several ways: {shown}"
     advice = "Write each in one way, or the model takes them for different things."
     return [Finding(what, f"column {column.name}", Severity.MEDIUM, advice)]
 
