@@ -27,7 +27,7 @@ class Counts:
     """rows: of the table. broken: for each row check by name, how many rows break it, or the error that it raised.
 
     first: the numbers of the first rows that break each row check by name; perhaps fewer than there are.
-    newest: the largest value of the column of freshness, or the error; None without one.
+    newest: the largest value of the column of freshness; None without one.
     """
 
     rows: int
