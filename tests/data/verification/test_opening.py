@@ -139,7 +139,7 @@ def test_nothing_and_unknown_formats(tmp_path):
         read(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["*", "^a.*$", "a\0b"])
+@pytest.mark.parametrize("name", ["*", "^a.*$"])
 def test_names_that_are_patterns_are_refused(tmp_path, name):
     write(pl.DataFrame({name: [1], "a": [2]}), tmp_path / "x.arrow")
     with pytest.raises(InvalidInput, match="taken for patterns"):

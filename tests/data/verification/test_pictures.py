@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from hauberk.core.errors import InvalidInput
+from hauberk.data.verification.api import verify as verify_place
 from hauberk.data.verification.inferring import infer
 from hauberk.data.verification.opening import opened
 from hauberk.data.verification.schema import parse_schema
@@ -101,6 +102,16 @@ def test_what_is_wrong_is_found_by_row(folder):
     assert "truncated" in why[0]
     assert "pixels" in why[1]
     assert "damaged" in why[2]
+
+
+def test_without_a_schema_broken_pictures_are_found_and_whole_ones_pass(folder, tmp_path):
+    assert verify_place(folder).ok
+    np.savez(tmp_path / "x.npz", x=np.arange(48).reshape(3, 4, 4), y=np.arange(3))
+    assert verify_place(tmp_path / "x.npz").ok
+    bomb(folder / "go" / "2.png")
+    found = [one for one in verify_place(folder).rules.results if one.violations]
+    assert [(one.rule, one.violations) for one in found] == [("pictures: whole", 1)]
+    assert found[0].samples[0].values["path"] == "go/2.png"
 
 
 def test_a_schema_is_inferred_and_accepts_its_own_folder(folder):

@@ -8,6 +8,7 @@ from html.parser import HTMLParser
 import polars as pl
 
 from hauberk.cli.main import run
+from hauberk.data.verification.profile_page import figure
 
 EVIL = "<script>alert(1)</script>\u202e"
 
@@ -78,3 +79,9 @@ def test_the_screen_and_the_document(tmp_path, capsys):
     assert document["columns"][2]["low"] == "2026-01-01"
     assert run(["data", "profile", name, "--target", "z"]) == 2
     assert "has no column 'z'" in capsys.readouterr().err
+
+
+def test_figures_are_read_without_powers_of_ten():
+    assert [figure(one) for one in (0.12345, 88190.4, 2e12, 12345, -5e3, True)] == [
+        "0.1235", "88,190", "2e+12", "12,345", "-5,000", "True",
+    ]  # fmt: skip

@@ -90,6 +90,15 @@ def test_association_is_unbiased_for_columns_that_say_nothing():
     assert association(y, pl.Series([1] * 3000)) is None
 
 
+def test_names_of_rows_explain_nothing_and_few_rows_still_do():
+    rng = np.random.default_rng(2)
+    target = pl.Series(rng.integers(0, 2, 8000))
+    assert association(pl.Series([f"C{row}" for row in range(8000)]), target) < 0.001
+    assert association(pl.Series([f"C{row // 2}" for row in range(8000)]), target) < 0.001
+    few = target[:60]
+    assert association(few.cast(pl.Float64) + pl.Series(rng.random(60)) / 10, few) > 0.5
+
+
 def test_zero_rows_nulls_nested_and_an_unknown_target(tmp_path):
     frame = pl.DataFrame({"a": [None, None], "l": [[1], [2]], "f": [float("nan"), float("inf")]})
     for one in (frame, frame.clear()):

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+from pathlib import Path
+
 import polars as pl
 import pytest
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import HauberkError, InvalidInput
+from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
 from hauberk.data.verification.opening import opened
 from hauberk.data.verification.schema import parse_schema
 from hauberk.data.verification.splitting import split
@@ -86,6 +89,49 @@ def test_a_failing_disk_leaves_nothing_and_sources_are_never_overwritten(tmp_pat
         run(tmp_path / "x.parquet", quarantine=tmp_path / "x.parquet", clean=None)
     with pytest.raises(InvalidInput, match="named for both halves"):
         run(tmp_path / "x.parquet", quarantine=tmp_path / "q.parquet", clean=tmp_path / "q.parquet")
+
+
+class Stopped(Disk):
+    """A machine that dies at the n-th step of putting files into place."""
+
+    def __init__(self, step):
+        self.left = step
+
+    def _step(self):
+        self.left -= 1
+        if self.left < 0:
+            raise KeyboardInterrupt
+
+    def rename(self, source, target):
+        self._step()
+        super().rename(source, target)
+
+    def remove(self, path):
+        self._step()
+        super().remove(path)
+
+
+@pytest.mark.parametrize("step", range(4))
+def test_a_clean_file_that_is_there_belongs_to_the_quarantine(tmp_path, step):
+    places = {"quarantine": tmp_path / "out" / "q.parquet", "clean": tmp_path / "out" / "c.parquet"}
+    pl.concat([FRAME, FRAME]).write_parquet(tmp_path / "old.parquet")
+    run(tmp_path / "old.parquet", **places)
+    FRAME.write_parquet(tmp_path / "new.parquet")
+    with suppress(KeyboardInterrupt):
+        run(tmp_path / "new.parquet", **places, disk=Stopped(step))
+    rows = [pl.read_parquet(place).height for place in places.values() if place.exists()]
+    assert rows == {0: [10, 4], 1: [10], 2: [3], 3: [3, 4]}[step]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize("end", [".csv", ".jsonl"])
+def test_a_full_disk_is_not_taken_for_damage(tmp_path, end):
+    READERS[end][0](FRAME, tmp_path / f"x{end}")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / f".q{end}.unfinished").symlink_to("/dev/full")
+    with pytest.raises(Unavailable, match="no space left while writing"):
+        run(tmp_path / f"x{end}", quarantine=tmp_path / "out" / f"q{end}", clean=None)
+    assert not list((tmp_path / "out").iterdir())
 
 
 def test_a_rule_that_failed_refuses_the_split(tmp_path):

@@ -112,11 +112,10 @@ def _spark(column: ColumnProfile) -> str:
 
 
 def _values(column: ColumnProfile) -> str:
+    from hauberk.data.verification.profile_page import spread
+
     one = column.summary
     if column.shape.top:
         return ", ".join(ascii(value)[1:-1][:14] for value, _ in column.shape.top[:3])
-    if one.low is None:
-        return ""
-    label = "length " if one.kind == "text" else ""
-    low, high = (f"{end:.4g}" if isinstance(end, float) else str(end) for end in (one.low, one.high))
-    return f"{label}{low} to {high}"
+    words = spread(one)
+    return f"length {words}" if words and one.kind == "text" else words

@@ -151,14 +151,20 @@ def _show(
     from rich.markup import escape
 
     if verified is not None:
-        out.console.print(f"{escape(place)}: {verified.rows:,} rows, {verified.columns:,} columns", soft_wrap=True)
+        out.console.print(
+            f"{escape(place)}: {_many(verified.rows, 'row')}, {_many(verified.columns, 'column')}", soft_wrap=True
+        )
         _rules(out, verified)
     if halves is not None:
-        out.console.print(f"{halves.quarantined:,} rows set aside, {halves.clean:,} clean.")
+        out.console.print(f"{_many(halves.quarantined, 'row')} set aside, {halves.clean:,} clean.")
     if drifted is not None:
         from hauberk.cli.data._drift import show
 
         show(out, drifted)
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}" if count == 1 else f"{count:,} {what}s"
 
 
 def _rules(out: Output, verified: Verified) -> None:

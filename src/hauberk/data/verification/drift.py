@@ -23,11 +23,11 @@ from numpy.typing import NDArray
 
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
+from hauberk.data.verification.frames import Frame, framed
 from hauberk.data.verification.kinds import family
 from hauberk.data.verification.opening import Table
 from hauberk.data.verification.schema import Drift, Schema
 from hauberk.data.verification.summary import guessed
-from hauberk.data.verification.verifying import Frame, framed
 
 Floats = NDArray[np.float64]
 BINS = 10

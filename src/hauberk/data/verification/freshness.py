@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import TYPE_CHECKING, Any
 
 from hauberk.core.extras import need
@@ -37,13 +37,15 @@ def freshness(schema: Schema, found: dict[str, pl.DataType], clock: datetime) ->
 
 def judged(newest: Any, rule: Freshness, clock: datetime) -> tuple[bool, str, bool]:  # noqa: ANN401 - a time or None
     """Return whether the newest time is fresh, in words what was found, and whether that could not be judged."""
+    if isinstance(newest, str):
+        return False, f"the newest time of column {rule.column!r} is {newest}", False
     if not isinstance(newest, date):
         return False, f"column {rule.column!r} has no time in any row: its age is unknown", True
     if isinstance(newest, datetime):
         moment = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
     else:
-        # A date stands for its whole day.
-        moment = datetime(newest.year, newest.month, newest.day, tzinfo=UTC) + timedelta(days=1)
+        # A date stands for its whole day; and the last date of the calendar has no day after it.
+        moment = datetime.combine(min(newest, date.max - timedelta(days=1)), time.min, UTC) + timedelta(days=1)
     age = max(clock - moment, timedelta())
     return age <= rule.max_age, f"the newest row is {_words(age)} old, allowed {_words(rule.max_age)}", False
 

@@ -66,8 +66,13 @@ def _column(summary: Summary, column: ColumnSummary) -> list[str]:
         lines.append(f"nan = true  # seen: {column.nans:,}")
     if column.infinities:
         lines.append(f"infinity = true  # seen: {column.infinities:,}")
-    if column.kind in ("integer", "float", "number", "date", "datetime") and column.low is not None:
-        lines += [f"min = {value(column.low)}", f"max = {value(column.high)}"]
+    if column.kind in ("integer", "float", "number", "date", "datetime"):
+        lines += [
+            # A time that no calendar has is told as text, and no schema can name it.
+            f"# {key}: {end}" if isinstance(end, str) else f"{key} = {value(end)}"
+            for key, end in (("min", column.low), ("max", column.high))
+            if end is not None
+        ]
     if column.kind == "text":
         lines += _text(summary, column)
     likely = column.rows >= 2 * _ROWS_PER_CATEGORY and column.distinct >= _MOSTLY_DISTINCT * column.rows

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     import polars as pl
 
 _TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
+_DAYS = (-719_162, 2_932_896)  # of the years 1 to 9999, counted from 1970: what Python's dates can be
+_LONGEST = 999_999_999  # days of a timedelta
+_PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.fZ")
 
 
@@ -36,6 +39,37 @@ def family(dtype: Any) -> str:  # noqa: ANN401 - a type of Polars
         polars.Struct: "struct",
     }
     return simple.get(dtype.base_type(), "any")
+
+
+def to_dicts(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the rows as dictionaries; a time outside of the years 1 to 9999, which Python has not, as text."""
+    columns = {name: _listed(frame[name]) for name in frame.columns}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def _listed(series: pl.Series) -> list[Any]:
+    polars = need("polars")
+    dtype: Any = series.dtype
+    if dtype.is_nested():
+        # What lies within is seldom out of range, and asking would cost more than numbers in place of times do.
+        timed = any(word in str(dtype) for word in ("Date", "Duration"))
+        return (series.to_physical() if timed else series).to_list()
+    if dtype not in (polars.Date, polars.Datetime, polars.Duration):
+        return series.to_list()
+    per_day = _PER_DAY.get(getattr(dtype, "time_unit", None) or "", 1)
+    low, high = (-_LONGEST, _LONGEST) if dtype == polars.Duration else _DAYS
+    if getattr(dtype, "time_zone", None):
+        low, high = low + 1, high - 1
+    known = series.to_physical()
+    inside = known.is_between(low * per_day, (high + 1) * per_day - 1).fill_null(value=True)
+    if inside.all():
+        return series.to_list()
+    unit = getattr(dtype, "time_unit", None) or "days"
+    values = series.to_frame().select(polars.when(inside).then(polars.col(series.name)))[series.name].to_list()
+    return [
+        value if fine else f"{number} {unit}, beyond any calendar"
+        for value, fine, number in zip(values, inside, known, strict=True)
+    ]
 
 
 def from_text(name: str, kind: str) -> pl.Expr:

@@ -10,7 +10,11 @@ CSV holds text: its columns are opened as text, and `verifying` reads them as wh
 from __future__ import annotations
 
 import csv
+import errno
 import gzip
+import json
+import os
+import re
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -18,11 +22,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 
+from hauberk.core.disk import explain
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.data import limits
 from hauberk.data.formats._footer import check_footer
-from hauberk.data.verification import arrays, pictures
 from hauberk.data.verification.places import Part, found, state
 
 if TYPE_CHECKING:
@@ -40,6 +44,7 @@ ENDS = {
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
 }
+_WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG)
 T = TypeVar("T")
 _ANY = 1 << 62  # a lazy reader decodes piece by piece, so a table may be larger than memory
 
@@ -60,6 +65,16 @@ class Table:
     scan: Callable[[], pl.LazyFrame]
     textual: bool
 
+    @property
+    def pictures(self) -> bool:
+        """Whether each row is a picture; see `pictures` for the columns."""
+        return self.format in ("pictures", "npz", "idx") and "broken" in self.schema
+
+    @property
+    def sliced(self) -> bool:
+        """Whether a few rows in the middle are read without those before them: Parquet, not from hive folders."""
+        return self.format == "parquet" and not self.parts[0].keys
+
     def rows(self, index: str) -> pl.LazyFrame:
         """Start a query with the number of each row, from 0 over all parts in order, in the column `index`."""
         return self.scan().with_row_index(index)
@@ -74,13 +89,19 @@ class Table:
         """Run a query, streaming. Raises InvalidInput for files that are damaged or changed while they were read."""
         return self.guarded(lambda: query.collect(engine="streaming"))
 
-    def guarded(self, work: Callable[[], T]) -> T:
-        """Run work that reads the table, and say what is wrong with the files when it fails on their bytes."""
+    def guarded(self, work: Callable[[], T], *, writes: Path | None = None) -> T:
+        """Run work that reads the table, and say what is wrong with the files when it fails on their bytes.
+
+        writes: the file that the work writes; a disk that is full or refuses is told from a table that is damaged.
+        """
         polars = need("polars")
         try:
             result = work()
         except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
             self.unchanged()
+            number = re.search(r"os error (\d+)", str(error))
+            if writes is not None and number is not None and int(number[1]) in _WRITING:
+                raise explain(OSError(int(number[1]), os.strerror(int(number[1]))), writes) from error
             raise InvalidInput(_diagnosis(self, error)) from error
         self.unchanged()
         return result
@@ -118,12 +139,16 @@ def from_frame(frame: pl.DataFrame | pl.LazyFrame, *, name: str = "the frame") -
 
 
 def _table(place: str, parts: tuple[Part, ...]) -> Table:
-    if pictures.are_pictures(parts):
-        parts = pictures.only_pictures(parts)
-        return _described(place, "pictures", parts, lambda: pictures.described(parts))
-    kind = arrays.kind_of(parts)
-    if kind:
-        return _described(place, kind, parts, lambda: arrays.described(parts, kind))
+    if not all(_end(part) for part in parts):
+        # Imported here: numpy takes longer to import than many a table to verify, and tables do not need it.
+        from hauberk.data.verification import arrays, pictures
+
+        if pictures.are_pictures(parts):
+            parts = pictures.only_pictures(parts)
+            return _described(place, "pictures", parts, lambda: pictures.described(parts))
+        kind = arrays.kind_of(parts)
+        if kind:
+            return _described(place, kind, parts, lambda: arrays.described(parts, kind))
     kinds = {part.name: _kind(part) for part in parts}
     if len(set(kinds.values())) > 1:
         first, other = _first_two(kinds)
@@ -149,24 +174,30 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
         full = dict(scan().collect_schema()) if keys or kind in ("csv", "tsv") else schema
     except need("polars").exceptions.PolarsError as error:
         raise InvalidInput(
-            f"{place} cannot be read as {kind}: {_first_line(error)}. Its lines may end in CR alone: save them with LF or CRLF."
+            f"{place} cannot be read as {kind}: its header and its lines do not fit. Lines that end in CR alone do that: save "
+            f"them with LF or CRLF. ({_first_line(error)})"
         ) from error
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
 
 
 def refuse_odd_names(place: str, names: Sequence[str]) -> None:
     """Raise InvalidInput for more columns than can be verified, and for names that a query would misread."""
-    if len(names) > MOST_COLUMNS:
-        raise InvalidInput(
-            f"{place} has {len(names):,} columns; up to {MOST_COLUMNS:,} can be verified. Store such measurements as one "
-            "array column, or as rows of (id, name, value)."
-        )
-    # Polars takes such names as patterns, and a rule for one column would be applied to others.
-    odd = next(
-        (name for name in names if name == "*" or (name[:1] == "^" and name[-1:] == "$") or "\0" in name), None
-    )
+    _refuse_many(place, len(names))
+    # Polars takes such names as patterns, and a rule for one column would be applied to others. NUL is kept for our own.
+    odd = next((name for name in names if name == "*" or (name[:1] == "^" and name[-1:] == "$")), None)
     if odd is not None:
         raise InvalidInput(f"{place} has a column called {odd!r}: such names are taken for patterns. Rename it.")
+    cut = next((name for name in names if "\0" in name), None)
+    if cut is not None:
+        raise InvalidInput(f"{place} has a column called {cut!r}: many readers end a name at its NUL. Rename it.")
+
+
+def _refuse_many(place: str, columns: int) -> None:
+    if columns > MOST_COLUMNS:
+        raise InvalidInput(
+            f"{place} has {columns:,} columns; up to {MOST_COLUMNS:,} can be verified. Store such measurements as one "
+            "array column, or as rows of (id, name, value)."
+        )
 
 
 def _described(place: str, kind: str, parts: tuple[Part, ...], read: Callable[[], pl.DataFrame]) -> Table:
@@ -190,21 +221,25 @@ def _kind(part: Part) -> str:
         return "parquet"
     if start[:6] == b"ARROW1":
         return "ipc"
-    name = part.path.name.lower().removesuffix(".gz")
-    for end, kind in ENDS.items():
-        if name.endswith(end):
-            return kind
+    if _end(part):
+        return _end(part)
     raise InvalidInput(
         f"{part.name} is no table that is known here: expected Parquet, Arrow IPC, .csv, .tsv or .jsonl. Rename it if its "
         "name is misleading."
     )
 
 
+def _end(part: Part) -> str:
+    """Return the kind of table that a file's name says, or ""."""
+    name = part.path.name.lower().removesuffix(".gz")
+    return next((kind for end, kind in ENDS.items() if name.endswith(end)), "")
+
+
 def _schema(part: Part, kind: str) -> dict[str, pl.DataType]:
     polars = need("polars")
     try:
         if kind == "parquet":
-            check_footer(part.path, ceiling=_ANY)
+            _refuse_many(part.name, check_footer(part.path, ceiling=_ANY).columns)
             return dict(polars.read_parquet_schema(part.path))
         if kind == "ipc":
             return dict(polars.read_ipc_schema(part.path))
@@ -212,6 +247,8 @@ def _schema(part: Part, kind: str) -> dict[str, pl.DataType]:
             return dict(polars.scan_ndjson(part.path, infer_schema_length=None).collect_schema())
         return dict.fromkeys(header(part, "\t" if kind == "tsv" else ","), polars.String())
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError) as error:
+        if kind == "jsonl" and _no_object(part):
+            raise InvalidInput(_no_object(part)) from error
         raise InvalidInput(
             f"{part.name} cannot be read as {kind}: {_first_line(error)}. It is truncated or damaged; fetch it again."
         ) from error
@@ -319,7 +356,37 @@ def _keyed(scan: pl.LazyFrame, part: Part) -> pl.LazyFrame:
     )
 
 
+def _no_object(part: Part) -> str:
+    """Return what is wrong with the first line of JSON Lines that holds no JSON object; "" when all do."""
+
+    def refuse(word: str) -> None:
+        raise ValueError(f"{word} is no JSON: write null, or the number as text")
+
+    number = 0
+    try:
+        with limits.opened(part.path) as lines:
+            for number, line in enumerate(lines, 1):
+                found = json.loads(line.rstrip(), parse_constant=refuse) if line.strip() else {}
+                if not isinstance(found, dict):
+                    kind = {list: "an array", type(None): "null"}.get(type(found), "a single value")
+                    return (
+                        f"{part.name}, line {number} holds {kind}; expected an object, a row on each line. Write each row as "
+                        '{"column": value, ...} on a line of its own.'
+                    )
+    except json.JSONDecodeError as error:
+        return f"{part.name}, line {number} is no JSON: {error.msg} at character {error.pos + 1}. Correct the line."
+    except (ValueError, RecursionError) as error:
+        return f"{part.name}, line {number} is no JSON: {error}. Correct the line."
+    except (OSError, EOFError, zlib.error) as error:
+        return f"{part.name} cannot be read: {error}. It is truncated or damaged; fetch it again."
+    return ""
+
+
 def _diagnosis(table: Table, error: BaseException) -> str:
+    if table.format == "jsonl":
+        wrong = next(filter(None, map(_no_object, table.parts)), "")
+        if wrong:
+            return wrong
     if table.textual:
         for part in table.parts:
             ragged = uneven(

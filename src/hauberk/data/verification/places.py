@@ -38,6 +38,10 @@ def found(place: str) -> Iterator[tuple[Part, ...]]:
 
     Raises InvalidInput when there is nothing, Unavailable when a remote target does not answer.
     """
+    if not place.strip():
+        raise InvalidInput(
+            "no file is named: expected a file, a pattern such as 'part-*.parquet', a folder, or a URL."
+        )
     if "://" in place and not place.startswith("file://"):
         with TemporaryDirectory(prefix="hauberk-") as folder:
             yield _fetched(place, Path(folder))

@@ -11,6 +11,7 @@ from html import escape
 from typing import Any
 
 from hauberk.data.verification.profiling import ColumnProfile, Profile
+from hauberk.data.verification.summary import ColumnSummary
 
 _STYLE = """
 :root{--ink:#1c2430;--soft:#5b6675;--line:#dfe4ea;--paper:#fff;--panel:#f6f8fa;--bar:#3f6fb5;--bad:#b3261e;--warn:#a15c00;--low:#3b6c86}
@@ -31,6 +32,8 @@ ul.found .high,ul.found .critical{border-color:var(--bad)}
 ul.found .medium{border-color:var(--warn)}.flag{color:var(--bad)}
 """
 _WIDE, _TALL = 280, 84
+_LITTLE = 0.001
+_BARS = 12
 
 
 def page(profile: Profile) -> str:
@@ -63,7 +66,10 @@ def _strongest(profile: Profile) -> str:
     ]
     if not known:
         return ""
-    bars = sorted(known, key=lambda pair: -pair[0])[:12]
+    telling = sorted((pair for pair in known if pair[0] >= _LITTLE), key=lambda pair: -pair[0])
+    bars = telling[:_BARS]
+    said = f"{len(known) - len(telling):,} columns explain less than {_LITTLE:.1%} each."
+    rest = f"<p class=soft>{said}</p>" if len(telling) < len(known) else ""
     height = 20 * len(bars)
     rows = "".join(
         f'<text x="216" y="{20 * at + 14}" text-anchor="end">{shown(_cut(name, 30))}</text>'
@@ -73,7 +79,7 @@ def _strongest(profile: Profile) -> str:
     )
     return (
         f"<h2>How much of {shown(profile.target)} each column explains alone</h2>"
-        f'<svg viewBox="0 0 800 {height}" role="img" aria-label="share of the target explained">{rows}</svg>'
+        f'<svg viewBox="0 0 800 {height}" role="img" aria-label="share of the target explained">{rows}</svg>{rest}'
     )
 
 
@@ -83,13 +89,12 @@ def _card(column: ColumnProfile, profile: Profile) -> str:
     facts.append(("missing", f"{one.nulls:,} ({one.nulls / max(1, profile.rows):.1%})" if one.nulls else "none"))
     if one.nans or one.infinities:
         facts.append(("NaN, infinite", f"{one.nans:,}, {one.infinities:,}"))
-    if one.low is not None:
-        label = "length" if one.kind == "text" else "range"
-        facts.append((label, f"{_figure(one.low)} to {_figure(one.high)}"))
+    if spread(one):
+        facts.append(("length" if one.kind == "text" else "range", spread(one)))
     if one.mean is not None and one.kind != "boolean":
-        facts.append(("mean ± deviation", f"{_figure(one.mean)} ± {_figure(one.std)}"))
+        facts.append(("mean ± deviation", f"{figure(one.mean)} ± {figure(one.std)}"))
     if column.association is not None:
-        facts.append(("explains of target", f"{column.association:.1%}"))
+        facts.append(("explains target", f"{column.association:.1%}"))
     listed = "".join(f"<dt>{label}</dt><dd>{shown(value)}</dd>" for label, value in facts)
     picture = _histogram(column) or _categories(column, profile.rows)
     name = shown(one.name) + (" <span class=soft>(target)</span>" if one.name == profile.target else "")
@@ -108,7 +113,7 @@ def _histogram(column: ColumnProfile) -> str:
         for at, height in enumerate(heights)
     )
     times = column.summary.kind in ("date", "datetime")
-    low, high = (_moment(edge) if times else _figure(edge) for edge in (shape.edges[0], shape.edges[-1]))
+    low, high = (_moment(edge) if times else figure(edge) for edge in (shape.edges[0], shape.edges[-1]))
     return (
         f'<svg viewBox="0 0 {_WIDE} {_TALL}" role="img" aria-label="histogram">{bars}'
         f'<text x="0" y="79" class="soft">{low}</text>'
@@ -139,10 +144,19 @@ def _cut(text: str, length: int) -> str:
     return (text if len(text) <= length else text[: length - 1] + "…") or "(empty)"
 
 
-def _figure(value: Any) -> str:  # noqa: ANN401 - a number, a time or None
+def figure(value: Any) -> str:  # noqa: ANN401 - a number, a time or None
+    """Return a value as people read it: four digits that matter, and no powers of ten below a thousand million."""
     if isinstance(value, float):
-        return f"{value:,.4g}" if abs(value) < 1e6 else f"{value:.3g}"
+        return f"{value:,.0f}" if 1e3 <= abs(value) < 1e9 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value)
+
+
+def spread(column: ColumnSummary) -> str:
+    """Return from where to where the values of a column reach; "" when that says nothing."""
+    if column.low is None or column.kind == "boolean":
+        return ""
+    low, high = figure(column.low), figure(column.high)
+    return low if low == high else f"{low} to {high}"
 
 
 def _moment(micros: float) -> str:

@@ -15,6 +15,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.findings import Finding
 from hauberk.core.progress import Quiet, Task
+from hauberk.data.verification.frames import HIDDEN
 from hauberk.data.verification.opening import Table
 from hauberk.data.verification.relations import association
 from hauberk.data.verification.summary import ColumnSummary, Summary, summarise
@@ -26,6 +27,7 @@ SAMPLED = 50_000
 BARS = 24
 TOP = 8
 MOST_PROFILED = 1000  # columns with histograms and relations; the rest is summarised
+_MICROS = {"time_unit='ms'": 1e3, "time_unit='ns'": 1e-3}
 _NUMERIC = ("integer", "float", "number", "date", "datetime")
 
 
@@ -113,7 +115,7 @@ def _sample(summary: Summary, names: list[str]) -> pl.DataFrame:
     polars = need("polars")
     if summary.rows <= SAMPLED:
         return summary.frame.table.collect(summary.frame.scan().select(names))
-    index = "\0row"
+    index = HIDDEN + "row"
     chosen = polars.col(index).hash(seed=0) % summary.rows < SAMPLED
     return summary.frame.table.collect(summary.frame.scan(index).filter(chosen).select(names))
 
@@ -158,12 +160,12 @@ def _shapes(summary: Summary, columns: tuple[ColumnSummary, ...], sample: pl.Dat
 
 
 def _number(column: ColumnSummary) -> pl.Expr:
+    """Return a column as floats; times as microseconds since 1970, however far from it they are."""
     polars = need("polars")
-    value = polars.col(column.name)
-    if column.kind in ("date", "datetime"):
-        value = value.cast(polars.Datetime("us")).to_physical()
-    number: pl.Expr = value.cast(polars.Float64)
-    return number
+    number: pl.Expr = polars.col(column.name).to_physical().cast(polars.Float64)
+    if column.kind == "date":
+        return number * 86_400e6
+    return number * next((scale for unit, scale in _MICROS.items() if unit in column.dtype), 1.0)
 
 
 def _top(summary: Summary, column: ColumnSummary) -> tuple[tuple[str, int], ...]:

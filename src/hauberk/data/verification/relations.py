@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import polars as pl
 
 _BINS = 20
+_FEWEST = 5  # rows of a category that can say something
 _LARGEST = 1000  # categories; rarer ones are taken as one
 
 
@@ -30,6 +31,9 @@ def association(column: pl.Series, target: pl.Series) -> float | None:
     a, b = codes(column), codes(target)
     if a is None or b is None or not len(a):
         return None
+    if a.max() > _BINS + 1:
+        # A category of a row or two determines the target by being there: such categories are taken as one.
+        a = np.where(np.bincount(a)[a] < _FEWEST, a.max() + 1, a)
     table = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(table, (a, b), 1)
     n = len(a)

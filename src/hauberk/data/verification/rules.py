@@ -132,9 +132,8 @@ def _column(name: str, column: Column, dtype: pl.DataType, *, textual: bool, raw
             )
     elif textual and column.type not in ("text", "any"):
         text = polars.col(raw + name)
-        yield row(
-            "type", f"hold text that is no {column.type}", text.is_not_null() & value.is_null(), _FIX, (raw + name,)
-        )
+        kind = "integer of 64 bits" if column.type == "integer" else column.type
+        yield row("type", f"hold text that is no {kind}", text.is_not_null() & value.is_null(), _FIX, (raw + name,))
     yield from _missing(name, column, is_family, row, textual=textual, raw=raw)
     if fits:
         yield from _range(name, column, is_family, dtype, row)
@@ -189,16 +188,16 @@ def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> I
         # Compared as floats, integers beyond 2**53 would be rounded, and some outside would pass.
         low = math.ceil(low) if isinstance(low, float) else low
         high = math.floor(high) if isinstance(high, float) else high
-    ends = []
+    sides = []
     if low is not None:
-        ends.append(value < literal(low, dtype))
+        sides.append((value < literal(low, dtype), value > -math.inf))
     if high is not None:
-        ends.append(value > literal(high, dtype))
+        sides.append((value > literal(high, dtype), value < math.inf))
+    # Infinity and NaN, which Polars orders above it, have rules of their own.
+    ends = [beyond & finite if is_family == "float" else beyond for beyond, finite in sides]
     bad = ends[0] if len(ends) == 1 else ends[0] | ends[1]
-    if is_family == "float":
-        bad = bad & value.is_finite()
-    bounds = f"{'' if low is None else low} to {'' if high is None else high}".strip()
-    yield row("range", f"are outside {bounds}", bad, _FIX)
+    words = f"above {high}" if low is None else f"below {low}" if high is None else f"outside {low} to {high}"
+    yield row("range", f"are {words}", bad, _FIX)
 
 
 def _comparable(end: object, is_family: str) -> bool:

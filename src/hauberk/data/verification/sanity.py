@@ -1,8 +1,9 @@
 """Sanity: what any table should hold when nobody has said more. Used by `verify` where no schema is given.
 
-NaN and infinity in no float column, no control or bidirectional characters in text, no column that is null in every
-row, at least one row; in a text file, no value that is not of the type that 99 % of its column's values have. Nulls are
-allowed, since nothing says where they are wrong. What passes is not vouched for: ranges, categories, keys and relations
+NaN and infinity in no float column, no control or bidirectional characters in text and names, no column that is null in
+every row, at least one row; in a text file, no value that is not of the type that 99 % of its column's values have; no
+picture that cannot be decoded. Nulls are allowed, since nothing says where they are wrong; lists and structures are not
+looked into. What passes is not vouched for: ranges, categories, keys and relations
 need a schema (`infer` proposes one).
 """
 
@@ -16,13 +17,14 @@ from hauberk.core.extras import need
 from hauberk.core.progress import Task
 from hauberk.data.verification.kinds import family
 from hauberk.data.verification.opening import Table
-from hauberk.data.verification.schema import Column, Rows, Schema, Type
+from hauberk.data.verification.rules import MARKS
+from hauberk.data.verification.schema import Column, Rows, Rule, Schema, Type
 from hauberk.data.verification.summary import guessed
 from hauberk.data.verification.verifying import SAMPLES, Result, Status, Verified, verify
 
 STATED = (
     "no NaN or infinity, no control or bidirectional characters, no column without any value, no text where a column "
-    "holds numbers or times; nulls are allowed"
+    "holds numbers or times, no broken picture; nulls are allowed, and lists and structures are not looked into"
 )
 
 
@@ -33,7 +35,10 @@ def sane(table: Table) -> Schema:
     for name, dtype in table.schema.items():
         kind = kinds.get(name, cast("Type", family(dtype)))
         columns[name] = Column(type=kind, nullable=True, marks=kind != "text")
-    return Schema(version=1, table=Rows(other_columns="allow"), columns=columns)
+    # The expression names the columns that its samples show.
+    whole = Rule(name="pictures: whole", expression="problem IS NULL AND path IS NOT NULL")
+    rules = (whole,) if table.pictures else ()
+    return Schema(version=1, table=Rows(other_columns="allow"), columns=columns, rules=rules)
 
 
 def verify_sanity(
@@ -42,8 +47,20 @@ def verify_sanity(
     """Verify a table against `sane(table)`, and that no column is null in every row. Cost: two passes."""
     verified = verify(table, schema, now=now, samples=samples, task=task)
     polars = need("polars")
+    names = polars.Series(list(table.schema), dtype=polars.String)
+    judged = [
+        Result(
+            f"{name}: name",
+            name,
+            Status.VIOLATED,
+            1,
+            "the column's name holds control or bidirectional characters",
+            "It does not look like what it is: find out who wrote it, then rename the column.",
+        )
+        for name in names.filter(names.str.contains(MARKS))
+    ]
     nulls = table.collect(table.scan().select(polars.all().null_count())).row(0) if verified.rows else ()
-    empty = [
+    judged += [
         Result(
             f"{name}: some value",
             name,
@@ -53,6 +70,7 @@ def verify_sanity(
             "Find out what was lost on the way, or leave the column out.",
         )
         for name, count in zip(table.schema, nulls, strict=False)
-        if count == verified.rows
+        # Pictures need no folder that labels them, and the best have no problem.
+        if count == verified.rows and not (table.pictures and name in ("label", "problem"))
     ]
-    return replace(verified, results=(*verified.results, *empty))
+    return replace(verified, results=(*verified.results, *judged))

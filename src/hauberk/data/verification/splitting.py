@@ -1,6 +1,7 @@
 """Put the rows that break a rule aside: one file with them, one with the rest, in the format they came in.
 
 Each file is written under another name and moved into place when both are whole and their rows add up to the table's.
+The clean file comes last, and one of an earlier run goes first: whenever it is there, it belongs to the quarantine.
 A row that breaks several rules is set aside once. Rules of the table as a whole (a missing column, too few rows) have
 no rows to set aside, and rules that could not be evaluated refuse the split: the clean file would not be known clean.
 """
@@ -16,10 +17,11 @@ from typing import TYPE_CHECKING
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.data.verification.frames import HIDDEN, framed
 from hauberk.data.verification.opening import ENDS, Table
 from hauberk.data.verification.rules import GroupCheck, RowCheck
 from hauberk.data.verification.schema import Schema
-from hauberk.data.verification.verifying import Status, Verified, broken_groups, framed
+from hauberk.data.verification.verifying import Status, Verified, broken_groups
 
 if TYPE_CHECKING:
     import polars as pl
@@ -67,6 +69,9 @@ def split(  # noqa: PLR0913 - two targets
             )
         for target in targets:
             disk.sync_file(_draft(target))
+        if len(targets) == 2:
+            disk.remove(targets[-1])
+            disk.sync_folder(targets[-1].parent)
         for target in targets:
             disk.rename(_draft(target), target)
             disk.sync_folder(target.parent)
@@ -107,7 +112,7 @@ def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFr
     rows = frame.scan(index)
     flags = [polars.lit(value=False), *(check.bad for check in violated if isinstance(check, RowCheck))]
     for at, check in enumerate(check for check in violated if isinstance(check, GroupCheck)):
-        mark = f"\0group{at}"
+        mark = f"{HIDDEN}group{at}"
         query = broken_groups(frame, check).select(*check.by, polars.lit(value=True).alias(mark))
         keys = table.collect(query).lazy()
         rows = rows.join(keys, on=list(check.by), how="left", nulls_equal=True, maintain_order="left")
@@ -126,7 +131,7 @@ def _written(table: Table, rows: pl.LazyFrame, target: Path | None, disk: Disk) 
     disk.make_folder(target.parent)
     draft = _draft(target)
     kind = _kind(table, target)
-    table.guarded(lambda: _sink(rows, draft, kind))
+    table.guarded(lambda: _sink(rows, draft, kind), writes=target)
     if kind == "parquet":
         return int(
             polars.scan_parquet(draft, use_statistics=False, glob=False).select(polars.len()).collect().item()

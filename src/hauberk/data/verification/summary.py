@@ -5,17 +5,18 @@ Null, NaN and infinity are counted apart; the smallest, largest and mean values 
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.data.verification.kinds import family, from_text
+from hauberk.data.verification.frames import Frame, framed, refuse_short_lines
+from hauberk.data.verification.kinds import family, from_text, to_dicts
 from hauberk.data.verification.opening import Table
 from hauberk.data.verification.rules import MARKS
 from hauberk.data.verification.schema import Column, Schema
-from hauberk.data.verification.verifying import Frame, framed, refuse_short_lines
 
 if TYPE_CHECKING:
     import polars as pl
@@ -78,7 +79,7 @@ def summarise(table: Table, schema: Schema | None = None, *, task: Task | None =
             for at, name in enumerate(some)
             for key, expression in _asked(name, frame.found[name], frame, exact=rows <= _COUNTED).items()
         ]
-        line = table.collect(frame.scan().select(asked)).row(0, named=True)
+        line = to_dicts(table.collect(frame.scan().select(asked)))[0]
         for at, name in enumerate(some):
             values = {key.partition(":")[2]: value for key, value in line.items() if key.startswith(f"{at}:")}
             columns.append(_column(name, frame.found[name], rows, values))
@@ -92,30 +93,50 @@ def guessed(table: Table) -> Schema:
     """Return a schema that gives each text column of a CSV the type that 99 % of its values have; else an empty one."""
     if not table.textual:
         return Schema(version=1)
-    polars = need("polars")
-    asked = []
-    for at, name in enumerate(table.schema):
-        asked.append(polars.col(name).count().alias(f"{at}:text"))
-        asked += [from_text(name, kind).count().alias(f"{at}:{kind}") for kind in _TEXT_TYPES]
-    head = table.collect(table.scan().head(_SAMPLED).select(asked)).row(0, named=True)
+    names = list(table.schema)
     columns = {}
-    for at, name in enumerate(table.schema):
-        known = head[f"{at}:text"]
-        fitting = (kind for kind in _TEXT_TYPES if known and head[f"{at}:{kind}"] >= _MOSTLY * known)
+    for name, known, counts in _fitting(table, dict.fromkeys(names, _TEXT_TYPES), head=_SAMPLED):
+        fitting = (kind for kind in _TEXT_TYPES if known and counts[kind] >= _MOSTLY * known)
         columns[name] = next(fitting, "text")
     # The first rows propose, all rows decide: integers may turn into numbers, and anything into text, further down.
-    asked = [polars.col(name).count().alias(f"{at}:text") for at, name in enumerate(columns)]
-    for at, (name, kind) in enumerate(columns.items()):
-        asked += [from_text(name, one).count().alias(f"{at}:{one}") for one in _wider(kind)]
-    line = table.collect(table.scan().select(asked)).row(0, named=True)
-    for at, (name, kind) in enumerate(columns.items()):
-        known = line[f"{at}:text"]
-        counts = {one: line[f"{at}:{one}"] for one in _wider(kind)}
+    large = []
+    for name, known, counts in _fitting(table, {name: _wider(kind) for name, kind in columns.items()}):
         best = max(counts.values(), default=0)
-        columns[name] = (
-            next(one for one in counts if counts[one] == best) if known and best >= _MOSTLY * known else "text"
-        )
+        fits = known and best >= _MOSTLY * known
+        columns[name] = next(one for one in counts if counts[one] == best) if fits else "text"
+        if columns[name] == "float":
+            large.append(name)
+    columns |= dict.fromkeys(_names_in_digits(table, large), "text")
     return Schema(version=1, columns={name: Column(type=kind) for name, kind in columns.items()})  # type: ignore[arg-type]
+
+
+def _fitting(
+    table: Table, kinds: dict[str, tuple[str, ...]], *, head: int | None = None
+) -> Iterator[tuple[str, int, dict[str, int]]]:
+    """Give, for each column, how many values it has and how many of them are of each kind."""
+    polars = need("polars")
+    asked = []
+    for at, (name, some) in enumerate(kinds.items()):
+        asked.append(polars.col(name).count().alias(f"{at}:text"))
+        asked += [from_text(name, one).count().alias(f"{at}:{one}") for one in some]
+    scan = table.scan() if head is None else table.scan().head(head)
+    line = table.collect(scan.select(asked)).row(0, named=True)
+    for at, (name, some) in enumerate(kinds.items()):
+        yield name, line[f"{at}:text"], {one: line[f"{at}:{one}"] for one in some}
+
+
+def _names_in_digits(table: Table, names: list[str]) -> list[str]:
+    """Return the columns of which every value is a whole number, some beyond 64 bits.
+
+    Numbers of 20 digits name things: as floats, two that differ would be taken for one.
+    """
+    polars = need("polars")
+    for head in (_SAMPLED, None):  # most columns of floats show it in the first rows
+        scan = table.scan() if head is None else table.scan().head(head)
+        whole = [polars.col(name).str.contains(r"^[+-]?[0-9]+$").all().alias(name) for name in names]
+        line = table.collect(scan.select(whole)).row(0, named=True) if names else {}
+        names = [name for name in names if line[name]]
+    return names
 
 
 def _wider(kind: str) -> tuple[str, ...]:

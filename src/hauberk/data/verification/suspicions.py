@@ -11,6 +11,7 @@ import numpy as np
 from hauberk.core.extras import need
 from hauberk.core.findings import Finding, Severity
 from hauberk.data.verification.relations import codes
+from hauberk.data.verification.rules import MARKS
 from hauberk.data.verification.summary import ColumnSummary, Summary
 
 if TYPE_CHECKING:
@@ -29,13 +30,33 @@ def suspicions(
     summary: Summary, sample: pl.DataFrame, related: dict[str, float | None], target: str
 ) -> tuple[Finding, ...]:
     """Return what a person should look at, the gravest first."""
-    found: list[Finding] = []
+    found = _whole(summary)
     for column in summary.columns:
         found += _alone(column, related.get(column.name), target)
         if column.kind == "text" and 1 < column.distinct <= _MOST_SPELT:
             found += _spellings(summary, column)
     found += _copies(summary, sample)
     return tuple(sorted(found, key=lambda finding: -finding.severity.rank))
+
+
+def _whole(summary: Summary) -> list[Finding]:
+    polars = need("polars")
+    found = []
+    if not summary.rows:
+        found.append(
+            Finding(
+                "there are no rows",
+                "table",
+                Severity.HIGH,
+                "Find out what was lost on the way: nothing was measured.",
+            )
+        )
+    names = polars.Series([column.name for column in summary.columns], dtype=polars.String)
+    for name in names.filter(names.str.contains(MARKS)):
+        what = f"the name {name!r} holds control or bidirectional characters"
+        advice = "It does not look like what it is: find out who wrote it, then rename the column."
+        found.append(Finding(what, f"column {name}", Severity.HIGH, advice, "poisoning"))
+    return found
 
 
 def _alone(column: ColumnSummary, explained: float | None, target: str) -> list[Finding]:
@@ -62,6 +83,11 @@ def _alone(column: ColumnSummary, explained: float | None, target: str) -> list[
         what = f"{column.marked:,} texts of {name!r} hold NUL, control or bidirectional characters"
         advice = "Such text does not look like what it is: find out who wrote it, then remove the characters."
         found.append(Finding(what, where, Severity.HIGH, advice, "poisoning", float(column.marked), 0.0, "rows"))
+    ends = [end for end in (column.low, column.high) if isinstance(end, str)]
+    if ends:
+        what = f"{name!r} holds times that no calendar has: {ends[0]}"
+        advice = "Seconds, milliseconds and microseconds were perhaps mistaken for each other: look at the writer."
+        found.append(Finding(what, where, Severity.HIGH, advice))
     if column.misfits:
         what = f"{column.misfits:,} values of {name!r} are no {column.kind}, as the others are"
         found.append(
@@ -104,7 +130,8 @@ def _spellings(summary: Summary, column: ColumnSummary) -> list[Finding]:
     if not several:
         return []
     shown = "; ".join(" and ".join(ascii(one)[:30] for one in values[:3]) for values in several[:3])
-    what = f"{len(several)} categories of {column.name!r} are spelt in several ways: {shown}"
+    count = f"{len(several)} categories" if len(several) > 1 else "a category"
+    what = f"{count} of {column.name!r} {'are' if len(several) > 1 else 'is'} spelt in several ways: {shown}"
     advice = "Write each in one way, or the model takes them for different things."
     return [Finding(what, f"column {column.name}", Severity.MEDIUM, advice)]
 

@@ -1,10 +1,9 @@
-"""Verify a table against a schema: one streaming pass counts what breaks each rule, a second one fetches samples.
+"""Verify a table against a schema: one streaming pass counts and numbers the rows that break each rule.
 
 1. Rules become expressions (`rules`); what cannot be one is an error of its own, never a pass.
-2. One pass over the table counts the rows that break each row rule. When the pass fails, each rule is tried alone, so
-   that one bad expression names itself and does not hide the others.
-3. Rules of groups and uniqueness take one grouped query each; its memory grows with the number of groups.
-4. Only broken rules are looked at again, for row numbers and values. Statistics in files are used for neither pass.
+2. One pass over the table counts the rows that break each row rule and numbers the first of them (`counting`).
+3. Only rows that break a rule are looked at again, for their values (`samples`). Statistics in files are never used.
+4. Rules of groups and uniqueness take one grouped query each; its memory grows with the number of groups.
 5. The files are compared with their state before: a table that changed gives no verdict.
 """
 
@@ -20,10 +19,12 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Quiet, Task
+from hauberk.data.verification.counting import Counts, count
+from hauberk.data.verification.frames import Frame, framed
 from hauberk.data.verification.freshness import freshness, judged
-from hauberk.data.verification.kinds import family, from_text
-from hauberk.data.verification.opening import Table, header, uneven
+from hauberk.data.verification.opening import Table
 from hauberk.data.verification.rules import ROWS, Check, GroupCheck, Judged, RowCheck, checks
+from hauberk.data.verification.samples import Sample, fetch, sampled
 from hauberk.data.verification.schema import Schema
 
 if TYPE_CHECKING:
@@ -38,14 +39,6 @@ class Status(StrEnum):
     PASS = "pass"  # noqa: S105 - no password
     VIOLATED = "violated"
     ERROR = "error"
-
-
-@dataclass(frozen=True, slots=True)
-class Sample:
-    """A row that breaks a rule: its number, from 0 over all files in order, and the values that the rule looks at."""
-
-    row: int
-    values: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,38 +75,6 @@ class Verified:
         return tuple(_finding(result, self.rows) for result in self.results if result.status is not Status.PASS)
 
 
-@dataclass(frozen=True, slots=True)
-class Frame:
-    """A table read as its schema says: `scan(index)` gives typed columns, and the raw text beside them for CSV."""
-
-    table: Table
-    schema: Schema
-    found: dict[str, pl.DataType]
-    raw: str
-
-    def scan(self, index: str = "") -> pl.LazyFrame:
-        """Start a query; with `index`, row numbers are in that column."""
-        polars = need("polars")
-        scan = self.table.rows(index) if index else self.table.scan()
-        if not self.table.textual:
-            return scan
-        known = {name: column.type for name, column in self.schema.columns.items() if name in self.table.schema}
-        return scan.with_columns(
-            *(from_text(name, kind) for name, kind in known.items()),
-            *(polars.col(name).alias(self.raw + name) for name in known),
-        )
-
-
-def framed(table: Table, schema: Schema) -> Frame:
-    """Return the table with the types that the schema gives to text."""
-    raw = "\0"
-    bare = Frame(table, schema, dict(table.schema), raw)
-    if not table.textual:
-        return bare
-    types = bare.scan().collect_schema()
-    return Frame(table, schema, {name: types[name] for name in table.schema}, raw)
-
-
 def verify(
     table: Table, schema: Schema, *, now: datetime | None = None, samples: int = SAMPLES, task: Task | None = None
 ) -> Verified:
@@ -130,77 +91,17 @@ def verify(
     frame = framed(table, schema)
     planned = list(checks(schema, frame.found, textual=table.textual, raw=frame.raw))
     planned += freshness(schema, frame.found, clock)
-    rows, counts = _count(frame, planned)
+    counts = count(frame, planned)
     task.update(0.6, text="counted")
-    results = [*_table_results(schema, rows), *_row_results(frame, planned, counts, samples)]
+    results = [*_table_results(schema, counts.rows), *_row_results(frame, planned, counts, samples)]
     task.update(0.8, text="rows fetched")
     groups = [check for check in planned if isinstance(check, GroupCheck)]
     results += [_group_result(frame, check, samples) for check in groups]
-    if schema.freshness is not None and "freshness" in counts:
-        results.append(_fresh(counts["freshness"], schema, clock))
+    if schema.freshness is not None and any(check.name == "freshness: future" for check in planned):
+        results.append(_fresh(counts.newest, schema, clock))
     table.unchanged()
     task.update(1.0)
-    return Verified(table.name, rows, len(table.schema), tuple(results), tuple(planned))
-
-
-def _count(frame: Frame, planned: Sequence[Check]) -> tuple[int, dict[str, Any]]:
-    """Return the rows and, for each row check by name, how many break it; or the error that it raised."""
-    polars = need("polars")
-    asked: dict[str, pl.Expr] = {}
-    for check in planned:
-        if isinstance(check, RowCheck):
-            asked[check.name] = check.bad.sum()
-    fresh = frame.schema.freshness
-    if (
-        fresh is not None
-        and fresh.column in frame.found
-        and family(frame.found[fresh.column]) in ("date", "datetime")
-    ):
-        asked["freshness"] = polars.col(fresh.column).max()
-    extra = []
-    if frame.table.textual:
-        # All columns are asked for: Polars drops what a line has too much unless it reads every column.
-        known = set(frame.scan().collect_schema())
-        absent = [
-            polars.col(frame.raw + name if frame.raw + name in known else name).null_count()
-            for name in frame.table.schema
-        ]
-        extra = [absent[-1].alias("last"), polars.sum_horizontal(absent).alias("absent")]
-    names = list(asked)
-    query = frame.scan().select(
-        polars.len().alias("rows"), *extra, *(asked[name].alias(f"{at}") for at, name in enumerate(names))
-    )
-    counts: dict[str, Any]
-    try:
-        line = query.collect(engine="streaming").row(0, named=True)
-        counts = {name: line[f"{at}"] for at, name in enumerate(names)}
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError):
-        line = frame.table.collect(frame.scan().select(polars.len().alias("rows"), *extra)).row(0, named=True)
-        counts = {name: _alone(frame, asked[name]) for name in names}
-        if not any(isinstance(count, Exception) for count in counts.values()):
-            # No rule is to blame, so reading is: rules alone read fewer columns, and may not see what is wrong.
-            frame.table.collect(query)
-    frame.table.unchanged()
-    if line.get("last"):
-        refuse_short_lines(frame.table)
-    return int(line["rows"]), counts
-
-
-def _alone(frame: Frame, asked: pl.Expr) -> Any:  # noqa: ANN401 - a count, a time, or an error
-    polars = need("polars")
-    try:
-        return frame.scan().select(asked).collect(engine="streaming").item()
-    except (polars.exceptions.PolarsError, polars.exceptions.PanicException) as error:
-        return error
-
-
-def refuse_short_lines(table: Table) -> None:
-    """Polars fills lines with too few values with nulls; only when the last column has a null can that be."""
-    separator = "\t" if table.format == "tsv" else ","
-    for part in table.parts:
-        wrong = uneven(part, separator, len(header(part, separator)))
-        if wrong:
-            raise InvalidInput(wrong)
+    return Verified(table.name, counts.rows, len(table.schema), tuple(results), tuple(planned))
 
 
 def _table_results(schema: Schema, rows: int) -> list[Result]:
@@ -211,9 +112,9 @@ def _table_results(schema: Schema, rows: int) -> list[Result]:
     return [Result("table: rows", "", Status.PASS if fine else Status.VIOLATED, int(not fine), what, advice)]
 
 
-def _row_results(frame: Frame, planned: Sequence[Check], counts: dict[str, Any], samples: int) -> list[Result]:
-    broken = [check for check in planned if isinstance(check, RowCheck) and _positive(counts[check.name])]
-    shown = _samples(frame, broken, {check.name: min(samples, counts[check.name]) for check in broken})
+def _row_results(frame: Frame, planned: Sequence[Check], counts: Counts, samples: int) -> list[Result]:
+    broken = [check for check in planned if isinstance(check, RowCheck) and _positive(counts.broken[check.name])]
+    shown = fetch(frame, broken, counts, samples)
     results = []
     for check in planned:
         if isinstance(check, Judged):
@@ -222,20 +123,20 @@ def _row_results(frame: Frame, planned: Sequence[Check], counts: dict[str, Any],
                 Result(check.name, check.column, status, 0 if check.failed else 1, check.what, check.advice)
             )
         elif isinstance(check, RowCheck):
-            count = counts[check.name]
-            if not isinstance(count, int):
-                why = f"cannot be evaluated: {(str(count).splitlines() or [''])[0][:160]}"
+            broken_by = counts.broken[check.name]
+            if not isinstance(broken_by, int):
+                why = f"cannot be evaluated: {(str(broken_by).splitlines() or [''])[0][:160]}"
                 results.append(
                     Result(check.name, check.column, Status.ERROR, 0, why, "Correct the rule or the column.")
                 )
                 continue
-            status = Status.VIOLATED if count else Status.PASS
+            status = Status.VIOLATED if broken_by else Status.PASS
             results.append(
                 Result(
                     check.name,
                     check.column,
                     status,
-                    count,
+                    broken_by,
                     check.what,
                     check.advice,
                     shown.get(check.name, ()),
@@ -245,34 +146,8 @@ def _row_results(frame: Frame, planned: Sequence[Check], counts: dict[str, Any],
     return results
 
 
-def _positive(count: Any) -> bool:  # noqa: ANN401 - a count or an error
-    return isinstance(count, int) and count > 0
-
-
-def _samples(frame: Frame, broken: Sequence[RowCheck], wanted: dict[str, int]) -> dict[str, tuple[Sample, ...]]:
-    """Fetch the first rows that break each rule, all rules in one pass over the columns that they look at."""
-    polars = need("polars")
-    if not any(wanted.values()):
-        return {}
-    index = frame.table.free_name("row")
-    queries = [
-        # No more rows are asked for than there are, so that reading ends with the last of them.
-        frame.scan(index)
-        .filter(check.bad)
-        .select(index, *(polars.col(name) for name in check.shows))
-        .head(wanted[check.name])
-        for check in broken
-    ]
-    found = frame.table.guarded(lambda: polars.collect_all(queries, engine="streaming"))
-    return {check.name: sampled(rows, index, frame.raw) for check, rows in zip(broken, found, strict=True)}
-
-
-def sampled(rows: pl.DataFrame, index: str, raw: str) -> tuple[Sample, ...]:
-    """Return rows as samples, in order."""
-    return tuple(
-        Sample(int(row.pop(index)), {name.removeprefix(raw): value for name, value in row.items()})
-        for row in rows.sort(index).to_dicts()
-    )
+def _positive(broken_by: Any) -> bool:  # noqa: ANN401 - a count or an error
+    return isinstance(broken_by, int) and broken_by > 0
 
 
 def broken_groups(frame: Frame, check: GroupCheck) -> pl.LazyFrame:
@@ -292,8 +167,8 @@ def _group_result(frame: Frame, check: GroupCheck, samples: int) -> Result:
         if not isinstance(error.__cause__, polars.exceptions.PolarsError):
             raise
         return Result(check.name, column, Status.ERROR, 0, f"cannot be evaluated: {error}", "Correct the rule.")
-    count = int(groups[ROWS].sum())
-    if not count:
+    members = int(groups[ROWS].sum())
+    if not members:
         return Result(check.name, column, Status.PASS, 0, check.what, check.advice)
     index = frame.table.free_name("row")
     first = groups.head(samples).select(check.by).lazy()
@@ -305,7 +180,7 @@ def _group_result(frame: Frame, check: GroupCheck, samples: int) -> Result:
         check.name,
         column,
         Status.VIOLATED,
-        count,
+        members,
         check.what,
         check.advice,
         sampled(rows, index, frame.raw),
