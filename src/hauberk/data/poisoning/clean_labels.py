@@ -31,7 +31,6 @@ _SIDE = 32  # pixels; larger pictures are averaged down
 _COMPONENTS = 40
 _LEADING = 8  # directions of largest variance that are tried as they are
 _RIDGE = 1e-3
-_FOREIGN = 0.2  # Cramer's V of a part and contradicted labels, from which labels are not clean
 _CLUSTERS = 8
 _PER_CLUSTER = 12
 
@@ -79,7 +78,7 @@ class Parted:
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:
     """Return a score for each row of a part that is poison; zeros where no class has such a part."""
-    flat = _flat(rows.side.x)
+    flat, against = _flat(rows.side.x), rows.contradiction[0]
     centred, spread = flat.copy(), {}
     labels = np.unique(rows.y)
     for label in labels:
@@ -101,10 +100,10 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
         if found.distance < params.parted:
             continue
         part = strange(found)
-        contradicted = (rows.contradiction[0][own] > params.contradiction).astype(np.int64)
-        if cramers_v(part, contradicted) > _FOREIGN:
-            # Rows of the class on one side, foreign ones with its label on the other: these are the poison.
-            part = part if contradicted[part].mean() > contradicted[~part].mean() else ~part
+        # A side whose labels are mostly contradicted is foreign, however near it is to the classes that it came from.
+        foreign = [float((against[own[side]] > params.contradiction).mean()) for side in (part, ~part)]
+        if foreign[1] > max(0.5, foreign[0]):
+            part = ~part
         depends = _content(part, rows.side.x[own], rows.seed)
         name = rows.side.classes[label]
         if depends > params.content:
