@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hauberk.core.text import visible
 from hauberk.lifecycle.lineage import AUDITED
 from hauberk.lifecycle.lineage_graph import Node
 from hauberk.lifecycle.report.formats import short
-from hauberk.lifecycle.report.svg import tag, visible
+from hauberk.lifecycle.report.svg import tag
 
 if TYPE_CHECKING:
     from rich.tree import Tree

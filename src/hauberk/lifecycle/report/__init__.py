@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hauberk.core.text import visible
 from hauberk.lifecycle.report import chain, comparison, formats, poison, reading, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
-from hauberk.lifecycle.report.svg import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
