@@ -114,7 +114,9 @@ def _due(out: Output, folder: Path, schedule: str) -> bool:
         return True
     due = scheduling.next_due(schedule, now)
     out.document({"ok": True, "due": False, "next": due.isoformat(), "sets": []})
-    out.console.print(f"Not due: the last audit was {times[-1]}, the next is {due.isoformat(timespec='minutes')}.")
+    out.console.print(
+        f"Not due: the last audit was {times[-1]}, the next is {due.isoformat(timespec='minutes')}.", soft_wrap=True
+    )
     return False
 
 
