@@ -60,6 +60,8 @@ def prove(  # noqa: PLR0913 - click's options
     Name the row by --data FILE --row N, or give it with --values. A proof that the row was there tells nothing of
     other rows; one that it was not lets its reader test guesses against two rows of the set.
     """
+    from rich.markup import escape
+
     from hauberk.core.errors import InvalidInput
 
     out = Output(json)
@@ -86,9 +88,11 @@ def prove(  # noqa: PLR0913 - click's options
     Disk().write(output, canonical.encode(document))
     claims = {claim["label"]: claim["claim"] for claim in document["claims"]}
     present = "present" in claims.values()
+    everywhere = document["unknown"] is not None or claims.keys() == set(schema.classes)
     out.document(
         {
             "present": present,
+            "everywhere": everywhere,
             "claims": claims,
             "unknown": document["unknown"],
             "entry": event.index,
@@ -99,7 +103,12 @@ def prove(  # noqa: PLR0913 - click's options
     )
     word = "[bold]was[/]" if present else "[bold]was not[/]"
     out.console.print(
-        f"The row {word} among the {side} rows of the {event.details['role']} model (ledger entry {event.index})."
+        f"The row {word} among the {side} rows of the {event.details['role']} model (ledger entry {event.index})"
+        + (
+            "."
+            if present or everywhere
+            else f" as {escape(', '.join(map(repr, claims)))}; other labels were not asked."
+        )
     )
     out.console.print(
         f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger .hauberk",
@@ -148,4 +157,6 @@ def _show(out: Output, checked: Checked) -> None:
         times = ", ".join(f"{count} times as {label!r}" for label, count in checked.found.items() if count)
         out.console.print(f"[bold green]Proven[/]: the row was in {where}, {escape(times)}.")
     else:
-        out.console.print(f"[bold green]Proven[/]: the row was not in {where}.")
+        told = escape(", ".join(map(repr, checked.found)))
+        under = "" if checked.everywhere else f" as {told}. [yellow]The proof says nothing of other labels[/]"
+        out.console.print(f"[bold green]Proven[/]: the row was not in {where}{under}.")
