@@ -122,7 +122,8 @@ def test_an_older_state_put_back_is_an_alarm_that_names_its_entry(project, loans
     rows(500, seed=1).write_parquet(path)
     call("import", str(path), "--name", "loans")
     path.write_bytes(old)
-    (one,) = call("audit", code=1)["sets"]
+    call("import", str(path), "--name", "another set of the same bytes")
+    (one,) = call("audit", "--set", "loans", code=1)["sets"]
     assert "older state, recorded as entry 0" in one["findings"][0]["advice"]
 
 

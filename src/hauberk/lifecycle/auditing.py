@@ -174,7 +174,8 @@ def _integrity(look: Look, history: Sequence[Transaction], task: Task) -> None:
     if not look.changes:
         return
     look.metrics["unexplained"] = 1.0
-    earlier = [one.index for one in history if any(s.sha256 == look.now.root for s in one.outputs)]
+    told = Subject(look.known.name, look.now.root)
+    earlier = [one.index for one in history if told in one.outputs]
     advice = (
         f"This is an older state, recorded as entry {earlier[-1]}: find out who put it back."
         if earlier

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,10 +135,12 @@ def _show(out: Output, found: Audited) -> None:
         else "[red]as recorded, with findings[/]"
     )
     say(f"[bold]{escape(found.name)}[/]  {read}  {verdict}  [dim]entry {found.entry}[/]", soft_wrap=True)
-    for finding in found.findings[:_SHOWN]:
+    shown = found.findings[:_SHOWN]
+    for finding, later in zip_longest(shown, shown[1:]):
         colour = _COLOURS[str(finding.severity)]
         say(f"  [{colour}]{finding.severity!s:<8}[/] {escape(finding.what)}", soft_wrap=True)
-        say(f"           [dim]{escape(finding.advice)}[/]", soft_wrap=True)
+        if later is None or later.advice != finding.advice:  # once for all that it is about
+            say(f"           [dim]{escape(finding.advice)}[/]", soft_wrap=True)
     if len(found.findings) > _SHOWN:
         say(f"  [dim]and {len(found.findings) - _SHOWN:,} more; --json lists them[/]")
     for note in found.notes:

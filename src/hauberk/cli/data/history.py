@@ -27,9 +27,10 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
 
     nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
     title = f"Lineage of {name}" if name else "Lineage"
+    shown = lineage_graph.folded(nodes)
     for place, data in ((picture, lineage_picture.svg), (page, lambda found: lineage_picture.page(found, title))):
         if place is not None:
-            Disk().write(place, str(data(nodes)).encode("utf-8"))
+            Disk().write(place, str(data(shown)).encode("utf-8"))
     out = Output(json)
     out.document(
         {
@@ -40,4 +41,4 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
         }
     )
     if not json:
-        out.console.print(lineage_picture.tree(nodes, title))
+        out.console.print(lineage_picture.tree(shown, title))

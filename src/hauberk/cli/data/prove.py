@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
-from hauberk.cli.data._project import open_workshop, project_option
+from hauberk.cli.data._project import HOME, open_workshop, project_option
 
 if TYPE_CHECKING:
     from hauberk.custody.rows import Schema
@@ -111,7 +111,7 @@ def prove(  # noqa: PLR0913 - click's options
         )
     )
     out.console.print(
-        f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger .hauberk",
+        f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger {folder / HOME}",
         markup=False,
         soft_wrap=True,
     )
@@ -140,9 +140,9 @@ def _asked(schema: Schema, files: tuple[str, ...], number: int | None, values: s
 
 def _show(out: Output, checked: Checked) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("", "step", "held", "what was seen")
+    table = Table("", "step", "held", Column("what was seen", overflow="fold"))
     marks = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "[dim]not reached[/]"}
     for step in checked.steps:
         table.add_row(str(step.number), step.name, marks[step.ok], escape(step.detail))
@@ -154,7 +154,11 @@ def _show(out: Output, checked: Checked) -> None:
         return
     where = f"the {checked.side} rows of the {checked.role} model"
     if checked.present:
-        times = ", ".join(f"{count} times as {label!r}" for label, count in checked.found.items() if count)
+        times = ", ".join(
+            f"{'once' if count == 1 else f'{count:,} times'} as {label!r}"
+            for label, count in checked.found.items()
+            if count
+        )
         out.console.print(f"[bold green]Proven[/]: the row was in {where}, {escape(times)}.")
     else:
         told = escape(", ".join(map(repr, checked.found)))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from markupsafe import Markup
 
 from hauberk.core.text import visible
-from hauberk.lifecycle.report import chain, comparison, formats, poison, reading, sections, stages
+from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
 
 if TYPE_CHECKING:
@@ -33,18 +33,22 @@ def render(source: Source) -> str:
     """
     known = reading.Reading(source)
     steps, links = stages.chain(known)
+    attacks, poisoned = sections.attacks(known, source.get), poison.read(known, source.get)
     view = {
         "source": source,
         "reading": known,
         "badge": sections.badge(known),
         "rows": comparison.rows(known),
         "sentences": comparison.sentences(known),
-        "attacks": sections.attacks(known, source.get),
+        "attacks": attacks,
         "checks": sections.checks(known),
         "data_findings": sections.findings(known.checked),
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
-        "shown_findings": sections.SHOWN_FINDINGS,
-        "poison": poison.read(known, source.get),
+        "shown": sections.shown,
+        "poison": poisoned,
+        # Where poisoning is what was looked at, sections on an attack that nobody declared say nothing.
+        "unattacked": poisoned is not None and not attacks,
+        "draw_sources": bars.suspects_by_source,
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),
