@@ -51,6 +51,11 @@ class Output:
             click.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are in words: "1 file", "1,200 files"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
 def lazy_group(commands: Mapping[str, tuple[str, str, str]]) -> type[click.Group]:
     """Return the class of a group whose commands are imported only when they are called.
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import HOME, open_service, plain
 from hauberk.cli.data._project import open_workshop
 from hauberk.cli.keys import keys_option
@@ -61,8 +61,10 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
 def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes: bool) -> None:
     from hauberk.core.errors import InvalidInput
 
-    versions = f", {len(keys.ids(name))} versions" if name in keys.names() else ""
-    out.console.print(f"The key [bold]{plain(name)}[/]{versions} opens {len(found):,} sealed files found here:")
+    versions = f", {counted(len(keys.ids(name)), 'version')}," if name in keys.names() else ""
+    out.console.print(
+        f"The key [bold]{plain(name)}[/]{versions} opens {counted(len(found), 'sealed file')} found here:"
+    )
     for path in found[:_SHOWN]:
         out.console.print(f"  {plain(path)}", soft_wrap=True)
     if len(found) > _SHOWN:
@@ -83,5 +85,5 @@ def _show(out: Output, receipt: Receipt) -> None:
     else:
         say(f"[bold]The key {plain(receipt.key)} is destroyed.[/]")
     say(f"receipt  ledger entry {receipt.index}, {receipt.time}, by {plain(receipt.by)}", soft_wrap=True)
-    say(f"files    {len(receipt.subjects):,} sealed files cannot be opened any more")
+    say(f"files    {counted(len(receipt.subjects), 'sealed file')} cannot be opened any more")
     say(f"remains  {plain(receipt.remains)}", soft_wrap=True)

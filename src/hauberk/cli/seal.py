@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import (
     ENDING,
     KEY,
@@ -132,7 +132,7 @@ def _seal_files(  # noqa: PLR0913, PLR0917 - what, where, under which key
     size = sum(int(row["plain_size"]) for row in rows)
     left = _left_open(source, plan)
     out.console.print(
-        f"Sealed {len(rows):,} files, {size:,} bytes, below {plain(source)} under the key {plain(key)}"
+        f"Sealed {counted(len(rows), 'file')}, {size:,} bytes, below {plain(source)} under the key {plain(key)}"
     )
     if left:
         some = ", ".join(str(path) for path in left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
@@ -201,7 +201,9 @@ def open_(  # noqa: PLR0913 - click's arguments
             rows.append(open_one(file, target, keys, key, associated, part))
     if source.is_dir():
         size = sum(row["plain_size"] for row in rows)
-        out.console.print(f"Opened {len(rows):,} files, {size:,} bytes, all verified, below {plain(source)}")
+        out.console.print(
+            f"Opened {counted(len(rows), 'file')}, {size:,} bytes, all verified, below {plain(source)}"
+        )
         out.document({"files": rows, "plain_size": size})
     else:
         out.console.print(

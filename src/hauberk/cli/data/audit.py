@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli.data._project import HOME, open_workshop
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
             out.console.print(f"[red]not audited[/]: {error}", markup=True, soft_wrap=True)
 
     def told(due: datetime) -> None:
-        out.console.print(f"next audit {due.isoformat(timespec='minutes')}; Ctrl-C ends", style="dim")
+        out.console.print(f"next audit {due.isoformat(sep=' ', timespec='seconds')}; Ctrl-C ends", style="dim")
 
     scheduling.watch(schedule, work, clock=lambda: datetime.now().astimezone(), sleep=time.sleep, told=told)
 
@@ -126,7 +126,7 @@ def _show(out: Output, found: Audited) -> None:
 
     say = out.console.print
     numbers = found.metrics
-    read = f"{int(numbers.get('files', 0)):,} files, {int(numbers.get('bytes', 0)):,} bytes"
+    read = f"{counted(int(numbers.get('files', 0)), 'file')}, {int(numbers.get('bytes', 0)):,} bytes"
     verdict = (
         "[bold red]ALARM[/]: it changed, and nobody recorded it"
         if found.unexplained

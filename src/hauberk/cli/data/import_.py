@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli.data._project import open_workshop, project_option
 
 _SHOWN = 20
@@ -78,7 +78,7 @@ def import_files(  # noqa: PLR0913 - click's options
         }
     )
     say = out.console.print
-    size = f"{len(found.state.files):,} files, {found.state.size:,} bytes"
+    size = f"{counted(len(found.state.files), 'file')}, {found.state.size:,} bytes"
     say(f"[bold]{escape(name)}[/]  {size}\nroot  {found.state.root}", soft_wrap=True)
     if found.entry is None:
         say("This very state is on record already; nothing was logged.")
