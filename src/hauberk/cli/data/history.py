@@ -23,9 +23,11 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
     one put out is the digest that the other took in.
     """
     from hauberk.core.disk import Disk
+    from hauberk.core.progress import Progress
     from hauberk.lifecycle import lineage, lineage_graph, lineage_picture
 
-    nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
+    with Progress(visible=False if json else None).task("Reading the ledger"):
+        nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
     title = f"Lineage of {name}" if name else "Lineage"
     shown = lineage_graph.folded(nodes)
     for place, data in ((picture, lineage_picture.svg), (page, lambda found: lineage_picture.page(found, title))):

@@ -63,12 +63,14 @@ def prove(  # noqa: PLR0913 - click's options
     from rich.markup import escape
 
     from hauberk.core.errors import InvalidInput
+    from hauberk.core.progress import Progress
 
-    out = Output(json)
+    out, progress = Output(json), Progress(visible=False if json else None)
     if proof is not None:
         from hauberk.lifecycle.checking import check_proof
 
-        checked = check_proof(proof, ledger=ledger, release=release, key=key)
+        with progress.task("Checking"):
+            checked = check_proof(proof, ledger=ledger, release=release, key=key)
         out.document(checked.to_json())
         _show(out, checked)
         if not checked.ok:
@@ -80,7 +82,7 @@ def prove(  # noqa: PLR0913 - click's options
     from hauberk.core.disk import Disk
     from hauberk.lifecycle import proving
 
-    with open_workshop(folder) as workshop:
+    with progress.task("Proving"), open_workshop(folder) as workshop:
         event = proving.chosen(proving.trainings(workshop), model)
         schema = proving.tree_of(workshop, event, side).schema
         asked = _asked(schema, files, number, values, label)

@@ -1,7 +1,7 @@
 """The report: one HTML file that shows what the ledger proves, and says "no evidence" for what it does not.
 
-`model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `plots`,
-`chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the short form.
+`model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `poison`, `plots`,
+`bars`, `chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the short form.
 The page has no script and fetches nothing, which its own content security policy enforces.
 """
 
