@@ -148,3 +148,34 @@ def test_sealed_columns_are_found_and_told_too(project, call):
 def test_without_a_name_the_only_other_key_is_not_taken_for_the_usual_one(sealed, call):
     assert sealed
     assert call("seal", "other.csv", "--output", "again")["key"] == "data"
+
+
+def test_a_key_from_elsewhere_is_erased_into_the_ledger_of_the_project(project, call):
+    elsewhere = f"keyring:{project / 'vault' / 'keys'}"
+    Keyring.make(project / "vault" / "keys", PASSPHRASE.encode(), cost=Cost(1, 64, 1))
+    call("data", "import", "claims.csv", "--name", "claims")  # the ledger is there, under the project's own keys
+    call("seal", "claims.csv", "--keys", elsewhere, "--key", "claims-2026", "--make-key")
+    receipt = call("erase", "claims-2026", "--keys", elsewhere, "--yes")
+    assert receipt["entry"] == 2
+    assert call("ledger", "audit")
+    assert (
+        "was erased on"
+        in call("open", "claims.csv.sealed", "--keys", elsewhere, "--output", "x", code=2)["error"]["message"]
+    )
+
+
+def test_the_receipt_of_a_services_only_key_is_written_by_a_later_run(project, call, monkeypatch):
+    elsewhere = f"keyring:{project / 'vault' / 'keys'}"
+    Keyring.make(project / "vault" / "keys", PASSPHRASE.encode(), cost=Cost(1, 64, 1))
+    call("seal", "claims.csv", "--keys", elsewhere, "--key", "claims-2026", "--make-key")
+    destroy = Keyring.destroy
+
+    def killed(self, name):
+        destroy(self, name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Keyring, "destroy", killed)
+    call("erase", "claims-2026", "--keys", elsewhere, "--yes", code=130)
+    monkeypatch.setattr(Keyring, "destroy", destroy)
+    receipt = call("erase", "claims-2026", "--keys", elsewhere, "--yes")
+    assert (receipt["key"], receipt["entry"]) == ("claims-2026", 1)

@@ -75,3 +75,17 @@ def test_a_slip_in_the_keys_name_makes_no_key(project, capsys):
     assert run(["seal", "a[b].bin", "--key", "dta", "--output", "x", "--json"]) == 2
     assert "data" in answer(capsys)["error"]["message"]
     assert not (project / "x").exists()
+
+
+def test_what_of_a_folder_was_not_sealed_is_named(project, capsys):
+    folder = project / "claims"
+    (folder / ".git").mkdir(parents=True)
+    for name in ("a.csv", ".hidden", ".git/config"):
+        (folder / name).write_text("x")
+    (folder / "link").symlink_to(project)
+    assert run(["seal", str(folder), "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert [row["sealed"] for row in told["files"]] == [str(project / "claims.sealed" / "a.csv.sealed")]
+    assert told["passed_over"] == [str(folder / name) for name in (".git/config", ".hidden", "link")]
+    assert run(["seal", str(folder)]) == 0
+    assert ".hidden" in capsys.readouterr().out

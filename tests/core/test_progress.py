@@ -21,3 +21,10 @@ def test_a_quiet_task_remembers_how_far_it_is():
     task = Quiet()
     task.update(0.25)
     assert task.done == 0.25
+
+
+def test_a_hostile_title_is_shown_as_it_is(capsys):
+    with Progress(visible=True).task("Hashing [/]x\x1b[2J") as task:
+        task.update(0.5, text="[/]half")
+    _, err = capsys.readouterr()
+    assert "\x1b[2J" not in err

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shutil
 from pathlib import Path
@@ -50,3 +51,17 @@ def test_an_example_runs_from_data_to_a_verified_release(name, tmp_path, request
                 robust[predicate["role"]] = predicate["metrics"]["robust_accuracy"]
     if name != "stop-sign":  # three epochs on some of the pictures teach either model too little to compare
         assert robust["hardened"] >= robust["plain"]
+
+
+@pytest.mark.slow
+def test_the_pair_that_buys_a_yes_is_found_and_buys_none_afterwards(tmp_path, datasets, monkeypatch):
+    assert datasets
+    monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
+    monkeypatch.setenv("HAUBERK_STATE", str(tmp_path / "seen.json"))
+    spec = importlib.util.spec_from_file_location("story", EXAMPLES / "lending" / "poisoned" / "story.py")
+    story = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(story)
+    told = {policy: effect for policy, effect, _ in story.tell(tmp_path)}
+    assert told["report"].success > 0.9
+    assert told["quarantine"].success < 0.1
+    assert abs(told["report"].accuracy - told["quarantine"].accuracy) < 0.01  # accuracy tells nothing of it

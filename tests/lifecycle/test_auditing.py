@@ -23,6 +23,8 @@ from hauberk.custody.keys.keyring import Keyring
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.data import screening
+from hauberk.data.manifest import building
+from hauberk.data.manifest.hashing import digests
 from hauberk.data.screening import Screening
 from hauberk.lifecycle import lineage, scheduling
 from hauberk.lifecycle.auditing import audit
@@ -120,7 +122,8 @@ def test_an_older_state_put_back_is_an_alarm_that_names_its_entry(project, loans
     rows(500, seed=1).write_parquet(path)
     call("import", str(path), "--name", "loans")
     path.write_bytes(old)
-    (one,) = call("audit", code=1)["sets"]
+    call("import", str(path), "--name", "another set of the same bytes")
+    (one,) = call("audit", "--set", "loans", code=1)["sets"]
     assert "older state, recorded as entry 0" in one["findings"][0]["advice"]
 
 
@@ -349,3 +352,24 @@ def test_watching_needs_a_schedule_and_a_schedule_without_it_asks_whether_it_is_
 
     monkeypatch.setattr(scheduling, "watch", interrupted)
     call("audit", "--schedule", "* * * * *", "--watch", code=130)
+
+
+def test_a_set_that_is_being_written_to_is_no_alarm_and_no_pass(project, loans, call, monkeypatch):
+    assert loans
+    call("import", str(project / "pictures"), "--name", "signs")
+    numbers = iter(range(100))
+
+    def read_meanwhile(*arguments, **how):
+        (project / "pictures" / "a" / f"new-{next(numbers)}.png").write_bytes(b"new")
+        return digests(*arguments, **how)
+
+    monkeypatch.setattr(building, "digests", read_meanwhile)
+    (one,) = call("audit", "--set", "signs", code=1)["sets"]
+    assert (one["unexplained"], one["findings"][0]["severity"]) == (False, "high")
+    assert "was added while the set was being read" in one["findings"][0]["what"]
+
+
+@pytest.mark.parametrize("name", ["[/]x", "[red]y"])
+def test_a_name_is_told_as_it_is(project, name, capsys):
+    assert run(["data", "import", str(project / "loans.parquet"), "--name", name, "--project", str(project)]) == 0
+    assert name in capsys.readouterr().out

@@ -15,7 +15,7 @@ from hauberk.custody.keys._vault import Cost
 from hauberk.custody.keys.keyring import Keyring
 from hauberk.lifecycle import lineage, lineage_picture
 from hauberk.lifecycle.lineage import Transaction
-from hauberk.lifecycle.lineage_graph import about, graph
+from hauberk.lifecycle.lineage_graph import about, folded, graph
 
 ROWS = {"train": {"rows": 9}, "test": {"rows": 1}}
 
@@ -95,3 +95,21 @@ def test_the_command_writes_what_the_ledger_tells(tmp_path, monkeypatch, capsys)
     ]
     envelope.write_bytes(envelope.read_bytes().replace(b"a", b"b", 1))
     assert run(["data", "history", *place]) == 1
+
+
+def test_audits_in_a_row_that_found_nothing_are_one_and_an_alarm_stands_alone():
+    def audited(index, *severities, set="claims"):  # noqa: A002 - as the parameter is called
+        findings = [{"severity": severity} for severity in severities]
+        return made(index, lineage.AUDITED, [(set, "a")], [], findings=findings, parameters={"set": set})
+
+    audits = [audited(n) for n in (1, 2, 3)] + [
+        audited(4, "critical"),
+        audited(5),
+        audited(6, set="other"),
+        audited(7),
+    ]
+    nodes = folded(graph([CHAIN[0], *audits]))
+    assert [(node.of.index, node.times) for node in nodes] == [(0, 1), (3, 3), (4, 1), (6, 1), (7, 2)]
+    assert nodes[1].says == "as recorded; 3 times in a row"
+    assert nodes[2].says == "alarm"
+    assert folded(graph(CHAIN)) == graph(CHAIN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -169,6 +170,10 @@ def test_poison_is_set_aside_logged_and_the_model_is_better_for_it(project):
     assert hauberk.verify(result.release, key=result.key_id, seen=Seen(folder / "s")).ok
     page = result.report.read_text()
     assert "sends poison" in page
+    assert re.search(r"Suspects by source.*class=\"guilty\".*east: \d+ suspects", page, re.DOTALL)
+    assert page.index('id="poison"') < page.index('id="worth">The model')  # what was found comes first
+    assert 'id="radius"' not in page  # nobody declared an evasion threat
+    assert f'value="{better}"' in page  # the accuracy that was measured at export
     assert f"{len(rows)} rows were set aside" in page
     assert "Repair" in page
     proven_gone(folder, int(rows[0]), len(rows))

@@ -184,6 +184,20 @@ def test_values_are_enough_and_every_class_is_asked_about_where_none_is_named(tr
     assert told["present"] is False
 
 
+def test_absence_under_one_label_is_not_told_as_absence(trained, call, proven, capsys):
+    folder, frame = trained
+    row = frame.row(training_row(folder, frame)[0], named=True)
+    other = {"yes": "no", "no": "yes"}[row["paid"]]
+    proof = proven("--values", json.dumps({"income": row["income"], "job": row["job"]}), "--label", other)
+    told = call("prove", "--check", str(proof), "--ledger", str(folder / ".hauberk"))
+    assert (told["present"], told["everywhere"], told["found"]) == (False, False, {other: 0})
+    assert any("under another label" in warning for warning in told["warnings"])
+    assert run(["data", "prove", "--check", str(proof), "--ledger", str(folder / ".hauberk")]) == 0
+    assert "says nothing of other labels" in " ".join(capsys.readouterr().out.split())
+    proof = proven("--values", json.dumps({"income": row["income"], "job": row["job"]}))
+    assert call("prove", "--check", str(proof), "--ledger", str(folder / ".hauberk"))["everywhere"]
+
+
 def test_a_row_claimed_absent_that_is_present_is_refused(trained, call, proven):
     folder, frame = trained
     row = frame.row(training_row(folder, frame)[0], named=True)

@@ -16,11 +16,12 @@ from rich.console import Console
 from hauberk.core import canonical
 from hauberk.core.errors import NotProven
 from hauberk.core.evidence import Subject
+from hauberk.core.text import visible
 from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RULINGS, VSA
 from hauberk.lifecycle.report import Attested, Source, chain, examples, render, stages
 from hauberk.lifecycle.report.practices import PRACTICES
 from hauberk.lifecycle.report.reading import Reading
-from hauberk.lifecycle.report.svg import tag, visible
+from hauberk.lifecycle.report.svg import tag
 from hauberk.lifecycle.report.terminal import summary_table
 
 from . import report_source as made

@@ -72,18 +72,23 @@ def run(policy, source, work):
     return model.read_bytes(), result
 
 
-def main():
+def tell(work):
+    """Poison the data below `work`, then give for each policy the backdoor's effect on the model, and the run."""
     rng = np.random.default_rng(0)
-    made = HERE / "run-made"
+    made = work / "run-made"
     shutil.rmtree(made, ignore_errors=True)
-    made.mkdir()
+    made.mkdir(parents=True)
     files(made, rng)
     found, split, trigger = poison(made, np.random.default_rng(7))
     print(f"{found.poison.sum()} of {len(found.y)} training rows from branch harbour got {trigger} and a yes.")
     for policy in ("report", "quarantine"):
-        model, result = run(policy, made, HERE / f"run-{policy}")
+        model, result = run(policy, made, work / f"run-{policy}")
         spec = Spec("table", (len(split.train.columns),), 2, split.train.columns)
-        told = effect(OnnxModel(model, spec), split.test.x, split.test.y, found)
+        yield policy, effect(OnnxModel(model, spec), split.test.x, split.test.y, found), result
+
+
+def main():
+    for policy, told, result in tell(HERE):
         print(
             f"{policy:>10}: {told.accuracy:.1%} right on clean test rows; the pair buys a yes for {told.success:.1%} of "
             f"{told.asked}. Report: {result.report}"

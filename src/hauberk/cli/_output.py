@@ -12,6 +12,7 @@ import click
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -29,15 +30,30 @@ class Output:
 
     @cached_property
     def console(self) -> Console:
-        """A rich console on standard output that stays silent under `--json`."""
+        """A rich console on standard output that stays silent under `--json`.
+
+        Every string that it prints, cells of tables included, is `visible`: no name of a file or column steers the
+        terminal.
+        """
         from rich.console import Console
 
-        return Console(quiet=self.json, highlight=False)
+        from hauberk.core.text import visible
+
+        class Visible(Console):
+            def render_str(self, text: str, **how: Any) -> Text:  # noqa: ANN401 - as the console has it
+                return super().render_str(visible(text), **how)
+
+        return Visible(quiet=self.json, highlight=False)
 
     def document(self, value: dict[str, Any]) -> None:
         """Print the machine's document when it was asked for."""
         if self.json:
             click.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+
+
+def counted(number: int, noun: str) -> str:
+    """Return how many there are in words: "1 file", "1,200 files"."""
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def lazy_group(commands: Mapping[str, tuple[str, str, str]]) -> type[click.Group]:

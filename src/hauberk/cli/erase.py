@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import HOME, open_service, plain
+from hauberk.cli.data._project import open_workshop
 from hauberk.cli.keys import keys_option
 
 if TYPE_CHECKING:
     from hauberk.custody.keys.port import KeyService
     from hauberk.lifecycle.erasure import Receipt
-    from hauberk.lifecycle.workshop import Workshop
 
 _SHOWN = 20
 
@@ -42,6 +41,7 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     afterwards. AWS keeps a destroyed key for some days, which the receipt says; Vault destroys a key only after an
     operator allowed it.
     """
+    from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.lifecycle import erasure
 
@@ -50,7 +50,9 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     with progress.task("Looking for what it opens") as task:
         found = erasure.opened_by(name, paths, store=HOME / "store", task=task)
     _confirm(out, keys, name, found, yes=yes)
-    with _workshop(uri, keys) as workshop, progress.task("Erasing") as task:
+    if not keys.names() and not (HOME / "ledger" / "checkpoint").is_file():
+        raise InvalidInput(f"{uri} holds no keys. Check --keys.")
+    with open_workshop(Path()) as workshop, progress.task("Erasing") as task:
         receipt = erasure.erase(workshop, keys, name, unreadable=found, task=task)
     out.document(receipt.to_json())
     _show(out, receipt)
@@ -59,8 +61,10 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
 def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes: bool) -> None:
     from hauberk.core.errors import InvalidInput
 
-    versions = f", {len(keys.ids(name))} versions" if name in keys.names() else ""
-    out.console.print(f"The key [bold]{plain(name)}[/]{versions} opens {len(found):,} sealed files found here:")
+    versions = f", {counted(len(keys.ids(name)), 'version')}," if name in keys.names() else ""
+    out.console.print(
+        f"The key [bold]{plain(name)}[/]{versions} opens {counted(len(found), 'sealed file')} found here:"
+    )
     for path in found[:_SHOWN]:
         out.console.print(f"  {plain(path)}", soft_wrap=True)
     if len(found) > _SHOWN:
@@ -74,28 +78,6 @@ def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes
         raise InvalidInput("that is not the key's name. Nothing was destroyed.")
 
 
-def _workshop(uri: str, keys: KeyService) -> Workshop:
-    """Open the project here: its ledger gets the receipt, signed with its own keys."""
-    from hauberk.core.errors import InvalidInput
-    from hauberk.custody.keys.standing import standing_passphrase
-    from hauberk.lifecycle import project as projects
-    from hauberk.lifecycle.workshop import Workshop
-
-    folder = Path.cwd()
-    if (folder / "hauberk.toml").is_file():
-        project = projects.load(folder)
-        name, own, signing = project.name, project.keys.uri, project.keys.signing
-    else:
-        name, own, signing = (
-            re.sub(r"[^a-z0-9-]+", "-", folder.name.lower()).strip("-") or "project",
-            uri,
-            "ed25519",
-        )
-    if not keys.names():
-        raise InvalidInput(f"{uri} holds no keys. Check --keys.")
-    return Workshop.open(HOME, name=name, keys_uri=own, algorithm=signing, passphrase=standing_passphrase())
-
-
 def _show(out: Output, receipt: Receipt) -> None:
     say = out.console.print
     if receipt.waiting_days:
@@ -103,5 +85,5 @@ def _show(out: Output, receipt: Receipt) -> None:
     else:
         say(f"[bold]The key {plain(receipt.key)} is destroyed.[/]")
     say(f"receipt  ledger entry {receipt.index}, {receipt.time}, by {plain(receipt.by)}", soft_wrap=True)
-    say(f"files    {len(receipt.subjects):,} sealed files cannot be opened any more")
+    say(f"files    {counted(len(receipt.subjects), 'sealed file')} cannot be opened any more")
     say(f"remains  {plain(receipt.remains)}", soft_wrap=True)

@@ -17,6 +17,7 @@ import click
 import hauberk
 from hauberk.cli._output import lazy_group
 from hauberk.core.errors import HauberkError, HauberkWarning
+from hauberk.core.text import visible
 
 # command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -73,7 +74,7 @@ def _show_warning(message: Warning | str, category: type[Warning], *_where: obje
     """Say Hauberk's own warnings in one line on standard error, and keep those of libraries to themselves."""
     if category is HauberkWarning:
         click.secho("note: ", err=True, nl=False, fg="yellow")
-        click.echo(str(message), err=True)
+        click.echo(visible(message), err=True)
 
 
 def _fail(arguments: list[str], kind: str, message: str, code: int) -> int:
@@ -81,5 +82,5 @@ def _fail(arguments: list[str], kind: str, message: str, code: int) -> int:
         document: dict[str, Any] = {"ok": False, "error": {"kind": kind, "message": message, "exit_code": code}}
         click.echo(json.dumps(document, indent=2))
     click.secho("error: ", err=True, nl=False, fg="red", bold=True)
-    click.echo(message, err=True)
+    click.echo(visible(message), err=True)
     return code

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import KEY, open_service, plain
 from hauberk.cli.keys import keys_option
 
@@ -64,7 +64,9 @@ def rotate(ctx: click.Context, *, paths: tuple[Path, ...], uri: str, key: str | 
     key = key or KEY
     keys.rotate(key)
     out = Output(json)
-    out.console.print(f"Rotated {plain(key)}: {len(keys.ids(key))} versions, the older ones still open their files")
+    out.console.print(
+        f"Rotated {plain(key)}: {counted(len(keys.ids(key)), 'version')}, the older ones still open their files"
+    )
     again = _command("rewrap", paths or (Path("PATH"),), uri=uri, to=None, key=key)
     if not files:
         out.console.print(
@@ -86,7 +88,7 @@ def _move(  # noqa: PLR0913 - as `rewrap_all`
     from hauberk.core.progress import Progress
     from hauberk.custody.rotation import rewrap_all
 
-    with Progress(visible=False if json else None).task(f"Rewrapping {len(files):,} files") as task:
+    with Progress(visible=False if json else None).task(f"Rewrapping {counted(len(files), 'file')}") as task:
         return rewrap_all(files, keys, key_name=key, only=only, held_by=held_by, task=task)
 
 
@@ -108,16 +110,19 @@ def _report(  # noqa: PLR0913, PLR0917 - what happened, and what to type next
         }
     )
     say = out.console.print
-    counts = f"{len(moved.rewrapped):,} files moved, {len(moved.current):,} were current"
+    counts = f"{counted(len(moved.rewrapped), 'file')} moved, {len(moved.current):,} were current"
     say(counts + (f", {len(moved.others):,} are under other keys" if moved.others else ""))
     if kept:
-        say(f"{len(kept):,} files are part of a signed release and stay as they were signed")
+        say(f"Part of a signed release, and left as it was signed: {counted(len(kept), 'file')}")
     for path, error in moved.failed:
         say(f"[red]failed[/] {plain(path)}: {plain(error)}", soft_wrap=True)
     if moved.stopped is not None:
         say(f"[yellow]stopped[/]: {plain(str(moved.stopped) or 'interrupted')}", soft_wrap=True)
     if left:
-        say(f"[bold]{len(left):,} files are left[/] as they were, and open as before. To go on: {plain(again)}")
+        say(
+            f"[bold]Left as they were[/], and open as before: {counted(len(left), 'file')}. To go on: {plain(again)}",
+            soft_wrap=True,
+        )
         ctx.exit(_code(moved))
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import (
     ENDING,
     KEY,
@@ -23,6 +23,9 @@ from hauberk.cli.keys import keys_option
 if TYPE_CHECKING:
     from hauberk.core.progress import Task
     from hauberk.custody.keys.port import KeyService
+
+
+_SHOWN = 5
 
 
 @click.command()
@@ -61,7 +64,7 @@ def seal(  # noqa: PLR0913 - click's arguments
     """Encrypt SOURCE to SOURCE.sealed, under a fresh data key that the key NAME wraps.
 
     A folder becomes SOURCE.sealed with a sealed file for each of its own; hidden files, links and what is sealed
-    already are passed over. The source is left as it is: delete it yourself once the sealed file is where it should
+    already are passed over, and named. The source is left as it is: delete it yourself once the sealed file is where it should
     be. With --columns a Parquet file stays a Parquet file, which pyarrow reads with the keys.
     """
     out = Output(json)
@@ -127,10 +130,25 @@ def _seal_files(  # noqa: PLR0913, PLR0917 - what, where, under which key
         out.console.print(f"sha256 {rows[0]['sha256']}")
         return rows[0]
     size = sum(int(row["plain_size"]) for row in rows)
+    left = _left_open(source, plan)
     out.console.print(
-        f"Sealed {len(rows):,} files, {size:,} bytes, below {plain(source)} under the key {plain(key)}"
+        f"Sealed {counted(len(rows), 'file')}, {size:,} bytes, below {plain(source)} under the key {plain(key)}"
     )
-    return {"files": rows, "plain_size": size}
+    if left:
+        some = ", ".join(str(path) for path in left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
+        out.console.print(
+            f"[yellow]Not in it: {len(left):,} hidden files, links or files that are sealed already[/]: {plain(some)}",
+            soft_wrap=True,
+        )
+    return {"files": rows, "plain_size": size, "passed_over": [str(path) for path in left]}
+
+
+def _left_open(source: Path, plan: list[tuple[Path, Path]]) -> list[Path]:
+    """Return what lies in the folder and was not sealed: whoever deletes the folder afterwards should know."""
+    from hauberk.custody.folders import others_of
+
+    sealed = {path for pair in plan for path in pair}
+    return others_of(source, sealed)
 
 
 def _seal_columns(  # noqa: PLR0913, PLR0917 - as above
@@ -183,7 +201,9 @@ def open_(  # noqa: PLR0913 - click's arguments
             rows.append(open_one(file, target, keys, key, associated, part))
     if source.is_dir():
         size = sum(row["plain_size"] for row in rows)
-        out.console.print(f"Opened {len(rows):,} files, {size:,} bytes, all verified, below {plain(source)}")
+        out.console.print(
+            f"Opened {counted(len(rows), 'file')}, {size:,} bytes, all verified, below {plain(source)}"
+        )
         out.document({"files": rows, "plain_size": size})
     else:
         out.console.print(

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from hauberk.core.text import visible
+
 
 class Task(Protocol):
     """A running piece of work that can be told how far it is."""
@@ -45,16 +47,16 @@ class Progress:
 
         columns = (
             SpinnerColumn(),
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=28),
-            TextColumn("[dim]{task.fields[text]}"),
+            TextColumn("{task.fields[text]}", style="dim", markup=False),
             TimeElapsedColumn(),
         )
         with Bars(*columns, console=Console(stderr=True), transient=True) as bars:
-            identifier = bars.add_task(title, total=1.0, text="")
+            identifier = bars.add_task(visible(title), total=1.0, text="")
 
             class Shown:
                 def update(self, done: float, *, text: str = "") -> None:
-                    bars.update(identifier, completed=done, text=text)
+                    bars.update(identifier, completed=done, text=visible(text))
 
             yield Shown()

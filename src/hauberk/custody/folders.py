@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from hauberk.core.errors import InvalidInput
@@ -29,6 +29,16 @@ def files_of(folder: Path) -> Iterator[Path]:
             path = Path(place) / name
             if not name.startswith(".") and path.is_file() and not path.is_symlink():
                 yield path
+
+
+def others_of(folder: Path, files: Collection[Path]) -> list[Path]:
+    """Return what else lies below a folder, sorted: hidden files, links and whatever is not among `files`."""
+    known = set(files)
+    found = []
+    for place, folders, names in os.walk(folder):
+        links = [name for name in folders if (Path(place) / name).is_symlink()]
+        found += [Path(place) / name for name in (*names, *links)]
+    return sorted(path for path in found if path not in known)
 
 
 def is_release(folder: Path) -> bool:

@@ -28,6 +28,7 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Progress, Task
 from hauberk.data.manifest import Change, build, compare
+from hauberk.data.manifest.places import ChangedError
 from hauberk.lifecycle import lineage, sets
 from hauberk.lifecycle.auditing_content import Look, screen_new, verify_schema
 from hauberk.lifecycle.auditing_drift import drift_since
@@ -148,14 +149,16 @@ def _integrity(look: Look, history: Sequence[Transaction], task: Task) -> None:
     try:
         built = build(look.places, earlier=recorded, task=task)
     except HauberkError as error:
-        gone = isinstance(error, InvalidInput) and "changed while" not in str(error)
+        gone = isinstance(error, InvalidInput) and not isinstance(error, ChangedError)
         look.metrics["unexplained"] = float(gone)
         look.findings.append(
             Finding(
                 f"the set cannot be read: {error}",
                 look.known.name,
                 Severity.CRITICAL if gone else Severity.HIGH,
-                "Restore the files from a copy, or import the set again from where it is now.",
+                "Restore the files from a copy, or import the set again from where it is now."
+                if gone
+                else "Run the audit again: it says nothing about this set until all of it can be read.",
                 threat="poisoning",
             )
         )
@@ -171,7 +174,8 @@ def _integrity(look: Look, history: Sequence[Transaction], task: Task) -> None:
     if not look.changes:
         return
     look.metrics["unexplained"] = 1.0
-    earlier = [one.index for one in history if any(s.sha256 == look.now.root for s in one.outputs)]
+    told = Subject(look.known.name, look.now.root)
+    earlier = [one.index for one in history if told in one.outputs]
     advice = (
         f"This is an older state, recorded as entry {earlier[-1]}: find out who put it back."
         if earlier
@@ -235,16 +239,16 @@ def _base(
     """Return the recorded state that this part compares with: that of its last evaluation, or else the last other."""
     last = _evaluated(history, known.name, what)
     before = None if last is None else str(last.details["parameters"]["root"])
-    states = [
-        state
-        for upto, one in enumerate(history, start=1)
-        if one.details.get("set") == known.name and one.details.get("manifest")
-        for state in [sets.registered(history[:upto], workshop.artifacts)[known.name]]
-    ]
-    audited = [state for state in states if state.manifest.root == before]
-    others = [state for state in states if state.manifest.root != root]
+    states = [one for one in history if one.details.get("set") == known.name and one.details.get("manifest")]
+    audited = [one for one in states if before in _roots(one)]
+    others = [one for one in states if root not in _roots(one)]
     chosen = audited or (others if what == DRIFT or last is not None else [])
-    return chosen[-1] if chosen else None
+    # Only this one's manifest is read: a set that is imported each day has a thousand of them.
+    return sets.registered(chosen[-1:], workshop.artifacts).get(known.name)
+
+
+def _roots(state: Transaction) -> set[str]:
+    return {subject.sha256 for subject in state.outputs if subject.name == state.details["set"]}
 
 
 def _attest(workshop: Workshop, look: Look, root: str, started: str, seed: int) -> Logged:

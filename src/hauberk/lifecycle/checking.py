@@ -49,7 +49,8 @@ class Checked:
     """All steps, and the verdict once every one held: how often the row was in the set, by label.
 
     found: label to count, {} when the row has a value that no row of the set can have. present: any count above 0;
-    None when a step failed.
+    None when a step failed. everywhere: whether the claims are about every label that the set has; otherwise the row may
+    be in the set under another.
     """
 
     steps: tuple[Step, ...]
@@ -59,6 +60,7 @@ class Checked:
     models: Mapping[str, str]
     found: Mapping[str, int]
     present: bool | None
+    everywhere: bool
 
     @property
     def ok(self) -> bool:
@@ -70,6 +72,7 @@ class Checked:
         return {
             "ok": self.ok,
             "present": self.present,
+            "everywhere": self.everywhere,
             "found": dict(self.found),
             "side": self.side,
             "role": self.role,
@@ -113,6 +116,7 @@ def check_proof(
         run.models if ok else {},
         run.found if ok else {},
         any(run.found.values()) if ok else None,
+        run.everywhere if ok else False,
     )
 
 
@@ -128,6 +132,7 @@ class _Run:
         self.side = self.role = ""
         self.models: dict[str, str] = {}
         self.found: dict[str, int] = {}
+        self.everywhere = False
         self.envelope = b""
         self.origin: str
         self.log_keys: tuple[PublicKey, ...]
@@ -261,6 +266,7 @@ def _row(run: _Run) -> str:
 
 def _claim(run: _Run) -> str:
     if run.proof["unknown"] is not None:
+        run.everywhere = True
         return "absent: a value that is not among the categories of the set"
     for claim in run.proof["claims"]:
         label = str(claim.get("label")) if isinstance(claim, dict) else ""
@@ -268,6 +274,11 @@ def _claim(run: _Run) -> str:
         if label in run.found:
             raise NotProven(f"two claims are about {label!r}.")
         run.found[label] = check(claim, digest, run.commitment)
+    run.everywhere = run.found.keys() == set(run.schema.classes)
+    if not run.everywhere and not any(run.found.values()):
+        run.warnings.append(
+            f"only {', '.join(map(repr, run.found))} was asked about: the row may be in the set under another label."
+        )
     return "; ".join(f"{label!r}: {f'{count} times' if count else 'absent'}" for label, count in run.found.items())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
@@ -22,12 +22,17 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A transaction in its place. parents: entries whose outputs it used, the latest last. depth: steps from a source."""
+    """A transaction in its place.
+
+    parents: entries whose outputs it used, the latest last. depth: steps from a source. times: how many audits in a row
+    it stands for, see `folded`.
+    """
 
     of: Transaction
     parents: tuple[int, ...]
     via: Mapping[int, Subject]
     depth: int
+    times: int = 1
 
     @property
     def title(self) -> str:
@@ -47,6 +52,7 @@ class Node:
         elif self.of.event == AUDITED:
             worst = [str(finding["severity"]) for finding in details["findings"]]
             parts.append("alarm" if "critical" in worst else f"{len(worst)} findings" if worst else "as recorded")
+            parts += [f"{self.times:,} times in a row"] if self.times > 1 else []
         elif self.of.outputs:
             names = [subject.name for subject in self.of.outputs]
             parts.append(", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else ""))
@@ -70,6 +76,27 @@ def graph(transactions: Sequence[Transaction]) -> list[Node]:
         nodes.append(Node(one, parents, via, depths[one.index]))
         maker |= {subject.sha256: one.index for subject in one.outputs}
     return nodes
+
+
+def folded(nodes: Sequence[Node]) -> list[Node]:
+    """Return the nodes with each row of audits that found nothing in the same state as one, the last of them.
+
+    A set that is audited each day would fill the picture with what did not happen.
+    """
+    kept: dict[int, Node] = {}
+    quiet: dict[tuple[object, ...], Node] = {}
+    for node in nodes:
+        fresh = node
+        if node.of.event == AUDITED:
+            state = (node.parents, node.of.details["parameters"].get("set"))
+            last = quiet.pop(state, None)
+            if not node.of.details["findings"]:
+                if last is not None:
+                    fresh = replace(node, times=last.times + 1)
+                    del kept[last.of.index]
+                quiet[state] = fresh
+        kept[node.of.index] = fresh
+    return list(kept.values())
 
 
 def about(nodes: Sequence[Node], name: str) -> list[Node]:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
+from hauberk.core.text import visible
 from hauberk.lifecycle.lineage import AUDITED
 from hauberk.lifecycle.lineage_graph import Node
-from hauberk.lifecycle.report.formats import short
-from hauberk.lifecycle.report.svg import tag, visible
+from hauberk.lifecycle.report.formats import instant, short
+from hauberk.lifecycle.report.svg import tag
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -18,7 +19,9 @@ if TYPE_CHECKING:
 _WIDTH, _TALL, _STEP, _INDENT, _EDGE = 430.0, 62.0, 84.0, 40.0, 10.0
 _PAGE = (
     "body{font:14px/1.5 system-ui,sans-serif;margin:2rem}td,th{text-align:left;vertical-align:top;padding:4px 8px}"
-    "td div{font-family:monospace;word-break:break-all}"
+    "table{border-collapse:collapse;margin-top:2rem}tr{border-bottom:1px solid #8886}"
+    "td div{min-width:13rem;margin-bottom:4px}code{display:block;font-size:11px;word-break:break-all;opacity:.75}"
+    ":root{color-scheme:light dark}"
 )
 _STYLE = """
 svg{font:13px/1.4 system-ui,sans-serif;max-width:100%}rect{fill:#fff;stroke:#4a6785;stroke-width:1.2}
@@ -42,7 +45,8 @@ def tree(nodes: Sequence[Node], title: str) -> Tree:
         line = Text(f"{node.title}  ", style="bold red" if alarming(node) else "bold")
         line.append(visible(node.says), style="default not bold")
         line.append(
-            f"\n{node.of.time}  {visible(node.of.by)}  entry {node.of.index}".replace("    ", "  "), style="dim"
+            f"\n{instant(node.of.time)}  {visible(node.of.by)}  entry {node.of.index}".replace("    ", "  "),
+            style="dim",
         )
         if len(shown) > 1:
             line.append(f", also from entry {', '.join(map(str, shown[:-1]))}", style="dim")
@@ -85,12 +89,14 @@ def page(nodes: Sequence[Node], title: str) -> str:
         tag(
             "tr",
             tag("td", node.of.index),
-            tag("td", node.of.time),
+            tag("td", instant(node.of.time)),
             tag("td", node.title),
             tag("td", node.of.by),
             tag("td", node.says),
-            tag("td", *(tag("div", f"in {s.name} {s.sha256}") for s in node.of.inputs)),
-            tag("td", *(tag("div", f"out {s.name} {s.sha256}") for s in node.of.outputs)),
+            *(
+                tag("td", *(tag("div", subject.name, tag("code", subject.sha256)) for subject in subjects))
+                for subjects in (node.of.inputs, node.of.outputs)
+            ),
         )
         for node in nodes
     ]
@@ -108,10 +114,10 @@ def _box(node: Node, corner: tuple[float, float]) -> Markup:
         tag("rect", x=x, y=y, width=_WIDTH, height=_TALL, rx=7),
         tag("text", node.title, x=x + 12, y=y + 20, class_="strong"),
         tag("text", f"#{node.of.index}", x=x + _WIDTH - 12, y=y + 20, text_anchor="end", class_="dim"),
-        tag("text", tag("title", node.says), _cut(node.says, 62), x=x + 12, y=y + 37),
+        tag("text", tag("title", node.says), _cut(node.says, 58), x=x + 12, y=y + 37),
         tag(
             "text",
-            _cut(f"{node.of.time}  {node.of.by}  {short(made.sha256) if made else ''}", 74),
+            _cut(f"{instant(node.of.time)}  {node.of.by}  {short(made.sha256) if made else ''}", 74),
             x=x + 12,
             y=y + 53,
             class_="dim",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 import threading
+import time
 
 import pytest
 from hypothesis import given, settings
@@ -171,31 +172,46 @@ def test_a_name_that_no_note_can_carry_is_refused(place, signer, bad):
         Ledger.create(place / "log", bad, signer)
 
 
-def test_many_callers_share_commits_and_each_gets_its_own_index(place, origin, signer):
-    class Counting(Disk):
-        renames = 0
+def test_many_callers_get_each_its_own_index(log, signer):
+    found = {}
+
+    def work(name):
+        for turn in range(25):
+            entry = b"%d-%d" % (name, turn)
+            found[log.append(entry)] = entry
+
+    together([threading.Thread(target=work, args=(name,)) for name in range(16)])
+    assert sorted(found) == list(range(400))
+    assert [found[index] for index in range(400)] == list(log.entries())
+    assert log.audit(signer.public).size == 400
+
+
+def test_callers_that_wait_share_one_commit(place, origin, signer):
+    class Holding(Disk):
+        """Holds the first commit up until the other callers stand in line, and counts the checkpoints."""
+
+        log = None
+        checkpoints = 0
 
         def rename(self, source, target):
-            self.renames += 1
+            while self.log is not None and self.log.size == 0 and len(self.log._queue) < 15:
+                time.sleep(0.001)
+            self.checkpoints += target.name == "checkpoint"
             super().rename(source, target)
 
-    disk, found = Counting(), {}
+    disk = Holding()
     with Ledger.create(place / "log", origin, signer, disk=disk) as log:
+        disk.log, before = log, disk.checkpoints
+        together([threading.Thread(target=log.append, args=(b"%d" % name,)) for name in range(16)])
+        assert log.size == 16
+        assert disk.checkpoints - before == 2
 
-        def work(name):
-            for turn in range(25):
-                entry = b"%d-%d" % (name, turn)
-                found[log.append(entry)] = entry
 
-        threads = [threading.Thread(target=work, args=(name,)) for name in range(16)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert sorted(found) == list(range(400))
-        assert [found[index] for index in range(400)] == list(log.entries())
-        assert log.audit(signer.public).size == 400
-    assert disk.renames < 200  # far fewer commits than appends
+def together(threads):
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
 
 
 def test_superseded_partial_files_do_not_pile_up(log, signer):

@@ -132,7 +132,7 @@ def test_the_root_depends_on_names_and_bytes_alone(pictures, tmp_path):
     assert made(tmp_path / "elsewhere", threads=7).root == before.root
 
 
-def test_by_default_size_and_time_are_not_believed_and_in_fast_mode_they_are(table):
+def test_a_change_is_seen_although_size_and_time_stay_also_in_fast_mode(table):
     before = made(table)
     path = table / "part-0.parquet"
     status = path.stat()
@@ -142,10 +142,23 @@ def test_by_default_size_and_time_are_not_believed_and_in_fast_mode_they_are(tab
         file.seek(30)
         file.write(bytes([byte[0] ^ 1]))
     os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert says(before, made(table, earlier=before)) == ["row group 0 of part-0.parquet (100 rows) changed"]
-    fast = build([str(table)], earlier=before, fast=True)
-    assert fast.manifest.root == before.root  # what the fast mode does not see, as it says
-    assert (fast.hashed, fast.believed) == (0, before.size)
+    for fast in (False, True):
+        after = build([str(table)], earlier=before, fast=fast)
+        assert says(before, after.manifest) == ["row group 0 of part-0.parquet (100 rows) changed"]
+    assert after.hashed == path.stat().st_size
+    again = build([str(table)], earlier=after.manifest, fast=True)
+    assert (again.hashed, again.believed) == (0, before.size)
+
+
+def test_the_fast_mode_believes_what_the_file_system_says_and_needs_an_earlier_manifest(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_bytes(b"x" * (2 * BLOCK))
+    before = made(path)
+    path.write_bytes(b"y" * BLOCK + b"x" * BLOCK + b"z")
+    fast = build([str(path)], earlier=before, fast=True)
+    # What the fast mode does not see, as it says: a change in the middle of a file that grew.
+    assert (fast.manifest.root == made(path).root, fast.believed) == (False, BLOCK)
+    table = path
     with pytest.raises(InvalidInput, match="leave fast out"):
         build([str(table)], fast=True)
 
@@ -273,3 +286,11 @@ def test_a_set_in_a_store_has_the_root_that_it_has_here(pictures, table):
     assert {file.name.split("/")[0] for file in both.files} == {"set", "pictures"}
     with pytest.raises(InvalidInput, match=r"nothing at|holds no files"):
         made("memory://manifest/absent")
+
+
+def test_files_of_several_folders_keep_names_of_their_own(tmp_path):
+    for name in ("data/data", "data/metadata", "more/x"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name)
+    manifest = build([str(tmp_path / "data"), str(tmp_path / "more"), str(tmp_path / "more" / "x")]).manifest
+    assert [file.name for file in manifest.files] == ["data/data", "data/metadata", "more/x", "x"]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli.data._project import HOME, open_workshop
 
 if TYPE_CHECKING:
@@ -97,7 +98,7 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
             out.console.print(f"[red]not audited[/]: {error}", markup=True, soft_wrap=True)
 
     def told(due: datetime) -> None:
-        out.console.print(f"next audit {due.isoformat(timespec='minutes')}; Ctrl-C ends", style="dim")
+        out.console.print(f"next audit {due.isoformat(sep=' ', timespec='seconds')}; Ctrl-C ends", style="dim")
 
     scheduling.watch(schedule, work, clock=lambda: datetime.now().astimezone(), sleep=time.sleep, told=told)
 
@@ -114,7 +115,9 @@ def _due(out: Output, folder: Path, schedule: str) -> bool:
         return True
     due = scheduling.next_due(schedule, now)
     out.document({"ok": True, "due": False, "next": due.isoformat(), "sets": []})
-    out.console.print(f"Not due: the last audit was {times[-1]}, the next is {due.isoformat(timespec='minutes')}.")
+    out.console.print(
+        f"Not due: the last audit was {times[-1]}, the next is {due.isoformat(timespec='minutes')}.", soft_wrap=True
+    )
     return False
 
 
@@ -123,7 +126,7 @@ def _show(out: Output, found: Audited) -> None:
 
     say = out.console.print
     numbers = found.metrics
-    read = f"{int(numbers.get('files', 0)):,} files, {int(numbers.get('bytes', 0)):,} bytes"
+    read = f"{counted(int(numbers.get('files', 0)), 'file')}, {int(numbers.get('bytes', 0)):,} bytes"
     verdict = (
         "[bold red]ALARM[/]: it changed, and nobody recorded it"
         if found.unexplained
@@ -132,10 +135,12 @@ def _show(out: Output, found: Audited) -> None:
         else "[red]as recorded, with findings[/]"
     )
     say(f"[bold]{escape(found.name)}[/]  {read}  {verdict}  [dim]entry {found.entry}[/]", soft_wrap=True)
-    for finding in found.findings[:_SHOWN]:
+    shown = found.findings[:_SHOWN]
+    for finding, later in zip_longest(shown, shown[1:]):
         colour = _COLOURS[str(finding.severity)]
         say(f"  [{colour}]{finding.severity!s:<8}[/] {escape(finding.what)}", soft_wrap=True)
-        say(f"           [dim]{escape(finding.advice)}[/]", soft_wrap=True)
+        if later is None or later.advice != finding.advice:  # once for all that it is about
+            say(f"           [dim]{escape(finding.advice)}[/]", soft_wrap=True)
     if len(found.findings) > _SHOWN:
         say(f"  [dim]and {len(found.findings) - _SHOWN:,} more; --json lists them[/]")
     for note in found.notes:

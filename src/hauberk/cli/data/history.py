@@ -23,13 +23,16 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
     one put out is the digest that the other took in.
     """
     from hauberk.core.disk import Disk
+    from hauberk.core.progress import Progress
     from hauberk.lifecycle import lineage, lineage_graph, lineage_picture
 
-    nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
+    with Progress(visible=False if json else None).task("Reading the ledger"):
+        nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)
     title = f"Lineage of {name}" if name else "Lineage"
+    shown = lineage_graph.folded(nodes)
     for place, data in ((picture, lineage_picture.svg), (page, lambda found: lineage_picture.page(found, title))):
         if place is not None:
-            Disk().write(place, str(data(nodes)).encode("utf-8"))
+            Disk().write(place, str(data(shown)).encode("utf-8"))
     out = Output(json)
     out.document(
         {
@@ -40,4 +43,4 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
         }
     )
     if not json:
-        out.console.print(lineage_picture.tree(nodes, title))
+        out.console.print(lineage_picture.tree(shown, title))

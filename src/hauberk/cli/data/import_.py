@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli.data._project import open_workshop, project_option
 
 _SHOWN = 20
@@ -45,6 +45,8 @@ def import_files(  # noqa: PLR0913 - click's options
     The files stay where they are. Run it again after the set was changed on purpose: the new state is then on record,
     and `hauberk data audit` finds every change that is not.
     """
+    from rich.markup import escape
+
     from hauberk.core.progress import Progress
     from hauberk.lifecycle.sets import register
 
@@ -76,8 +78,8 @@ def import_files(  # noqa: PLR0913 - click's options
         }
     )
     say = out.console.print
-    size = f"{len(found.state.files):,} files, {found.state.size:,} bytes"
-    say(f"[bold]{name}[/]  {size}\nroot  {found.state.root}", soft_wrap=True)
+    size = f"{counted(len(found.state.files), 'file')}, {found.state.size:,} bytes"
+    say(f"[bold]{escape(name)}[/]  {size}\nroot  {found.state.root}", soft_wrap=True)
     if found.entry is None:
         say("This very state is on record already; nothing was logged.")
         return

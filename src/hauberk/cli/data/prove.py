@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
-from hauberk.cli.data._project import open_workshop, project_option
+from hauberk.cli.data._project import HOME, open_workshop, project_option
 
 if TYPE_CHECKING:
     from hauberk.custody.rows import Schema
@@ -60,13 +60,17 @@ def prove(  # noqa: PLR0913 - click's options
     Name the row by --data FILE --row N, or give it with --values. A proof that the row was there tells nothing of
     other rows; one that it was not lets its reader test guesses against two rows of the set.
     """
-    from hauberk.core.errors import InvalidInput
+    from rich.markup import escape
 
-    out = Output(json)
+    from hauberk.core.errors import InvalidInput
+    from hauberk.core.progress import Progress
+
+    out, progress = Output(json), Progress(visible=False if json else None)
     if proof is not None:
         from hauberk.lifecycle.checking import check_proof
 
-        checked = check_proof(proof, ledger=ledger, release=release, key=key)
+        with progress.task("Checking"):
+            checked = check_proof(proof, ledger=ledger, release=release, key=key)
         out.document(checked.to_json())
         _show(out, checked)
         if not checked.ok:
@@ -78,7 +82,7 @@ def prove(  # noqa: PLR0913 - click's options
     from hauberk.core.disk import Disk
     from hauberk.lifecycle import proving
 
-    with open_workshop(folder) as workshop:
+    with progress.task("Proving"), open_workshop(folder) as workshop:
         event = proving.chosen(proving.trainings(workshop), model)
         schema = proving.tree_of(workshop, event, side).schema
         asked = _asked(schema, files, number, values, label)
@@ -86,9 +90,11 @@ def prove(  # noqa: PLR0913 - click's options
     Disk().write(output, canonical.encode(document))
     claims = {claim["label"]: claim["claim"] for claim in document["claims"]}
     present = "present" in claims.values()
+    everywhere = document["unknown"] is not None or claims.keys() == set(schema.classes)
     out.document(
         {
             "present": present,
+            "everywhere": everywhere,
             "claims": claims,
             "unknown": document["unknown"],
             "entry": event.index,
@@ -99,10 +105,15 @@ def prove(  # noqa: PLR0913 - click's options
     )
     word = "[bold]was[/]" if present else "[bold]was not[/]"
     out.console.print(
-        f"The row {word} among the {side} rows of the {event.details['role']} model (ledger entry {event.index})."
+        f"The row {word} among the {side} rows of the {event.details['role']} model (ledger entry {event.index})"
+        + (
+            "."
+            if present or everywhere
+            else f" as {escape(', '.join(map(repr, claims)))}; other labels were not asked."
+        )
     )
     out.console.print(
-        f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger .hauberk",
+        f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger {folder / HOME}",
         markup=False,
         soft_wrap=True,
     )
@@ -131,9 +142,9 @@ def _asked(schema: Schema, files: tuple[str, ...], number: int | None, values: s
 
 def _show(out: Output, checked: Checked) -> None:
     from rich.markup import escape
-    from rich.table import Table
+    from rich.table import Column, Table
 
-    table = Table("", "step", "held", "what was seen")
+    table = Table("", "step", "held", Column("what was seen", overflow="fold"))
     marks = {True: "[green]yes[/]", False: "[bold red]no[/]", None: "[dim]not reached[/]"}
     for step in checked.steps:
         table.add_row(str(step.number), step.name, marks[step.ok], escape(step.detail))
@@ -145,7 +156,13 @@ def _show(out: Output, checked: Checked) -> None:
         return
     where = f"the {checked.side} rows of the {checked.role} model"
     if checked.present:
-        times = ", ".join(f"{count} times as {label!r}" for label, count in checked.found.items() if count)
+        times = ", ".join(
+            f"{'once' if count == 1 else f'{count:,} times'} as {label!r}"
+            for label, count in checked.found.items()
+            if count
+        )
         out.console.print(f"[bold green]Proven[/]: the row was in {where}, {escape(times)}.")
     else:
-        out.console.print(f"[bold green]Proven[/]: the row was not in {where}.")
+        told = escape(", ".join(map(repr, checked.found)))
+        under = "" if checked.everywhere else f" as {told}. [yellow]The proof says nothing of other labels[/]"
+        out.console.print(f"[bold green]Proven[/]: the row was not in {where}{under}.")

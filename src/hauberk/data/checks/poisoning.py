@@ -137,17 +137,22 @@ def _rows(side: Dataset, found: Screening) -> list[Finding]:
     severity = Severity.HIGH if found.found else Severity.LOW
     return [
         Finding(
-            f"labelled {side.classes[side.y[row]]!r}; {found.reasons.get(row, 'suspect')}",
+            _what(side.classes[side.y[row]], found.reasons.get(row, "suspect")),
             row_name(side, row, TRAINING),
             severity,
             "Look at the row, and correct, quarantine or keep it; suspects.json lists all of them.",
             "poisoning",
-            value=float(found.scores[row]),
-            limit=-math.log10(found.false_alarms),
-            unit="decimal logarithm, negative, of the share of honest rows that look as bad",
+            value=10 ** -float(found.scores[row]),
+            limit=found.false_alarms,
+            unit="of honest rows look as suspect",
         )
         for row in [int(row) for row in found.ranked if found.flags[row]][:SHOWN]
     ]
+
+
+def _what(label: str, reason: str) -> str:
+    labelled = f"labelled {label!r}"
+    return reason if reason.startswith(labelled) else f"{labelled}; {reason}"
 
 
 def _notes(found: Screening) -> tuple[str, ...]:

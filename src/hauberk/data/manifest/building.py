@@ -3,12 +3,13 @@
 By default every byte is read and hashed; an earlier manifest then only says where a file was cut, which saves reading
 Parquet footers. With `fast`, what the file system says is believed instead, and that is all that it is worth:
 
-    a file whose size, time of change and inode are as they were    is taken over unread
+    a file whose size, times of change and inode are as they were   is taken over unread
     a file that grew, other than Parquet                            its old last block is read again, to see that it
                                                                     was appended to; only what is new is hashed
     everything else                                                 is hashed
 
-So `fast` does not see a file that was changed with its time set back, nor a change in the middle of a file that grew.
+So `fast` does not see a change in the middle of a file that grew, nor one made behind the file system: by who can set
+the machine's clock or write to the disk below it. Where a remote target tells only a time, it sees what that time tells.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from hauberk.core.progress import Quiet, Task
 from hauberk.data.manifest.cutting import FOOTER, Cut, blocks, cut
 from hauberk.data.manifest.hashing import digests
 from hauberk.data.manifest.model import BLOCKS, PARQUET, File, Manifest, Part
-from hauberk.data.manifest.places import Item, Reader, listed
+from hauberk.data.manifest.places import ChangedError, Item, Reader, listed
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,8 +46,8 @@ def build(
     """Return the manifest of the files at `places`: paths of files and folders, or URLs of one fsspec target.
 
     earlier: of the same set. fast: believe the file system, as said above; needs `earlier`. threads: default one a
-    core. Raises InvalidInput for a place that is absent or holds nothing, and for files that are written to, added
-    or removed while they are read.
+    core. Raises InvalidInput for a place that is absent or holds nothing, and ChangedError for files that are written
+    to, added or removed while they are read.
     """
     if fast and earlier is None:
         raise InvalidInput("the fast mode compares with an earlier manifest, and there is none: leave fast out.")
@@ -134,6 +135,6 @@ def _unchanged(before: Sequence[Item], after: Sequence[Item]) -> None:
     was, now = ({item.name: item for item in items} for items in (before, after))
     name = min(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
     how = "was added" if name not in was else "was removed" if name not in now else "changed"
-    raise InvalidInput(
+    raise ChangedError(
         f"{name} {how} while the set was being read. Wait until its writer is done, then run the same command again."
     )

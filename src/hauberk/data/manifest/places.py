@@ -28,6 +28,10 @@ class Item:
     state: str
 
 
+class ChangedError(InvalidInput):
+    """Files were written to, came or went while they were read: not a state that anybody left the set in."""
+
+
 class Reader(Protocol):
     """Reads listed files; safe in threads."""
 
@@ -113,20 +117,23 @@ class Local:
 
 
 def state_of(status: os.stat_result) -> str:
-    """Return what the file system says: size, time of change in ns, inode."""
-    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}"
+    """Return what the file system says: size, time of change in ns, inode, and when the inode was changed in ns.
+
+    The last is set by the system itself, whatever time of change a program gives the file.
+    """
+    return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}"
 
 
-def changed(item: Item) -> InvalidInput:
+def changed(item: Item) -> ChangedError:
     """Return the error for a file that somebody wrote to while it was being read."""
-    return InvalidInput(
+    return ChangedError(
         f"{item.name} changed while it was being read. Wait until its writer is done, then run the same command again."
     )
 
 
 def _lost(item: Item, error: OSError) -> InvalidInput | Unavailable:
     if isinstance(error, FileNotFoundError):
-        return InvalidInput(f"{item.name} was removed while the set was being read. Run the same command again.")
+        return ChangedError(f"{item.name} was removed while the set was being read. Run the same command again.")
     if isinstance(error, PermissionError):
         return InvalidInput(f"cannot read {item.path}: {error.strerror}. Ask its owner for access.")
     return Unavailable(f"cannot read {item.path}: {error.strerror or error}.")
@@ -177,6 +184,6 @@ def _named(found: Sequence[list[Item]], places: Sequence[str]) -> list[Item]:
     for number, (path, of_place) in enumerate(zip(bare, found, strict=True)):
         label = path.name if alike[path.name] == 1 else f"{number}-{path.parent.name}-{path.name}"
         for item in of_place:
-            inside = not item.path.rstrip("/").endswith(str(path))
+            inside = item.path.strip("/") != str(path).strip("/")
             items.append(replace(item, name=f"{label}/{item.name}" if inside else label))
     return items

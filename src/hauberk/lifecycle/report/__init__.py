@@ -1,7 +1,7 @@
 """The report: one HTML file that shows what the ledger proves, and says "no evidence" for what it does not.
 
-`model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `plots`,
-`chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the short form.
+`model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `poison`, `plots`,
+`bars`, `chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the short form.
 The page has no script and fetches nothing, which its own content security policy enforces.
 """
 
@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hauberk.lifecycle.report import chain, comparison, formats, poison, reading, sections, stages
+from hauberk.core.text import visible
+from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
-from hauberk.lifecycle.report.svg import visible
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -33,18 +33,22 @@ def render(source: Source) -> str:
     """
     known = reading.Reading(source)
     steps, links = stages.chain(known)
+    attacks, poisoned = sections.attacks(known, source.get), poison.read(known, source.get)
     view = {
         "source": source,
         "reading": known,
         "badge": sections.badge(known),
         "rows": comparison.rows(known),
         "sentences": comparison.sentences(known),
-        "attacks": sections.attacks(known, source.get),
+        "attacks": attacks,
         "checks": sections.checks(known),
         "data_findings": sections.findings(known.checked),
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
-        "shown_findings": sections.SHOWN_FINDINGS,
-        "poison": poison.read(known, source.get),
+        "shown": sections.shown,
+        "poison": poisoned,
+        # Where poisoning is what was looked at, sections on an attack that nobody declared say nothing.
+        "unattacked": poisoned is not None and not attacks,
+        "draw_sources": bars.suspects_by_source,
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),

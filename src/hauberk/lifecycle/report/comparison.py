@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from hauberk.lifecycle.report import formats
-from hauberk.lifecycle.report.reading import Measured, Reading, Threat
+from hauberk.lifecycle.report.reading import ROLES, Measured, Reading, Threat
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,27 +33,30 @@ class Row:
 def rows(reading: Reading) -> tuple[Row, ...]:
     """Return clean accuracy, accuracy under each declared attack, and training time."""
     threats = reading.threats
-    found = [*_clean(threats)]
+    found = _clean(threats) if threats else [_shares("Clean accuracy", "", *_exported(reading))]
     for threat in threats:
         note = formats.threat(threat.declared)
         name = f"Under attack: {threat.label}"
         found.append(_shares(name, note, _figure(threat, "plain"), _figure(threat, "hardened")))
     if not threats:
         found.append(_shares("Under attack", "", None, None))
-    plain, hardened = (_seconds(reading.find("training", role)) for role in ("plain", "hardened"))
+    plain, hardened = (_seconds(reading.find("training", role)) for role in ROLES)
     found.append(_row("Training time", "", plain, hardened, _longer, lower_is_better=True))
     return tuple(found)
 
 
 def _clean(threats: tuple[Threat, ...]) -> list[Row]:
     """One row, or one for each threat when the evaluations were not of the same rows and so differ."""
-    pairs = {
-        threat.label: tuple(_figure(threat, role, "clean_accuracy") for role in ("plain", "hardened"))
-        for threat in threats
-    }
+    pairs = {threat.label: tuple(_figure(threat, role, "clean_accuracy") for role in ROLES) for threat in threats}
     if len({tuple(figure and figure.value for figure in pair) for pair in pairs.values()}) > 1:
         return [_shares("Clean accuracy", label, *pair) for label, pair in pairs.items()]
-    return [_shares("Clean accuracy", "", *next(iter(pairs.values()), (None, None)))]
+    return [_shares("Clean accuracy", "", *next(iter(pairs.values())))]
+
+
+def _exported(reading: Reading) -> tuple[Figure | None, ...]:
+    """Return the clean accuracy of models that nobody attacked: measured when they were exported."""
+    found = (reading.find("export", role) for role in ROLES)
+    return tuple(_read(measured, "clean_accuracy", formats.percent) for measured in found)
 
 
 def _figure(threat: Threat, role: str, metric: str = "robust_accuracy") -> Figure | None:

@@ -47,6 +47,13 @@ def number(value: float) -> str:
     return f"{value:.4g}"
 
 
+def chance(value: object) -> str:
+    """Write a probability: below one in a million no digit of it means anything."""
+    if isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value < 1e-6:
+        return "< 0.000001"
+    return anything(value)
+
+
 def anything(value: object) -> str:
     """Write a value of unknown type: numbers as numbers, nothing as a dash."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):

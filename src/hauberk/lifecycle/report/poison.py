@@ -22,6 +22,15 @@ _VALUES = 40  # of one row
 
 
 @dataclass(frozen=True, slots=True)
+class Value:
+    """One column of a row. told: whether the reason names it; these stand first."""
+
+    name: str
+    shown: str
+    told: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Suspect:
     """One row. suggested, source: "" where unknown. picture or values: what the row holds, where it is shown."""
 
@@ -33,7 +42,7 @@ class Suspect:
     reason: str
     score: float | None
     picture: Picture | None
-    values: tuple[tuple[str, str], ...]
+    values: tuple[Value, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,15 @@ class Poison:
     suspects: tuple[Suspect, ...]
     sources: tuple[Mapping[str, Any], ...]
     missing: str
+
+    @property
+    def by_source(self) -> tuple[tuple[str, tuple[Suspect, ...]], ...]:
+        """The suspects that are shown under who sent them, the guiltiest first; all under "" where nobody is named."""
+        order = dict.fromkeys(
+            [*(text(source, "source") for source in self.sources), *(s.source for s in self.suspects)]
+        )
+        found = ((name, tuple(one for one in self.suspects if one.source == name)) for name in order)
+        return tuple((name, suspects) for name, suspects in found if suspects)
 
     @property
     def found(self) -> bool:
@@ -97,14 +115,18 @@ def read(reading: Reading, get: Callable[[str], bytes]) -> Poison | None:
 
 def _suspect(item: Mapping[str, Any]) -> Suspect:
     row = item.get("row")
-    values = [(str(name), str(value)) for name, value in mapping(item.get("values")).items()]
+    reason = text(item, "reason")
+    values = [
+        Value(str(name), str(value), f"{name} = " in reason) for name, value in mapping(item.get("values")).items()
+    ]
+    values.sort(key=lambda value: not value.told)
     return Suspect(
         row=row if isinstance(row, int) else -1,
         label=text(item, "label"),
         suggested=text(item, "suggested"),
         source=text(item, "source"),
         detector=text(item, "detector"),
-        reason=text(item, "reason"),
+        reason=reason,
         score=finite(item.get("score")),
         picture=picture(item.get("png")),
         values=tuple(values[:_VALUES]),

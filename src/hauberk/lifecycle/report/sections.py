@@ -27,6 +27,8 @@ from hauberk.lifecycle.report.reading import (
 
 SHOWN_FINDINGS = 60
 """Findings that a page shows, the gravest; the ledger table leads to all of them."""
+SHOWN_OF_A_CHECK = 6
+"""Findings of one control that a page shows, so that those of the others are not lost among them."""
 
 
 UNKNOWN = "unknown"
@@ -141,6 +143,17 @@ def findings(measured: tuple[Measured, ...]) -> tuple[Found, ...]:
     """Return every finding of this evidence, the gravest first."""
     found = [_found(item, finding) for item in measured for finding in item.findings]
     return tuple(sorted(found, key=lambda f: -_rank(f.severity)))
+
+
+def shown(found: tuple[Found, ...]) -> tuple[Found, ...]:
+    """Return the findings that a page shows: some of each control, the gravest first."""
+    taken: dict[int, int] = {}
+    chosen = []
+    for one in found:
+        taken[one.index] = taken.get(one.index, 0) + 1
+        if taken[one.index] <= SHOWN_OF_A_CHECK:
+            chosen.append(one)
+    return tuple(chosen[:SHOWN_FINDINGS])
 
 
 def _rank(severity: str) -> int:

@@ -6,10 +6,10 @@ from rich.table import Table
 from rich.text import Text
 
 from hauberk.core.findings import Severity
+from hauberk.core.text import visible
 from hauberk.lifecycle.report import comparison, formats, reading, sections
 from hauberk.lifecycle.report.comparison import Figure
 from hauberk.lifecycle.report.model import Source
-from hauberk.lifecycle.report.svg import visible
 
 _LOOK = {"good": "bold green", "bad": "bold red", "none": "dim"}
 

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+import unicodedata
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from hauberk.core.text import visible
+
+
+def test_what_steers_a_terminal_or_hides_is_written_out():
+    assert visible("safe\u202etxt.exe\x00\x1b[2J\r") == "safe\\u202etxt.exe\\u0000\\u001b[2J\\u000d"
+    assert visible("two\nlines\tof déjà 数") == "two\nlines\tof déjà 数"
+
+
+@given(st.text())
+def test_nothing_hidden_is_left_in_any_text(text):
+    assert all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") for c in visible(text))
