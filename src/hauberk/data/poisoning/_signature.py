@@ -15,6 +15,7 @@ import numpy as np
 
 from hauberk.core.extras import need
 from hauberk.data.dataset import Doubles, Labels, Mask
+from hauberk.data.neighbours import pooled
 from hauberk.data.poisoning import _nets
 
 _PARTS = 3
@@ -23,6 +24,7 @@ _STEPS = 120
 _SPREAD_STEPS = 200
 _WIDTHS = (16, 32)
 _MOST = 300  # suspects, the clearest first, that the question is asked about
+_COARSE, _ALIKE = 8, 0.97  # pixels a side, and the correlation from which two pictures are nearly alike
 _ALARMS = 0.01  # of the honest rows may look like suspects while suspects are counted
 _HARD_ALARMS = 0.1  # of other classes' suspects, among whom there may be poison too
 
@@ -42,10 +44,11 @@ def transfers(  # noqa: PLR0913 - what is asked about, and against what
 
     Known is who carries it more than 99 of 100 honest rows, and than 9 of 10 of the `others`: suspects of other classes, as
     hard as these, who tell a mark from hardness. pictures: (n, c, h, w). suspects: rows, the clearest first. looks: (n,) the
-    class that each row seems to be of. honest: (n,) rows above suspicion. Few of many where there is no common mark; none of
+    class that each row seems to be of. honest: (n,) rows above suspicion. Of pictures nearly alike one is asked about: frames of
+    one film know each other without any mark. Few of many where there is no common mark; none of
     none where it cannot be asked.
     """
-    suspects = suspects[:_MOST]
+    suspects = _apart(pictures, suspects)[:_MOST]
     part = _by_content(looks[suspects])
     rows, parts = [suspects], [part]
     for label in np.unique(looks[suspects]):
@@ -132,6 +135,18 @@ def _told(pictures: Any, positive: Labels, negative: Labels, *, steps: int, seed
 
 def _at(pictures: Any, rows: Labels) -> Any:
     return pictures[need("torch").from_numpy(rows)]
+
+
+def _apart(pictures: Any, rows: Labels) -> Labels:
+    """Return the rows that are not nearly alike one before them, in their order."""
+    grey = pooled(_at(pictures, rows).mean(1, keepdim=True).cpu().numpy(), _COARSE).reshape(len(rows), -1)
+    grey = grey - grey.mean(axis=1, keepdims=True)
+    grey /= np.linalg.norm(grey, axis=1, keepdims=True) + 1e-9
+    kept: list[int] = []
+    for row in range(len(rows)):
+        if not kept or (grey[kept] @ grey[row]).max() < _ALIKE:
+            kept.append(row)
+    return rows[kept]
 
 
 def _by_content(looks: Labels) -> Labels:
