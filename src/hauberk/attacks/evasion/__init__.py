@@ -5,7 +5,11 @@ verdict for each row (`attacks.verdict.Found`).
 """
 
 from hauberk.attacks.attack import ATTACKS, Attack
+from hauberk.attacks.evasion.apgd import apgd
+from hauberk.attacks.evasion.auto_attack import auto_attack
+from hauberk.attacks.evasion.fab import fab
+from hauberk.attacks.evasion.fgsm import fgsm
 from hauberk.attacks.evasion.pgd import pgd
 from hauberk.attacks.evasion.square import square
 
-__all__ = ["ATTACKS", "Attack", "pgd", "square"]
+__all__ = ["ATTACKS", "Attack", "apgd", "auto_attack", "fab", "fgsm", "pgd", "square"]
