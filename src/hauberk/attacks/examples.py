@@ -92,6 +92,11 @@ def _changes(before: Floats, after: Floats, box: ColumnBox) -> tuple[list[dict[s
                 "to": _value(after[index], column),
             }
             changes.append(told | {"cost": cost})
+    for index in box.following:
+        if before[index] != after[index]:
+            column = box.columns[index]
+            ends = {"from": _value(before[index], column), "to": _value(after[index], column)}
+            changes.append({"column": column.name, **ends, "cost": 0.0})
     return changes, float(box.price(after[None], before[None])[0])
 
 
