@@ -90,7 +90,7 @@ def parse(text: str) -> Relation:
         when.append(claim)
         claim = reader.claim()
     elif when:
-        reader.fail("`=>` and what must hold, after conditions joined with `and`")
+        raise reader.unexpected("`=>` and what must hold, after conditions joined with `and`")
     reader.close()
     if isinstance(claim, Linear) and claim.sign == "<":
         raise InvalidInput(
