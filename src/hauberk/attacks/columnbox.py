@@ -80,6 +80,11 @@ class ColumnBox:
 
         return Repair.of(self)
 
+    @property
+    def prices(self) -> Floats:
+        """The price of one unit of change of each column, (columns,) float32; 0 where it is free or cannot change."""
+        return self._numbers.price
+
     def bounds(self, origin: Array) -> tuple[Array, Array]:
         """Return the lowest and highest value that each number of each row may take; unmovable ones their own."""
         table = self._numbers
@@ -146,11 +151,12 @@ class ColumnBox:
 
     def step(self, gradient: Array, size: float) -> Array:
         """Return by * size times the sign of the gradient, on number columns; categories have no gradient."""
-        return (
-            like(np.maximum(self._numbers.down, self._numbers.up), gradient)
-            * size
-            * namespace(gradient).sign(gradient)
-        )
+        reach = like(np.maximum(self._numbers.down, self._numbers.up), gradient)
+        return reach * size * namespace(gradient).sign(self.carried(gradient))
+
+    def carried(self, gradient: Array) -> Array:
+        """Return the gradient with that of columns that follow others carried over to what they follow."""
+        return self._repair.carried(gradient) if self.following else gradient
 
     def start(self, origin: Array, uniform: Array) -> Array:
         """Return a random allowed point; each movable category is drawn anew."""

@@ -112,6 +112,16 @@ class Repair:
             moved = self._derived(self.box._affordable(moved, origin, whole=whole), origin)  # noqa: SLF001 - the other half
         return self._back(moved, origin) if whole else moved
 
+    def carried(self, gradient: Array) -> Array:
+        """Return the gradient by the columns that are free, with what each adds through those that follow it."""
+        for rule in reversed(self.makers):
+            weights = rule.then.weights
+            assert weights is not None
+            shares = -weights / weights[rule.defines]
+            shares[rule.defines] = -1.0  # its own goes to zero
+            gradient = gradient + gradient[:, rule.defines, None] * like(shares.astype(np.float32), gradient)
+        return gradient
+
     def _eased(  # noqa: PLR0913 - a row, where it came from, and how far it may go
         self, x: Array, origin: Array, rule: _Rule, low: Array, high: Array, *, whole: bool
     ) -> Array:
