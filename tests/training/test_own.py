@@ -41,15 +41,14 @@ def own(data, model, harden, seed):
     return model
 
 
-def under_pgd(model, x, y):
-    changed = x.copy()
-    for _ in range(20):
-        _, gradient = model.loss_gradient(changed, y)
-        changed = np.clip(changed + 0.02 * np.sign(gradient), x - 0.1, x + 0.1).clip(0, 1)
-    return float((model.scores(changed).argmax(1) == y).mean())
+def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(digits, loss_gradient):
+    def under_pgd(model, x, y):
+        changed = x.copy()
+        for _ in range(20):
+            _, gradient = loss_gradient(model, changed, y)
+            changed = np.clip(changed + 0.02 * np.sign(gradient), x - 0.1, x + 0.1).clip(0, 1)
+        return float((model.scores(changed).argmax(1) == y).mean())
 
-
-def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(digits):
     arguments = {"build": build, "seed": 3}
     plain = training.train_own(own, digits.spec, digits.x, digits.y, **arguments)
     hard = training.train_own(own, digits.spec, digits.x, digits.y, hardening=PGD, **arguments)

@@ -176,6 +176,10 @@ class ColumnBox:
         )
         return ColumnBox(self.columns, kept, self.cost * factor, self.relations)
 
+    def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
+        """Return (n,): what each row's changes cost."""
+        return self.price(x, origin)
+
     def price(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
         """Return (n,): what each row's changes cost, by a plain loop. Columns that follow others cost nothing."""
         total = np.zeros(len(x), dtype=np.float64)

@@ -20,6 +20,7 @@ class Norm(StrEnum):
 
     LINF = "linf"
     L2 = "l2"
+    L1 = "l1"
 
 
 class Direction(StrEnum):
@@ -73,7 +74,7 @@ class ColumnBudget:
 class Evasion:
     """An adversary who changes inputs at prediction time.
 
-    Either `norm` and `eps` (images: L-inf or L2 radius in [0, 1] pixel units) or `columns` and optionally
+    Either `norm` and `eps` (images: L-inf, L2 or L1 radius in [0, 1] pixel units) or `columns` and optionally
     `cost` (tables: the total that one row's changes may cost; 0 means no limit on the total) and `relations` (what
     holds between columns, as `core.relations` reads it: a row that breaks one would be noticed).
     """

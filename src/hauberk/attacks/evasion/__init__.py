@@ -1,32 +1,14 @@
-"""Evasion: attacks on a model's input at prediction time, one file each, found by name in `ATTACKS`."""
+"""Evasion: attacks on a model's input at prediction time, one file each, found by name in `ATTACKS`.
 
-from __future__ import annotations
+Each is also a function: `evasion.pgd(model, x, y, norm="linf", eps=8 / 255)` returns the adversarial inputs with a
+verdict for each row (`attacks.verdict.Found`).
+"""
 
-from typing import Any, Protocol
+from hauberk.attacks.attack import ATTACKS, Attack
+from hauberk.attacks.evasion.capgd import capgd
+from hauberk.attacks.evasion.evolutionary import evolutionary
+from hauberk.attacks.evasion.hop_skip_jump import hop_skip_jump
+from hauberk.attacks.evasion.pgd import pgd
+from hauberk.attacks.evasion.square import square
 
-import numpy as np
-
-from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats, Labels, Model
-from hauberk.core.progress import Task
-from hauberk.core.registry import Registry
-
-
-class Attack(Protocol):
-    """Looks for an allowed input that is not classified as `y`."""
-
-    def __call__(  # noqa: PLR0913 - model, inputs, what is allowed, how hard to try
-        self,
-        model: Model,
-        x: Floats,
-        y: Labels,
-        budget: Budget,
-        params: Any,  # noqa: ANN401 - the attack's own params
-        *,
-        rng: np.random.Generator,
-        task: Task,
-    ) -> Floats:
-        """Return inputs like `x`, each allowed by `budget`; a row that was not fooled is its best attempt."""
-
-
-ATTACKS: Registry[Attack] = Registry("attack", "hauberk.attacks.evasion")
+__all__ = ["ATTACKS", "Attack", "capgd", "evolutionary", "hop_skip_jump", "pgd", "square"]

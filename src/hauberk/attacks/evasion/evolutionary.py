@@ -140,7 +140,9 @@ class _Herd:
         cost = self._box.price(flat, origin).reshape(-1, size)
         self.queries[here] += size
         herd = np.concatenate([self._herd, flat.reshape(-1, size, width)], axis=1)
-        self._select(herd, np.concatenate([self._margin, margin], axis=1), np.concatenate([self._cost, cost], axis=1))
+        self._select(
+            herd, np.concatenate([self._margin, margin], axis=1), np.concatenate([self._cost, cost], axis=1)
+        )
 
     def _first(self) -> Floats:
         """Half are random points of the box, half have a column or two at the end of its room."""
@@ -185,7 +187,7 @@ class _Herd:
         better = (margin[rows, leader] < self.lowest[here]) | (margin[rows, leader] < 0)
         self.best[here[better]] = herd[rows, leader][better]
         self.lowest[here[better]] = margin[rows, leader][better]
-        order = _survivors(herd, margin, cost, by_margin, size)
+        order = _survivors(herd, cost, by_margin, size)
         stands = self.lowest[here] >= 0
         pick = order[stands]
         self._herd = np.take_along_axis(herd[stands], pick[:, :, None], axis=1)
@@ -194,9 +196,7 @@ class _Herd:
         self.here = here[stands]
 
 
-def _survivors(
-    herd: Floats, margin: Floats, cost: NDArray[np.float64], by_margin: NDArray[np.intp], size: int
-) -> NDArray[np.intp]:
+def _survivors(herd: Floats, cost: NDArray[np.float64], by_margin: NDArray[np.intp], size: int) -> NDArray[np.intp]:
     """Return (rows, size): half the places to the lowest margins, half to low margin and low cost together.
 
     Cheap rows are stepping stones that leave room for other changes. A row that is there twice gets one place.

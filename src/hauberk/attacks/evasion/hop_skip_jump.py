@@ -150,8 +150,8 @@ class _Walk:
             if not len(stepping):
                 break
             here = rows[stepping]
-            moved = self.x[here] + _wide(length[stepping], origin) * direction[stepping]
-            moved = moved.clip(self._ball.low, self._ball.high).astype(np.float32)
+            reach = _wide(length[stepping].astype(np.float32), origin) * direction[stepping]
+            moved = (self.x[here] + reach).clip(self._ball.low, self._ball.high)
             fooled = self._ask(here, moved)
             self.x[here[fooled]], landed[stepping[fooled]] = moved[fooled], True
             stepping = stepping[~fooled]
@@ -163,8 +163,10 @@ class _Walk:
         """Return the unit direction (its sign, for L-inf) in which the boundary is left behind (equation 9 and 14)."""
         rest = self._params.queries - self.spent[rows] - _RESERVE
         counts = np.minimum(rest, int(self._params.directions * math.sqrt(iteration)))
-        radius = 0.1 * (self._ball.high - self._ball.low) if iteration == 1 else self._reach[rows] / self._side
-        radius = np.broadcast_to(np.maximum(radius, 1e-6), (len(rows),)).astype(np.float32)
+        # The probing radius: sqrt(d) theta times the distance for L2, d theta for L-inf, is the distance over d.
+        radius = (self._reach[rows] / self._values).clip(1e-6, None).astype(np.float32)
+        if iteration == 1:
+            radius = np.full(len(rows), 0.1 * (self._ball.high - self._ball.low), np.float32)
         weighted = np.zeros((len(rows), self._values), np.float64)
         plain, votes = np.zeros_like(weighted), np.zeros(len(rows), np.float64)
         for chunk in range(-(-int(counts.max()) // _CHUNK)):
@@ -183,11 +185,6 @@ class _Walk:
             return np.sign(found).astype(np.float32).reshape(-1, *self._origin.shape[1:])
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return found.astype(np.float32).reshape(-1, *self._origin.shape[1:])
-
-    @property
-    def _side(self) -> float:
-        """By what the distance is divided for the probing radius: sqrt(d) theta, or d theta for L-inf, is 1 / d."""
-        return float(self._values)
 
     def _probe(self, rows: Rows, radius: Floats, counts: NDArray[np.int64], step: int) -> tuple[Floats, Floats]:
         """Return moves (n, chunk, d) in units of the radius, 0 beyond a row's count, and what was said: 1, -1, or 0."""
@@ -213,7 +210,9 @@ class _Walk:
         far = self._measure(self.x[rows], rows)
         low = np.zeros(len(rows))
         high = np.ones(len(rows)) if self._ball.norm is Norm.L2 else far.copy()
-        limit = np.full(len(rows), self._theta) if self._ball.norm is Norm.L2 else np.minimum(1.0, far) * self._theta
+        limit = (
+            np.full(len(rows), self._theta) if self._ball.norm is Norm.L2 else np.minimum(1.0, far) * self._theta
+        )
         start, searching = self.x[rows].copy(), np.arange(len(rows))
         while True:
             more = (high - low)[searching] > np.maximum(limit[searching], 1e-7)
@@ -250,9 +249,7 @@ class _Walk:
     def _ask(self, rows: Rows, x: Floats) -> Flags:
         """Return whether each point fools the model; rows may come more than once, and pay each time."""
         np.add.at(self.spent, rows, 1)
-        said = [
-            predictions(self._model.scores(x[i : i + self._most])) for i in range(0, len(x), self._most)
-        ]
+        said = [predictions(self._model.scores(x[i : i + self._most])) for i in range(0, len(x), self._most)]
         return np.concatenate(said) != self._y[rows] if said else np.zeros(0, np.bool_)
 
     @property
