@@ -215,7 +215,7 @@ def test_impossible_parameters_are_refused(name, values):
 
 
 def test_an_unknown_attack_lists_the_known_ones():
-    with pytest.raises(InvalidInput, match="coordinate-search, .*pgd, .*square"):
+    with pytest.raises(InvalidInput, match=r"coordinate-search, .*pgd, .*square"):
         ATTACKS["fgsm2"]
 
 

@@ -129,6 +129,8 @@ class Repair:
         xp, form, before = namespace(x), rule.eased, rule.broken(origin)
         short = rule.broken(x) - before
         broken = short > rule.slack(x)
+        if not bool(broken.any()):
+            return x
         if form.weights is None:
             return self._chosen(x, form, broken)
         weights = like(form.weights * self.movable, x)
@@ -185,17 +187,22 @@ class Repair:
 
     def _back(self, x: Array, origin: Array) -> Array:
         """Take rows that break something back towards the origin, as far as needed."""
-        xp = namespace(x)
+        xp, fine = namespace(x), self._fine(x, origin)
+        if bool(fine.all()):
+            return x
         category = like(np.array([float(c.kind is ColumnKind.CATEGORY) for c in self.box.columns]), x) > 0
-        moved = (like(self.movable, x) > 0) | category
-        result, fine = x, self._fine(x, origin)
+        integer, moved = like(self.integer, x) > 0, like(self.movable, x) > 0
+        wild, home = x[~fine], origin[~fine]
+        result, done = home + 0, fine[~fine]
         for share in _BACK:
-            delta = xp.where(moved & ~category, (x - origin) * share, x - x)
-            delta = xp.where(like(self.integer, x) > 0, xp.sign(delta) * xp.floor(abs(delta)), delta)
-            tried = self._derived(xp.where(category, x, origin + delta), origin)
-            result = xp.where(rows(fine, x), result, tried)
-            fine = fine | self._fine(tried, origin)
-        return xp.where(rows(fine, x), result, origin)
+            delta = xp.where(moved, (wild - home) * share, wild * 0)
+            delta = xp.where(integer, xp.sign(delta) * xp.floor(abs(delta)), delta)
+            tried = self._derived(xp.where(category, wild, home + delta), home)
+            better = self._fine(tried, home) & ~done
+            result, done = xp.where(rows(better, x), tried, result), done | better
+        mended = x + 0
+        mended[~fine] = result
+        return mended
 
     def _fine(self, x: Array, origin: Array) -> Array:
         """Return (n,): whether no rule is broken by more than at the origin, and followers stay in their range."""
