@@ -51,9 +51,16 @@ def read_eps(table: Table) -> float | None:
         value = table.get("eps", float, math.nan)  # NaN is no value that a file can give
         return None if math.isnan(value) else value
     text = table.text("eps")
+    radius = read_fraction(text)
+    if radius is None:
+        table.wrong("eps", f'{named(text)} is no radius: write a number, or a fraction such as "4/255".')
+    return radius
+
+
+def read_fraction(text: str) -> float | None:
+    """Return a radius written as a fraction, such as 4/255, or None for other text."""
     found = _FRACTION.fullmatch(text)
     if found is None or float(found[2]) == 0:
-        table.wrong("eps", f'{named(text)} is no radius: write a number, or a fraction such as "4/255".')
         return None
     return float(found[1]) / float(found[2])
 
