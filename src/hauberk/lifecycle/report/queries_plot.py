@@ -13,7 +13,7 @@ from hauberk.lifecycle.report.svg import tag
 Points = list[tuple[float, float]]
 
 _WIDTH, _HEIGHT = 720.0, 300.0
-_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 190.0, 30.0, 56.0
+_LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 215.0, 30.0, 56.0
 _GAP = 18.0
 
 
