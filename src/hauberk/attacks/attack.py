@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, Unpack
 
 import numpy as np
 
+from hauberk.attacks.averaged import averaged
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried, judge, predictions
@@ -35,7 +36,8 @@ RANDOM = (
 class Params(Protocol):
     """What an attack's params say of it, beside its own settings.
 
-    access: what it asks for: "gradients", "scores" or "labels". norms: of the balls it works in; none for tables.
+    access: what it asks for: "gradients", "scores" or "labels". norms: of the balls it works in; none for tables. One that
+    has `draws` above 1 asks, and is judged by, the model's mean prediction over that many answers.
     """
 
     access: ClassVar[str]
@@ -88,23 +90,24 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
     Cost, beside the attack's own: two passes of scores over x.
     """
     x, y = _rows(x, y)
-    door = _door(as_model(model, sample=x[:1]) if len(x) else model)
+    draws = getattr(params, "draws", 1)
+    door = _door(averaged(as_model(model, sample=x[:1]), draws))
     # 1. Inputs are what they claim to be: a wrong scale or label would give numbers that mean nothing.
     _check(door, x, y, budget, params, targets)
     with _random_states(door, rng):
         # 2. Rows that are wrong already need no attack, and cost nothing.
         clean = door.scores(x)
         right = predictions(clean) == y
-        warnings = _odd(door, x, clean)
+        warnings = _odd(door, x, clean, random=draws > 1)
         # 3. The search, on the rest.
         rows = np.flatnonzero(right)
         more = {} if targets is None else {"targets": targets[rows]}
         tried = run(door, x[rows], y[rows], budget, params, rng=rng, task=task or Quiet(), **more)
-        whole = Tried(x.copy(), *(np.zeros(len(x), dtype=np.int64) for _ in range(2)))
+        whole = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
         whole.x[rows], whole.queries[rows], whole.gradients[rows] = tried.x, tried.queries, tried.gradients
         # 4. The verdict, by code that shares nothing with the search.
         verdicts = judge(door, whole, x, y, budget, clean=clean, targets=targets)
-    return Found(whole.x, y, verdicts, warnings)
+    return Found(whole.x, y, verdicts, warnings + tried.warnings)
 
 
 class Common(TypedDict, total=False):
@@ -254,7 +257,7 @@ def _outside(labels: Labels, model: _Door) -> bool:
     return bool(len(labels)) and not 0 <= labels.min() <= labels.max() < model.classes
 
 
-def _odd(model: _Door, x: Floats, clean: Floats) -> tuple[str, ...]:
+def _odd(model: _Door, x: Floats, clean: Floats, *, random: bool) -> tuple[str, ...]:
     """Say what is odd about the model: answers that are no numbers, or that change when asked again."""
     odd: list[str] = []
     undefined = np.flatnonzero(np.isnan(clean).any(axis=1))
@@ -263,7 +266,7 @@ def _odd(model: _Door, x: Floats, clean: Floats) -> tuple[str, ...]:
             f"the model's scores are NaN for {len(undefined)} of {len(x)} rows as they are, first row {undefined[0]}: "
             "they count as wrong. Look for a division by zero, a logarithm of zero, or training that diverged."
         )
-    some = x[:_TWICE]
+    some = x[:0] if random else x[:_TWICE]
     if len(some) and not np.allclose(model.scores(some), clean[:_TWICE], rtol=_SAME, atol=_SAME, equal_nan=True):
         odd.append(RANDOM)
     return tuple(odd)

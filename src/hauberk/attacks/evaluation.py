@@ -22,7 +22,7 @@ from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement
 from hauberk.core.findings import Finding, Severity
-from hauberk.core.progress import Quiet, Task
+from hauberk.core.progress import Part, Quiet, Task
 from hauberk.core.registry import Entry
 from hauberk.core.threats import Evasion
 
@@ -64,7 +64,7 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
     notes = list(_notes(len(x), chosen))
     for number, (entry, params) in enumerate(chosen):
         rng = np.random.default_rng([seed, number])
-        part = _Part(task, number, len(chosen) + 1)
+        part = Part(task, number, len(chosen) + 1)
         found = _sound(attack(entry.run, model, x, y, budget, params, rng=rng, task=part), entry.name)
         right = found.verdicts.right
         metrics["clean_accuracy"] = found.accuracy
@@ -76,7 +76,7 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
         standing &= right & ~found.verdicts.fooled
         notes += [warning for warning in found.warnings if warning not in notes]
     metrics["robust_accuracy"] = float(standing.mean())
-    curve = _curve(model, x, y, budget, threat, chosen[0], seed, _Part(task, len(chosen), len(chosen) + 1))
+    curve = _curve(model, x, y, budget, threat, chosen[0], seed, Part(task, len(chosen), len(chosen) + 1))
     metrics["seconds"] = monotonic() - started
     return Measurement(
         metrics,
@@ -85,16 +85,6 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
         outputs={"examples.json": examples(model, x, worst, y, np.flatnonzero(right & ~standing), budget, classes)},
         notes=tuple(notes),
     )
-
-
-class _Part:
-    """One of several equal parts of a task."""
-
-    def __init__(self, task: Task, number: int, parts: int) -> None:
-        self._task, self._number, self._parts = task, number, parts
-
-    def update(self, done: float, *, text: str = "") -> None:
-        self._task.update((self._number + done) / self._parts, text=text)
 
 
 Chosen = tuple[Entry[Any], Any]
@@ -136,7 +126,7 @@ def _curve(  # noqa: PLR0913, PLR0917 - as evaluate
     points: list[dict[str, float]] = []
     for number, factor in enumerate(_FACTORS):
         if factor:
-            part = _Part(task, number, len(_FACTORS))
+            part = Part(task, number, len(_FACTORS))
             rng = np.random.default_rng(seed)
             found = attack(entry.run, model, x, y, budget.scaled(factor), params, rng=rng, task=part)
             points.append({"x": factor * unit, "y": _sound(found, entry.name).robust})

@@ -22,12 +22,14 @@ Counts = NDArray[np.int64]
 class Tried:
     """What an attack returns: x like its input, and what each row cost it.
 
-    queries: (n,) how often the row's scores were asked alone. gradients: (n,) how often with a gradient.
+    queries: (n,) how often the row's scores were asked alone. gradients: (n,) how often with a gradient. warnings: what
+    a reader should know before trusting the result.
     """
 
     x: Floats
     queries: Counts
     gradients: Counts
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,10 +5,14 @@ verdict for each row (`attacks.verdict.Found`).
 """
 
 from hauberk.attacks.attack import ATTACKS, Attack
+from hauberk.attacks.evasion.apgd import apgd
+from hauberk.attacks.evasion.auto_attack import auto_attack
 from hauberk.attacks.evasion.capgd import capgd
 from hauberk.attacks.evasion.evolutionary import evolutionary
+from hauberk.attacks.evasion.fab import fab
+from hauberk.attacks.evasion.fgsm import fgsm
 from hauberk.attacks.evasion.hop_skip_jump import hop_skip_jump
 from hauberk.attacks.evasion.pgd import pgd
 from hauberk.attacks.evasion.square import square
 
-__all__ = ["ATTACKS", "Attack", "capgd", "evolutionary", "hop_skip_jump", "pgd", "square"]
+__all__ = ["ATTACKS", "Attack", "apgd", "auto_attack", "capgd", "evolutionary", "fab", "fgsm", "hop_skip_jump", "pgd", "square"]

@@ -48,6 +48,12 @@ def dlr(logits: Tensor, y: Tensor, targets: Tensor | None) -> Tensor:
     return (_of(logits, targets) - _of(logits, y)) / (top[:, 0] - 0.5 * (top[:, 2] + top[:, 3]) + 1e-12)
 
 
+def gap(logits: Tensor, y: Tensor, targets: Tensor | None) -> Tensor:
+    """The target's logit minus the label's."""
+    assert targets is not None
+    return _of(logits, targets) - _of(logits, y)
+
+
 LOSSES: dict[str, Loss] = {"cross-entropy": cross_entropy, "margin": margin, "dlr": dlr}
 
 

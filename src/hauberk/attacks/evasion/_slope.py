@@ -77,3 +77,15 @@ def on(model: Differentiable, values: Floats | Labels) -> Tensor:
 def shaped(values: Tensor, like: Tensor) -> Tensor:
     """Shape (n,) so that it multiplies `like` row by row."""
     return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def goals_of(model: Differentiable, x: Floats, y: Labels, targets: Labels | None, classes: int) -> list[Labels]:
+    """Return what each round aims at: the targets, or the likeliest, second likeliest ... other class of each row."""
+    if targets is not None:
+        return [targets]
+    if not classes or not len(x):
+        return []
+    scores = model.scores(x).astype(np.float64)
+    scores[np.arange(len(y)), y] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return [order[:, number] for number in range(min(classes, model.classes - 1))]

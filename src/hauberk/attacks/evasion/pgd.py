@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
-from hauberk.attacks.evasion._slope import SPARSE, blocks, fell, look, on, parts, shaped, slope
+from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._slope import fell, look, on, parts, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -71,110 +73,101 @@ def run(  # noqa: PLR0913 - the shape of an attack
 ) -> Tried:
     """Climb the loss inside the budget. Cost: steps * restarts gradients of each row that stands."""
     draws = Draws.of(rng, x, y)
-    tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
-    highest = np.full(len(x), -np.inf, np.float32)
-    for block in blocks(x):
-        rows = np.arange(block.start, block.stop)
-        for restart in range(params.restarts):
-            if not len(rows):
-                break
-            uniform = draws.rows(rows).uniform(x.shape[1:], step=restart) if params.start == "random" else None
-            climb = _Climb(model, x[rows], y[rows], None if targets is None else targets[rows], budget, params)
-            climb.begin(uniform)
-            for step in range(params.steps + 1):
-                climb.step(step)
-                done = (restart + step / params.steps) / params.restarts * len(rows)
-                task.update(min(1.0, (block.start + done) / len(x)), text=f"{len(climb.here)} rows stand")
-            found, loss = climb.found.cpu().numpy(), climb.highest.cpu().numpy()
-            better = loss > highest[rows]
-            tried.x[rows[better]], highest[rows[better]] = found[better], loss[better]
-            spent = climb.fell_at.cpu().numpy()
-            tried.gradients[rows] += np.minimum(spent + 1, params.steps)
-            tried.queries[rows] += spent == params.steps
-            rows = rows[np.isfinite(loss)]
-    return tried
+
+    def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
+        uniform = draws.rows(rows).uniform(x.shape[1:], step=number) if params.start == "random" else None
+        goals = None if targets is None else targets[rows]
+        return _climb(model, x[rows], y[rows], goals, budget, params, uniform, tick)
+
+    return search(x, params.restarts, go, task)
 
 
-class _Climb:
-    """One ascent of a block of rows, which leave when they fall.
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The rows that stand. here: their places among all."""
 
-    found: the first fooling point of each row, else that of highest loss. highest: that loss, infinite for those that
-    fell. fell_at: the step at which a row fell, or the last. here: which rows are in the state still.
+    here: Tensor
+    x: Tensor
+    origin: Tensor
+    y: Tensor
+    targets: Tensor | None
+    velocity: Tensor | None
+
+
+def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
+    model: Differentiable,
+    x: Floats,
+    y: Labels,
+    targets: Labels | None,
+    budget: Budget,
+    params: PgdParams,
+    uniform: Floats | None,
+    tick: Tick,
+) -> Outcome:
+    """Ascend from one start; find each row's first fooling point, else that of highest loss."""
+    import torch
+
+    origin = on(model, x)
+    start = origin.clone() if uniform is None else budget.start(origin, on(model, uniform))
+    here = torch.arange(len(x), device=model.device)
+    goals = None if targets is None else on(model, targets)
+    velocity = torch.zeros_like(origin) if params.momentum else None
+    state = _State(here, start, origin, on(model, y), goals, velocity)
+    found, highest = start.clone(), torch.full((len(x),), -torch.inf, device=model.device)
+    fell_at = torch.full_like(here, params.steps)
+    for step in range(params.steps + 1):
+        for part in parts(len(state.here)):
+            point, loss = _part(model, state, part, budget, params, last=step == params.steps)
+            places = state.here[part]
+            better = loss > highest[places]
+            found[places[better]], highest[places[better]] = point[better], loss[better]
+            fell_at[places[better & loss.isposinf()]] = step
+        state = pack(state, highest[state.here] < torch.inf)
+        tick(step / params.steps)
+        if not len(state.here):
+            break
+    return Outcome(
+        found, highest, highest.isposinf(), (fell_at == params.steps).long(), (fell_at + 1).clamp_max(params.steps)
+    )
+
+
+def _part(  # noqa: PLR0913 - a part of the rows and how to move it
+    model: Differentiable, state: _State, part: slice, budget: Budget, params: PgdParams, *, last: bool
+) -> tuple[Tensor, Tensor]:
+    """Look at some rows and, but for the last time, move them; return points and losses, infinite for the fallen.
+
+    Loss, success and gradient come of one pass.
     """
+    import torch
 
-    def __init__(  # noqa: PLR0913, PLR0917 - rows and how to move them
-        self,
-        model: Differentiable,
-        x: Floats,
-        y: Labels,
-        targets: Labels | None,
-        budget: Budget,
-        params: PgdParams,
-    ) -> None:
-        import torch
+    x, origin, y = state.x[part], state.origin[part], state.y[part]
+    targets = None if state.targets is None else state.targets[part]
+    loss_of = _losses.LOSSES[params.loss]
+    if last:
+        logits = look(model, x)
+        loss = loss_of(logits, y, targets)
+    else:
+        logits, loss, gradient = slope(model, x, loss_of, y, targets)
+    if isinstance(budget, Ball):
+        point = x.clone()
+    else:
+        point = budget.project(x, origin)  # whole numbers and categories decide; the climb goes on in between
+        logits = look(model, point)
+    down = fell(logits, y, targets)
+    if not last:
+        velocity = None if state.velocity is None else state.velocity[part]
+        x.copy_(_moved(x, origin, gradient, velocity, budget, params))
+    return point, torch.where(down, torch.inf, loss)
 
-        self._model, self._budget, self._params = model, budget, params
-        self._loss = _losses.LOSSES[params.loss]
-        self._size = params.step or 2.5 / params.steps
-        self._origin, self._y = on(model, x), on(model, y)
-        self._targets = None if targets is None else on(model, targets)
-        self._velocity = torch.zeros_like(self._origin) if params.momentum else None
-        self.here = torch.arange(len(x), device=model.device)
-        self.highest = torch.full((len(x),), -torch.inf, device=model.device)
-        self.fell_at = torch.full_like(self.here, params.steps)
 
-    def begin(self, uniform: Floats | None) -> None:
-        """Start at a random allowed point, or at the rows themselves."""
-        origin = self._origin
-        self._x = origin.clone() if uniform is None else self._budget.start(origin, on(self._model, uniform))
-        self.found = self._budget.project(self._x, origin)
-
-    def step(self, number: int) -> None:
-        """Look at the rows that stand, and, but for the last time, move them."""
-        down = [self._part(part, number) for part in parts(len(self.here))]
-        if not down:
-            return
-        import torch
-
-        up = ~torch.cat(down)
-        if int(up.sum()) < SPARSE * len(up):
-            self._keep(up)
-
-    def _part(self, part: slice, number: int) -> Tensor:
-        """Do one step of the rows of a part; return (n,) bool, which of them have fallen."""
-        import torch
-
-        x, origin, y, here = self._x[part], self._origin[part], self._y[part], self.here[part]
-        targets = None if self._targets is None else self._targets[part]
-        if number == self._params.steps:
-            logits, gradient = look(self._model, x), None
-            loss = self._loss(logits, y, targets)
-        else:
-            logits, loss, gradient = slope(self._model, x, self._loss, y, targets)
-        if not isinstance(self._budget, Ball):
-            x = self._budget.project(x, origin)  # whole numbers and categories decide; the loop goes on in between
-            logits = look(self._model, x)
-        down = fell(logits, y, targets)
-        loss = torch.where(down, torch.inf, loss)
-        better = loss > self.highest[here]
-        self.found[here[better]] = x[better]
-        self.highest[here[better]] = loss[better]
-        self.fell_at[here[better & down]] = number
-        if gradient is not None:
-            self._move(part, gradient)
-        return down
-
-    def _move(self, part: slice, gradient: Tensor) -> None:
-        if self._velocity is not None:
-            scale = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
-            gradient = self._velocity[part].mul_(self._params.momentum).add_(gradient / shaped(scale, gradient))
-        moved = self._x[part] + self._budget.step(gradient, self._size)
-        self._x[part] = self._budget.project(moved, self._origin[part], whole=False)
-
-    def _keep(self, up: Tensor) -> None:
-        self.here, self._x, self._origin, self._y = self.here[up], self._x[up], self._origin[up], self._y[up]
-        self._targets = None if self._targets is None else self._targets[up]
-        self._velocity = None if self._velocity is None else self._velocity[up]
+def _moved(  # noqa: PLR0913, PLR0917 - a point and how to move it
+    x: Tensor, origin: Tensor, gradient: Tensor, velocity: Tensor | None, budget: Budget, params: PgdParams
+) -> Tensor:
+    if velocity is not None:
+        scale = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
+        gradient = velocity.mul_(params.momentum).add_(gradient / shaped(scale, gradient))
+    moved = x + budget.step(gradient, params.step or 2.5 / params.steps)
+    return budget.project(moved, origin, whole=False)  # type: ignore[no-any-return]  # arrays of either library
 
 
 def pgd(  # noqa: PLR0913 - each is a setting of the attack
