@@ -17,7 +17,7 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.core.tls import client_context
 from hauberk.data.loading import DataSpec
-from hauberk.lifecycle.attacking import measure, open_rows, open_target, read_aim
+from hauberk.lifecycle.attacking import Rows, Target, measure, open_rows, open_target, read_aim
 from hauberk.lifecycle.attacking.aims import choose
 from hauberk.lifecycle.attacking.endpoint import Access, Endpoint
 from hauberk.lifecycle.attacking.page import page
@@ -95,6 +95,9 @@ def test_a_line_names_a_ball_and_a_file_its_threats(threats, rows):
         ("linf:0.1", "table", "for others"),
         ("{threats}#measuring", "image", "for others"),
         ("{threats}#other", "table", "measuring"),
+        ("patch:0.1", "table", "for images"),
+        ("patch:much", "image", "such as patch:0.1"),
+        ("corruptions:9", "image", "1 to 5"),
     ],
 )
 def test_a_threat_that_is_none_is_told(threats, rows, spec, kind, message):
@@ -114,6 +117,40 @@ def test_the_usual_attacks_are_those_that_the_model_and_the_norm_can_serve(threa
     for name, message in (("square", "not for table"), ("evolutionary:generations", "no setting"), ("x", "known")):
         with pytest.raises(InvalidInput, match=message):
             choose([name], model, aim, kind="table")
+
+
+def test_a_shape_has_the_one_attack_that_knows_it():
+    aim = read_aim("spatial:30,2", kind="image", columns=())
+    assert (aim.budget.degrees, aim.budget.pixels, aim.only) == (30, 2, "spatial")
+    assert [c.name for c in choose((), None, aim, kind="image")] == ["spatial"]
+    with pytest.raises(InvalidInput, match="alone"):
+        choose(["pgd"], None, aim, kind="image")
+
+
+def test_pictures_are_turned_and_the_page_shows_how():
+    images = open_rows(DataSpec("image", ("sklearn:digits",)), seed=0, fit=False)
+    aim = read_aim("spatial:20,1", kind="image", columns=())
+
+    class Left:
+        classes = 10
+
+        def scores(self, x):
+            return np.stack(
+                [x[:, 0, row % 8, row // 2].astype(np.float32) + row * 1e-3 for row in range(10)], axis=1
+            )
+
+    x = images.attacked.x[:50]
+    side = type(images.attacked)(
+        "image", x, Left().scores(x).argmax(axis=1), images.attacked.classes, (), np.arange(50)
+    )
+    rows = Rows(side, side, ())
+    outcome = measure(
+        Target(Left(), "left", "made", ()), rows, aim, attacks=choose((), Left(), aim, kind="image"), seed=0
+    )
+    assert outcome.measurement.metrics["robust_accuracy"] < 0.5
+    text = page(outcome, name="left", time="2026-01-01T00:00:00.000Z")
+    assert "share of the reach" in text
+    assert "data:image/png" in text
 
 
 # --- targets

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 @click.option(
     "--data", "files", multiple=True, help="Rows to attack with: files, or a project's folder; may be repeated."
 )
-@click.option("--threat", help="linf:8/255, l2:0.5, l1:10, or FILE.toml#label with declared [[threats]].")
+@click.option("--threat", help="linf:8/255, l2:0.5, patch:0.1, spatial:30,3, corruptions:3, or FILE.toml#label.")
 @click.option("--attack", "names", multiple=True, help="NAME or NAME:steps=100,restarts=2; may be repeated.")
 @click.option("--build", default="", help="module:function that builds the module whose weights are attacked.")
 @click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")

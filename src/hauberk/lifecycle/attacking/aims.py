@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hauberk.attacks.budget import Budget, budget_of
+from hauberk.attacks.budget import budget_of
 from hauberk.attacks.campaign import Chosen
 from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.evasion.corruptions import Corrupted
 from hauberk.attacks.model import Differentiable, Model
+from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion, Norm
@@ -17,7 +19,10 @@ from hauberk.lifecycle.project import Declared, load_threats
 from hauberk.lifecycle.project.threats import read_fraction
 from hauberk.lifecycle.stages.attack import describe
 
-_EXAMPLES = "linf:8/255, l2:0.5, or a file with [[threats]] such as hauberk.toml#applicant"
+_EXAMPLES = (
+    "linf:8/255, l2:0.5, patch:0.1 (share of the area), spatial:30,3 (degrees, pixels), corruptions:3 (severity), or a "
+    "file with [[threats]] such as hauberk.toml#applicant"
+)
 _USUAL = {
     "image": ("pgd", "square", "hop-skip-jump"),
     "table": ("capgd", "coordinate-search", "evolutionary"),
@@ -26,12 +31,18 @@ _USUAL = {
 
 @dataclass(frozen=True, slots=True)
 class Aim:
-    """One threat with its geometry. described: as evidence carries it. unit: of the radius, for plots."""
+    """One threat with its geometry. described: as evidence carries it.
+
+    threat: as a project declares it; None for the shapes that only this command names. radius: where the aim stands on
+    a plot's axis. only: the one attack that knows this geometry, "" where several do.
+    """
 
     label: str
-    threat: Evasion
-    budget: Budget
+    threat: Evasion | None
+    budget: Any  # a Budget, or one of `attacks.shapes`, which have the judge's half of one
     described: Mapping[str, Any]
+    radius: float = 1.0
+    only: str = ""
 
 
 def read_aim(spec: str, *, kind: str, columns: Sequence[Column]) -> Aim:
@@ -48,6 +59,12 @@ def read_aim(spec: str, *, kind: str, columns: Sequence[Column]) -> Aim:
                 f"--threat {spec}: {rest!r} is no radius: write a number or a fraction, such as 8/255."
             )
         declared = Declared(Evasion(norm=Norm(name), eps=radius), spec, 0)
+    elif name in _SHAPES:
+        if kind != "image":
+            raise InvalidInput(
+                f"--threat {spec} is for images, and the data are a table: name a file with [[threats]]."
+            )
+        return _shape(spec, name, rest)
     elif spec.partition("#")[0].endswith(".toml"):
         declared = _from_file(spec)
     else:
@@ -65,7 +82,26 @@ def aim_of(declared: Declared, *, kind: str, columns: Sequence[Column]) -> Aim:
     if (threat.norm is None) == (kind == "image"):
         wanted = "a norm and a radius" if kind == "image" else "a file with [[threats]] that have `columns`"
         raise InvalidInput(f"the data are {kind}s, and the threat {declared.label!r} is for others: name {wanted}.")
-    return Aim(declared.label, threat, budget_of(threat, columns), describe(declared, threat))
+    return Aim(declared.label, threat, budget_of(threat, columns), describe(declared, threat), threat.eps or 1.0)
+
+
+_SHAPES: dict[str, tuple[str, Callable[..., Any], str]] = {  # example, geometry, what its radius counts
+    "patch": ("patch:0.1", Patch, "share of the area"),
+    "spatial": ("spatial:30,3", Affine, "share of the reach"),
+    "corruptions": ("corruptions:3", lambda severity: Corrupted(int(severity)), "severity"),
+}
+
+
+def _shape(spec: str, name: str, rest: str) -> Aim:
+    example, make, unit = _SHAPES[name]
+    try:
+        values = [float(value) for value in rest.split(",")] if rest else []
+        budget = make(*values)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"--threat {spec}: expected numbers, such as {example}.") from error
+    radius = 1.0 if name == "spatial" else values[0]
+    described = {"label": spec, "kind": "evasion", "atlas": list(Evasion.atlas), "shape": name, "values": values}
+    return Aim(spec, None, budget, described | {"eps": radius, "unit": unit}, radius, name)
 
 
 def choose(names: Sequence[str], model: Model, aim: Aim, *, kind: str, labels_only: bool = False) -> list[Chosen]:
@@ -74,6 +110,8 @@ def choose(names: Sequence[str], model: Model, aim: Aim, *, kind: str, labels_on
     labels_only: the model says which class and not how surely. Raises InvalidInput for unknown names and parameters.
     """
     chosen: list[Chosen] = []
+    if aim.only and any(text.partition(":")[0] != aim.only for text in names):
+        raise InvalidInput(f"{aim.label} is for the attack {aim.only!r} alone.")
     for text in names or _usual(model, aim, kind, labels_only=labels_only):
         name, _, settings = text.partition(":")
         entry = ATTACKS[name]
@@ -86,12 +124,15 @@ def choose(names: Sequence[str], model: Model, aim: Aim, *, kind: str, labels_on
 
 
 def _usual(model: Model, aim: Aim, kind: str, *, labels_only: bool) -> list[str]:
+    if aim.only:
+        return [aim.only]
     found = []
     for name in _USUAL[kind]:
         params = ATTACKS[name].params
         gradients = isinstance(model, Differentiable)
         serves = params.access == "labels" or (not labels_only and (params.access != "gradients" or gradients))
-        fits = aim.threat.norm is None or aim.threat.norm in params.norms
+        norm = None if aim.threat is None else aim.threat.norm
+        fits = norm is None or norm in params.norms
         # Labels are asked alone only where there is no more to be had: it takes far more queries.
         if serves and fits and (name != "hop-skip-jump" or labels_only):
             found.append(name)

@@ -131,13 +131,12 @@ def _curve(  # noqa: PLR0913, PLR0917 - as measure
 ) -> list[dict[str, float]]:
     """Accuracy of the first rows under the first attack, at growing shares of the budget."""
     x, y = origin[:_CURVE_ROWS], found.y[:_CURVE_ROWS]
-    unit = aim.threat.eps or 1.0
     points = [{"x": 0.0, "y": float(found.right[:_CURVE_ROWS].mean())}]
     for number, factor in enumerate(_FACTORS):
         task.update(number / len(_FACTORS), text=f"accuracy at {factor:g} of the radius")
         rng = np.random.default_rng([seed, 0])
         tried = attack(chosen.run, target.model, x, y, aim.budget.scaled(factor), chosen.params, rng=rng)
-        points.append({"x": factor * unit, "y": tried.robust})
+        points.append({"x": factor * aim.radius, "y": tried.robust})
     return points
 
 
