@@ -14,7 +14,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from hauberk.core.columns import Column, ColumnKind
-from hauberk.core.errors import InvalidInput, Unavailable
+from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.tls import client_context
 from hauberk.data.loading import DataSpec
 from hauberk.lifecycle.attacking import Rows, Target, measure, open_rows, open_target, read_aim
@@ -294,3 +294,73 @@ def test_columns_of_an_aim_have_to_be_there(threats):
     other = (Column("age", ColumnKind.NUMBER, 0, 1),)
     with pytest.raises(InvalidInput, match="mean texture"):
         read_aim(f"{threats}#measuring", kind="table", columns=other)
+
+
+# --- releases
+
+PROJECT = """
+[project]
+name = "cells"
+seed = 3
+
+[data]
+kind = "table"
+files = ["sklearn:breast_cancer"]
+
+[model]
+build = "model:build"
+
+[[threats]]
+name = "measuring"
+kind = "evasion"
+cost = 12.0
+columns = [{ column = "mean texture", by = 4.0, cost = 1.0 }, { column = "worst area", by = 150.0, cost = 0.05 }]
+
+[evaluation]
+rows = 20
+
+[gate]
+clean_accuracy = ">= 0.5"
+
+[release]
+seal = false
+"""
+
+
+@pytest.fixture
+def release(tmp_path, cheap_keys):
+    import hauberk
+    from hauberk.core.progress import Progress
+    from hauberk.custody.seen import Seen
+
+    (tmp_path / "model.py").write_text(
+        "from sklearn.linear_model import LogisticRegression\nfrom sklearn.pipeline import make_pipeline\n"
+        "from sklearn.preprocessing import StandardScaler\n"
+        "def build():\n    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))\n"
+    )
+    (tmp_path / "hauberk.toml").write_text(PROJECT)
+    cheap_keys(tmp_path / ".hauberk" / "keyring")
+    result = hauberk.protect(
+        tmp_path,
+        passphrase=lambda: b"correct horse",
+        progress=Progress(visible=False),
+        seen=Seen(tmp_path / "seen"),
+    )
+    return result.release
+
+
+def test_a_release_is_verified_and_gets_only_rows_that_mean_what_its_own_meant(
+    release, rows, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("HAUBERK_STATE", str(tmp_path / "state"))
+    target = open_target(str(release), rows)
+    assert target.form == "release"
+    assert (target.model.scores(rows.attacked.x).argmax(axis=1) == rows.attacked.y).mean() > 0.9
+    other = open_rows(DataSpec("table", ("sklearn:wine",)), seed=0, fit=False)
+    with pytest.raises(NotProven, match="another meaning"):
+        open_target(str(release), other)
+    with pytest.raises(NotProven, match="signature"):
+        open_target(str(release), rows, key="0" * 64)
+    (release / "model.onnx").write_bytes((release / "model.onnx").read_bytes() + b"\0")
+    with pytest.raises(NotProven, match=r"model.onnx was changed"):
+        open_target(str(release), rows)

@@ -3,7 +3,7 @@
 Simonetto, Ghamizi, Cordy 2024, "Constrained Adaptive Attack: Effective Adversarial Attack Against Deep Neural Networks
 for Tabular Data", section 4.1: APGD's momentum and step halving (Croce and Hein 2020, algorithm 1) with a repair at
 every step, from the row itself and from random starts. Two things differ. Categories, which have no gradient here, are
-chosen by trying all, one column after the other, between two ascents. And where changes cost, every other start steps
+chosen by trying all, one column after the other, between two ascents. And where changes cost, two of three starts step
 towards the corner of the budget that the gradient points at, which spends the cost where a unit of it gains most (Frank
 and Wolfe 1956): a step of all columns at once spends most of it on columns that hardly matter.
 """
@@ -82,8 +82,8 @@ def run(  # noqa: PLR0913 - the shape of an attack
             start = x[rows]
             if restart > 1:
                 start = budget.start(start, draws.rows(rows).uniform(x.shape[1:], step=restart))
-            climb = _Climb(model, start, x[rows], y[rows], budget, sparse=restart % 2 == 0)
-            climb.go(params.steps)
+            climb = _Climb(model, start, x[rows], y[rows], budget, sparse=restart % 3 != 2)
+            climb.go(params.steps, numbers_first=restart % 2 == 1)
             found, loss = climb.best.cpu().numpy(), climb.highest.cpu().numpy()
             better = loss > highest[rows]
             tried.x[rows[better]], highest[rows[better]] = found[better], loss[better]
@@ -142,8 +142,11 @@ class _Climb:
         self.queries = torch.zeros(len(start), dtype=torch.int64, device=model.device)
         self.gradients = torch.zeros_like(self.queries)
 
-    def go(self, steps: int) -> None:
-        """Choose categories, climb for half of the steps, and do both once more."""
+    def go(self, steps: int, *, numbers_first: bool) -> None:
+        """Choose categories, climb for half of the steps, and do both once more; or climb before the first choice."""
+        if numbers_first:
+            self._ascend(steps // 3)
+            steps -= steps // 3
         for half in (steps // 2, steps - steps // 2):
             self._choose()
             self._ascend(half)

@@ -2,8 +2,8 @@
 
 Chen, Jordan, Wainwright 2020, "HopSkipJumpAttack: A Query-Efficient Decision-Based Attack", algorithm 2, L2 and L-inf.
 All rows walk side by side, so that the model is asked in large batches; each has its own draws and its own account of
-queries, which is never overdrawn. Two differences: where uniform noise finds no start, coarser patterns are tried, and
-a row that has none after all is a row that stands, not an error.
+queries, which is never overdrawn. Three differences: directions are random signs; where uniform noise finds no start,
+coarser patterns are tried; and a row that has none after all is a row that stands, not an error.
 """
 
 from __future__ import annotations
@@ -167,43 +167,58 @@ class _Walk:
         radius = (self._reach[rows] / self._values).clip(1e-6, None).astype(np.float32)
         if iteration == 1:
             radius = np.full(len(rows), 0.1 * (self._ball.high - self._ball.low), np.float32)
-        weighted = np.zeros((len(rows), self._values), np.float64)
-        plain, votes = np.zeros_like(weighted), np.zeros(len(rows), np.float64)
+        sums, votes = np.zeros((len(rows), 2, self._values), np.float32), np.zeros(len(rows), np.float64)
         for chunk in range(-(-int(counts.max()) // _CHUNK)):
             wanted = np.clip(counts - chunk * _CHUNK, 0, _CHUNK)
             for part in self._parts(np.flatnonzero(wanted), each=_CHUNK):
-                step = 1000 + iteration * 1000 + chunk
-                moves, said = self._probe(rows[part], radius[part], wanted[part], step)
-                weighted[part] += np.einsum("nc,ncd->nd", said, moves)
-                plain[part] += moves.sum(axis=1)
+                moves, said = self._probe(rows[part], radius[part], wanted[part], (iteration, chunk))
+                sums[part] += np.stack([said, np.ones_like(said)], axis=1) @ moves
                 votes[part] += said.sum(axis=1)
-        mean = votes / counts
+        mean = (votes / counts)[:, None]
         # Where all agree there is no baseline to take off.
-        same = np.abs(mean) == 1
-        found = np.where(same[:, None], mean[:, None] * plain, weighted - mean[:, None] * plain)
+        found = np.where(np.abs(mean) == 1, mean * sums[:, 1], sums[:, 0] - mean * sums[:, 1])
         if self._ball.norm is Norm.LINF:
             return np.sign(found).astype(np.float32).reshape(-1, *self._origin.shape[1:])
         found /= np.maximum(np.linalg.norm(found, axis=1, keepdims=True), 1e-12)
         return found.astype(np.float32).reshape(-1, *self._origin.shape[1:])
 
-    def _probe(self, rows: Rows, radius: Floats, counts: NDArray[np.int64], step: int) -> tuple[Floats, Floats]:
+    def _probe(
+        self, rows: Rows, radius: Floats, counts: NDArray[np.int64], step: tuple[int, int]
+    ) -> tuple[Floats, Floats]:
         """Return moves (n, chunk, d) in units of the radius, 0 beyond a row's count, and what was said: 1, -1, or 0."""
-        draws, width = self._draws.rows(rows), self._values
-        if self._ball.norm is Norm.L2:
-            moves = draws.normal((_CHUNK, width), step=step)
-            moves /= np.sqrt(np.einsum("ncd,ncd->nc", moves, moves))[:, :, None]
-        else:
-            moves = 2 * draws.uniform((_CHUNK, width), step=step) - 1
+        width = self._values
         here = self.x[rows].reshape(len(rows), 1, width)
-        points = np.clip(here + radius[:, None, None] * moves, self._ball.low, self._ball.high)
-        moves = (points - here) / radius[:, None, None]
+        reach = radius[:, None, None] / (
+            np.float32(math.sqrt(width)) if self._ball.norm is Norm.L2 else np.float32(1)
+        )
+        moves = self._signs(rows, step)
+        moves *= reach
+        moves += here
+        np.clip(moves, self._ball.low, self._ball.high, out=moves)
         used = np.arange(_CHUNK) < counts[:, None]
-        owner = np.repeat(np.arange(len(rows)), counts)
         said = np.zeros(used.shape, np.float32)
-        shape = self._origin.shape[1:]
-        said[used] = np.where(self._ask(rows[owner], points[used].reshape(-1, *shape)), 1.0, -1.0)
+        points = moves[used].reshape(-1, *self._origin.shape[1:])
+        said[used] = np.where(self._ask(np.repeat(rows, counts), points), np.float32(1), np.float32(-1))
+        moves -= here
+        moves /= radius[:, None, None]
         moves[~used] = 0
         return moves, said
+
+    def _signs(self, rows: Rows, step: tuple[int, int]) -> Floats:
+        """Return (n, chunk, d) of -1 and 1, each row's from a stream that its key and the step name.
+
+        Signs have the covariance of directions on the sphere, which is all that the estimate asks of them, and cost one
+        random bit each.
+        """
+        need = _CHUNK * self._values
+        bits = np.empty((len(rows), need), np.uint8)
+        for place, key in enumerate(self._draws.keys[rows].tolist()):
+            stream = np.random.Generator(np.random.SFC64([key, *step]))
+            bits[place] = np.unpackbits(np.frombuffer(stream.bytes(-(-need // 8)), np.uint8), count=need)
+        signs = bits.astype(np.float32)
+        signs *= 2
+        signs -= 1
+        return signs.reshape(len(rows), _CHUNK, self._values)
 
     def _search(self, rows: Rows) -> None:
         """Halve the way between a fooling point and home until the boundary is as near as theta (algorithm 1)."""
@@ -248,7 +263,7 @@ class _Walk:
 
     def _ask(self, rows: Rows, x: Floats) -> Flags:
         """Return whether each point fools the model; rows may come more than once, and pay each time."""
-        np.add.at(self.spent, rows, 1)
+        self.spent += np.bincount(rows, minlength=len(self.spent))
         said = [predictions(self._model.scores(x[i : i + self._most])) for i in range(0, len(x), self._most)]
         return np.concatenate(said) != self._y[rows] if said else np.zeros(0, np.bool_)
 
