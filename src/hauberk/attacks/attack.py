@@ -102,7 +102,7 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
         # 3. The search, on the rest.
         rows = np.flatnonzero(right)
         more = {} if targets is None else {"targets": targets[rows]}
-        tried = run(door, x[rows], y[rows], budget, params, rng=rng, task=task or Quiet(), **more)
+        tried = run(_held(door), x[rows], y[rows], budget, params, rng=rng, task=task or Quiet(), **more)
         whole = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
         whole.x[rows], whole.queries[rows], whole.gradients[rows] = tried.x, tried.queries, tried.gradients
         # 4. The verdict, by code that shares nothing with the search.
@@ -147,15 +147,15 @@ class _Door:
     """Stands before the model and refuses answers of another shape."""
 
     def __init__(self, model: Model) -> None:
-        self._model = model
+        self.inner = model
 
     @property
     def classes(self) -> int:
-        return self._model.classes
+        return self.inner.classes
 
     def scores(self, x: Floats) -> Floats:
         try:
-            scores = np.asarray(self._model.scores(x))
+            scores = np.asarray(self.inner.scores(x))
         except HauberkError:
             raise
         except Exception as error:
@@ -194,6 +194,12 @@ def _door(model: Model) -> _Door:
     if isinstance(model, _Door):
         return model
     return _OpenDoor(model) if isinstance(model, Differentiable) else _Door(model)
+
+
+def _held(door: _Door) -> _Door:
+    """Return the model as a search asks it: a frozen copy, where the model offers one."""
+    held = getattr(door.inner, "held", None)
+    return door if held is None else _door(held())
 
 
 def _rows(x: Floats, y: Labels) -> tuple[Floats, Labels]:

@@ -46,7 +46,8 @@ class Differentiable(Model, Protocol):
     def logits(self, x: Tensor) -> Tensor:
         """Return (n, classes), differentiable by `x`, in evaluation mode and with weights that ask for no gradient.
 
-        The model's mode and its weights' flags are as before when this returns.
+        The model's mode and its weights' flags are as before when this returns. A model may also have `held()`, which
+        returns a Differentiable that answers the same and faster: searches use it, verdicts do not.
         """
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 
 import numpy as np
 import torch
@@ -46,7 +47,15 @@ class Network:
     def logits(self, x: Tensor) -> Tensor:
         """Return what the module says of x, differentiable by x."""
         with frozen(self.module):
-            logits: Tensor = self.module(x if self._scale is None else (x - self._scale[0]) / self._scale[1])
+            return self._forward(self.module, x)
+
+    def held(self) -> Held:
+        """Return a copy for a search."""
+        copied = laid_out(self.module)
+        return Held(lambda x: self._forward(copied, x), self.classes, self.device)
+
+    def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
+        logits: Tensor = module(x if self._scale is None else (x - self._scale[0]) / self._scale[1])
         return logits
 
     def scores(self, x: Floats) -> Floats:
@@ -57,6 +66,51 @@ class Network:
         """Return the module's answer in whatever shape it has."""
         with torch.no_grad():
             return np.concatenate([self.logits(part).float().cpu().numpy() for part in batches(x, self.device)])
+
+
+class Held:
+    """A frozen copy of a model that a search asks many times, without the care that the caller's own needs."""
+
+    def __init__(self, forward: Callable[[Tensor], Tensor], classes: int, device: str) -> None:
+        """`forward` is of a module that `laid_out` returned."""
+        self.logits = forward
+        self.classes, self.device = classes, device
+
+    def scores(self, x: Floats) -> Floats:
+        """Return (n, classes) logits."""
+        with torch.inference_mode():
+            parts = [self.logits(part).float().cpu().numpy() for part in batches(x, self.device)]
+        return np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
+
+
+def laid_out(module: nn.Module) -> nn.Module:
+    """Return a copy in evaluation mode, without weight gradients, its convolutions laid out channels last.
+
+    On processors that layout takes half the time of the usual one forward, and two thirds forward and backward. Scores
+    differ in the last bits, which is why verdicts are the caller's own model's. A module that cannot be copied is
+    returned as it is, behind `frozen`.
+    """
+    try:
+        copied = deepcopy(module).eval().requires_grad_(False)
+    except (RuntimeError, TypeError, AttributeError, NotImplementedError):
+        return _Frozen(module)
+    for weight in copied.parameters():
+        if weight.ndim == 4:
+            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
+    return copied
+
+
+class _Frozen(nn.Module):
+    """A module that is frozen for each call."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self._inner = [inner]  # in a list, so that it is no part of this one
+
+    def forward(self, x: Tensor) -> Tensor:
+        with frozen(self._inner[0]):
+            logits: Tensor = self._inner[0](x)
+        return logits
 
 
 def batches(x: Floats, device: str) -> Iterator[Tensor]:

@@ -8,10 +8,14 @@ from hauberk.attacks.attack import ATTACKS, Attack
 from hauberk.attacks.evasion.apgd import apgd
 from hauberk.attacks.evasion.auto_attack import auto_attack
 from hauberk.attacks.evasion.capgd import capgd
+from hauberk.attacks.evasion.carlini_wagner import carlini_wagner
 from hauberk.attacks.evasion.corruptions import accuracy_by_corruption, corruptions
+from hauberk.attacks.evasion.ddn import ddn
+from hauberk.attacks.evasion.deepfool import deepfool
 from hauberk.attacks.evasion.evolutionary import evolutionary
 from hauberk.attacks.evasion.fab import fab
 from hauberk.attacks.evasion.fgsm import fgsm
+from hauberk.attacks.evasion.fmn import fmn
 from hauberk.attacks.evasion.hop_skip_jump import hop_skip_jump
 from hauberk.attacks.evasion.label_search import label_search
 from hauberk.attacks.evasion.patch import patch
@@ -27,10 +31,14 @@ __all__ = [
     "apgd",
     "auto_attack",
     "capgd",
+    "carlini_wagner",
     "corruptions",
+    "ddn",
+    "deepfool",
     "evolutionary",
     "fab",
     "fgsm",
+    "fmn",
     "hop_skip_jump",
     "label_search",
     "patch",

@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
 
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._rounds import Outcome
-from hauberk.attacks.evasion._slope import shaped
+from hauberk.attacks.evasion._slope import Slope, fell, on, parts, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.verdict import Tried
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from hauberk.attacks.evasion._losses import Loss
 
 ORDER = {Norm.LINF: math.inf, Norm.L2: 2.0, Norm.L1: 1.0}
 _NEWTON = 16  # the function is concave and piecewise linear: most rows are there after four or five
@@ -30,7 +38,8 @@ def lengths(delta: Tensor, norm: Norm) -> Tensor:
     """Return (n,): the size of each row in the norm."""
     import torch
 
-    return torch.linalg.vector_norm(delta.flatten(1), ORDER[norm], dim=1)
+    length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ORDER[norm], dim=1)
+    return length
 
 
 def to_plane(x: Tensor, normal: Tensor, rise: Tensor, ball: Ball) -> Tensor:
@@ -91,3 +100,50 @@ def outcome(  # noqa: PLR0913, PLR0917 - what was found, and where
     kept = torch.where(shaped(near, origin), nearest, ball.project(nearest, origin))
     done = near if math.isfinite(ball.eps) else torch.zeros_like(near)
     return Outcome(kept, -distance, done, queries, gradients)
+
+
+class Mover(Protocol):
+    """Where an attack for the smallest change goes next; made anew for each part of the rows."""
+
+    def __call__(self, step: int, x: Tensor, seen: Slope, out: Tensor, distance: Tensor) -> Tensor:
+        """Return the next points. seen: the pass at x; out: (n,) which are fooled there; distance: (n,) from the origin."""
+
+
+def shrink(  # noqa: PLR0913, PLR0917 - rows, and how to move them
+    model: Differentiable,
+    rows: tuple[Floats, Labels, Labels | None],
+    ball: Ball,
+    loss: Loss,
+    steps: int,
+    begin: Callable[[Tensor, slice], Mover],
+    task: Task,
+) -> Tried:
+    """Walk each row for `steps` passes and keep its nearest fooling point. begin: (origin, rows) to what moves them.
+
+    Parts of the rows are walked one after the other, from first step to last, so that their state stays in the cache. With
+    a finite radius a part ends when all of its rows have a find inside.
+    """
+    import torch
+
+    found, queries, gradients = rows[0].copy(), np.zeros(len(rows[0]), np.int64), np.zeros(len(rows[0]), np.int64)
+    for part in parts(len(found)):
+        origin, y = on(model, rows[0][part]), on(model, rows[1][part])
+        targets = None if rows[2] is None else on(model, rows[2][part])
+        move, x, nearest = begin(origin, part), origin.clone(), origin.clone()
+        best = torch.full((len(x),), torch.inf, device=x.device)
+        spent = torch.zeros_like(y)
+        for step in range(steps):
+            standing = (best > ball.eps) | (ball.eps == math.inf)
+            if not bool(standing.any()):
+                break
+            spent += standing
+            seen = slope(model, x, loss, y, targets)
+            out, distance = fell(seen.logits, y, targets), lengths(x - origin, ball.norm)
+            better = out & (distance < best)
+            nearest = torch.where(shaped(better, x), x, nearest)
+            best = torch.where(better, distance, best)
+            x = move(step, x, seen, out, distance)
+            task.update(min(1.0, (part.start + (part.stop - part.start) * step / steps) / len(found)))
+        kept = outcome(ball, origin, nearest, best, spent, spent)
+        found[part], gradients[part] = kept.x.cpu().numpy(), spent.cpu().numpy()
+    return Tried(found, queries, gradients)
