@@ -57,7 +57,7 @@ if TYPE_CHECKING:
     help="The project whose ledger gets the evidence.",
 )
 @click.option("--no-log", is_flag=True, help="Log nothing, though there is a project.")
-@click.option("--key", metavar="PEM|KEYID", help="Pins who signed a release.")
+@click.option("--key", metavar="KEYID", help="Pins who signed a release.")
 @click.option("--keys", metavar="URI", help="Open a sealed release with these keys.")
 @click.option(
     "--ca", type=click.Path(path_type=Path, exists=True), help="Authorities that an endpoint is trusted by."
@@ -94,7 +94,8 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
     with progress.task("Opening the model") as task:
         access = _access(given) if model.startswith("http") else None
         target = open_target(
-            model, rows, build=given["build"], folder=folder, key=given["key"], keys=_keys(given, project), access=access,
+            model, rows, build=given["build"], folder=folder, key=given["key"], keys=_keys(given, project, model),
+            access=access,
             seed=given["seed"], task=task,
         )  # fmt: skip
     labels_only = bool(getattr(target.model, "labels_only", False))
@@ -166,13 +167,16 @@ def _is_builder(model: str) -> bool:
     return ":" in model and not model.startswith("http") and not Path(model).exists()
 
 
-def _keys(given: dict[str, Any], project: Project | None) -> Any:  # noqa: ANN401 - KeyService | None, imported late
+def _keys(given: dict[str, Any], project: Project | None, model: str) -> Any:  # noqa: ANN401 - KeyService | None, imported late
+    """Open the keys of a release, and of nothing else: it may ask for a passphrase."""
     from hauberk.custody.keys import open_keys
     from hauberk.custody.keys.standing import standing_passphrase
 
-    uri = given["keys"] or (
-        project.keys.uri if project is not None and (project.folder / ".hauberk").is_dir() else None
-    )
+    if not Path(model).is_dir():
+        return None
+    uri = given["keys"]
+    if uri is None and project is not None and (project.folder / ".hauberk").is_dir():
+        uri = project.keys.uri
     return None if uri is None else open_keys(uri, passphrase=standing_passphrase())
 
 

@@ -24,7 +24,7 @@ _EXAMPLES = (
     "file with [[threats]] such as hauberk.toml#applicant"
 )
 _USUAL = {
-    "image": ("pgd", "square", "hop-skip-jump"),
+    "image": ("apgd", "square", "hop-skip-jump"),
     "table": ("capgd", "coordinate-search", "evolutionary"),
 }  # in the order of their cost; those that the model or the norm cannot serve are left out
 
@@ -136,7 +136,7 @@ def _usual(model: Model, aim: Aim, kind: str, *, labels_only: bool) -> list[str]
         # Labels are asked alone only where there is no more to be had: it takes far more queries.
         if serves and fits and (name != "hop-skip-jump" or labels_only):
             found.append(name)
-    return found or ["coordinate-search" if kind == "table" else "hop-skip-jump"]
+    return found or ["label-search" if kind == "table" else "hop-skip-jump"]
 
 
 def _fitting(kind: str) -> list[str]:
