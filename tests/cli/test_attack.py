@@ -98,6 +98,9 @@ def test_a_person_reads_a_table_and_the_rows_with_their_changes(capsys):
     assert run(["attack", "model:build", *quick]) == 0
     text = capsys.readouterr().out
     assert "still under attack (95% interval" in text
+    assert run(["attack", "model:build", *quick, "--class", "malignant", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    assert 30 < found["metrics"]["rows"] < 60, "of 114 test rows these are malignant"
     assert "worst area:" in text
 
 
@@ -121,6 +124,7 @@ def test_ctrl_c_gives_the_result_so_far(capsys, monkeypatch):
         (["model.pkl"], "opened nowhere"),
         (["model:build", "--threat", "linf:0.1"], "for others"),
         (["model:missing"], "there is no 'missing'"),
+        (["model:build", "--class", "mild"], "benign, malignant"),
         (["model:build", "--attack", "pgd"], "black-box"),
         (["https://127.0.0.1/v2/models/m", "--header-env", "A=NOT_SET_ANYWHERE"], "header-env"),
     ],

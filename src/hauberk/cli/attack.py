@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 @click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
 @click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
 @click.option("--test", "tests", multiple=True, help="A file of the test side, which is attacked; may be repeated.")
+@click.option("--class", "label", help="Attack only rows of this class, such as claims that are fraud.")
 @click.option("--drop", multiple=True, help="A column to leave out; may be repeated.")
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @click.option(
@@ -91,6 +92,7 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
     with progress.task("Loading the data"):
         rows = open_rows(**_data(given, project), fit=_is_builder(model))
         aim = _aim(given["threat"], project, rows)
+        rows = rows if given["label"] is None else rows.of(given["label"])
     with progress.task("Opening the model") as task:
         access = _access(given) if model.startswith("http") else None
         target = open_target(

@@ -8,7 +8,7 @@ is fitted here, services by the Open Inference Protocol. A pickle is opened nowh
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,6 +49,13 @@ class Rows:
         """What a builder is told of the data."""
         x = self.attacked
         return training.Spec(x.kind, x.x.shape[1:], len(x.classes), x.columns)
+
+    def of(self, label: str) -> Rows:
+        """Return the same with only the rows of one class to attack. Raises InvalidInput for a class that is not there."""
+        classes = self.attacked.classes
+        if label not in classes:
+            raise InvalidInput(f"there is no class {label!r}; the data have: {', '.join(classes)}.")
+        return replace(self, attacked=self.attacked.take(self.attacked.y == classes.index(label)))
 
 
 @dataclass(frozen=True, slots=True)
