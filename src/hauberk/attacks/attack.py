@@ -16,7 +16,7 @@ import numpy as np
 from hauberk.attacks.averaged import averaged
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
-from hauberk.attacks.verdict import Found, Tried, judge, predictions
+from hauberk.attacks.verdict import Found, Tried, judge, nothing, predictions
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.registry import Registry
@@ -90,6 +90,8 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
     Cost, beside the attack's own: two passes of scores over x.
     """
     x, y = _rows(x, y)
+    if not len(x):
+        return Found(x, y, nothing())
     draws = getattr(params, "draws", 1)
     door = _door(averaged(as_model(model, sample=x[:1]), draws))
     # 1. Inputs are what they claim to be: a wrong scale or label would give numbers that mean nothing.
@@ -236,8 +238,7 @@ def _check(  # noqa: PLR0913, PLR0917 - what the caller passed
         )
     if isinstance(budget, Ball) and budget.eps == 0:
         raise InvalidInput("`eps` is 0: nothing may change, so there is nothing to attack. Count clean accuracy.")
-    if len(x):
-        _check_values(model, x, y, budget)
+    _check_values(model, x, y, budget)
     if targets is not None and (targets.shape != y.shape or (targets == y).any() or _outside(targets, model)):
         raise InvalidInput(f"expected a target for each row: a class in [0, {model.classes}) other than its label.")
 
@@ -260,7 +261,7 @@ def _check_values(model: _Door, x: Floats, y: Labels, budget: Budget) -> None:
 
 
 def _outside(labels: Labels, model: _Door) -> bool:
-    return bool(len(labels)) and not 0 <= labels.min() <= labels.max() < model.classes
+    return not 0 <= labels.min() <= labels.max() < model.classes
 
 
 def _odd(model: _Door, x: Floats, clean: Floats, *, random: bool) -> tuple[str, ...]:

@@ -6,7 +6,8 @@ says for tables; y int64 (n,) in [0, classes). `as_model` makes a Model of what 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
@@ -97,6 +98,18 @@ class Asked:
         if said.ndim == 1 and len(said) == len(x):
             return np.asarray(np.arange(self.classes) == said[:, None], dtype=np.float32)
         return np.asarray(said, dtype=np.float32)
+
+
+def passes(shape: tuple[int, ...], device: str = "cpu") -> Iterator[slice]:
+    """Yield slices of the rows of `shape` that go through a network in one pass.
+
+    A processor likes parts whose activations stay in its cache, a GPU larger ones; large inputs go in smaller parts, so
+    that memory does not depend on how many rows there are. Rows are independent: the sizes change no result.
+    """
+    most, room = (256, 1 << 22) if device == "cpu" else (1024, 1 << 25)
+    size = max(1, min(most, room // max(1, math.prod(shape[1:]))))
+    for first in range(0, shape[0], size):
+        yield slice(first, min(first + size, shape[0]))
 
 
 def log_of(probabilities: NDArray[np.generic]) -> Floats:

@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hauberk.attacks.model import Floats
+from hauberk.attacks.model import Floats, passes
 from hauberk.core.errors import InvalidInput
-
-_BATCH = 256  # rows of one pass: activations of small networks stay in the processor's cache
 
 
 class Network:
@@ -115,8 +113,8 @@ class _Frozen(nn.Module):
 
 def batches(x: Floats, device: str) -> Iterator[Tensor]:
     """Yield x as float32 tensors on the device, part by part."""
-    for start in range(0, len(x), _BATCH):
-        yield torch.from_numpy(np.ascontiguousarray(x[start : start + _BATCH], np.float32)).to(device)
+    for part in passes(x.shape, device):
+        yield torch.from_numpy(np.ascontiguousarray(x[part], np.float32)).to(device)
 
 
 @contextmanager

@@ -116,6 +116,12 @@ def judge(  # noqa: PLR0913 - everything that a verdict is about
     )
 
 
+def nothing() -> Verdicts:
+    """Return the verdicts on no rows."""
+    flags, counts, sizes = np.zeros(0, np.bool_), np.zeros(0, np.int64), np.zeros(0, np.float64)
+    return Verdicts(flags, flags, flags, sizes, sizes, counts, counts, flags)
+
+
 def _margins(scores: Floats, y: Labels) -> NDArray[np.float64]:
     """By a plain loop: the attacks have their own, vectorised."""
     found = np.empty(len(y), dtype=np.float64)

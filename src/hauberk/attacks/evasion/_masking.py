@@ -14,12 +14,12 @@ import numpy as np
 
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion._losses import margin
-from hauberk.attacks.evasion._slope import BATCH, on, slope
+from hauberk.attacks.evasion._slope import on, slope
 from hauberk.attacks.evasion.apgd import ApgdParams
 from hauberk.attacks.evasion.apgd import run as apgd
 from hauberk.attacks.evasion.fgsm import FgsmParams
 from hauberk.attacks.evasion.fgsm import run as fgsm
-from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import predictions
 from hauberk.core.progress import Quiet
 
@@ -49,7 +49,7 @@ def of_the_standing(
     if not len(x):
         return []
     signs: list[str] = []
-    flat = sum(_flat(model, x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, len(x), BATCH))
+    flat = sum(_flat(model, x[part], y[part]) for part in passes(x.shape, model.device))
     if flat > 0.1 * len(x):
         signs.append(f"the gradient of the margin is zero for {flat} of {len(x)} rows that stand: {_ADVICE}")
     one = fgsm(model, x, y, ball, FgsmParams(), rng=rng, task=Quiet())

@@ -10,8 +10,8 @@ import numpy as np
 
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._rounds import Outcome
-from hauberk.attacks.evasion._slope import Slope, fell, on, parts, shaped, slope
-from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.evasion._slope import Slope, fell, on, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
@@ -126,7 +126,7 @@ def shrink(  # noqa: PLR0913, PLR0917 - rows, and how to move them
     import torch
 
     found, queries, gradients = rows[0].copy(), np.zeros(len(rows[0]), np.int64), np.zeros(len(rows[0]), np.int64)
-    for part in parts(len(found)):
+    for part in passes(found.shape, model.device):
         origin, y = on(model, rows[0][part]), on(model, rows[1][part])
         targets = None if rows[2] is None else on(model, rows[2][part])
         move, x, nearest = begin(origin, part), origin.clone(), origin.clone()

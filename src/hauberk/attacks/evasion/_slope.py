@@ -7,14 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from hauberk.attacks.evasion._losses import Loss
 
-BATCH = 256  # rows of one pass: activations of small networks stay in the processor's cache
 _BLOCK = 1 << 25  # input values worked on at once, 128 MiB in each of a handful of tensors
 SPARSE = 0.9  # state is packed anew when fewer than this share of its rows still stand
 
@@ -61,10 +60,9 @@ def blocks(x: Floats) -> Iterator[slice]:
         yield slice(first, min(first + size, len(x)))
 
 
-def parts(n: int) -> Iterator[slice]:
+def parts(x: Tensor) -> Iterator[slice]:
     """Yield slices of one pass each."""
-    for first in range(0, n, BATCH):
-        yield slice(first, min(first + BATCH, n))
+    return passes(tuple(x.shape), x.device.type)
 
 
 def on(model: Differentiable, values: Floats | Labels) -> Tensor:

@@ -169,7 +169,7 @@ def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
     checkpoint, window, shorter, shortest = _windows(params.steps, ball.norm)
     for step in range(params.steps + 1):
         down = torch.zeros_like(state.halved)
-        for part in parts(len(down)):
+        for part in parts(state.x):
             if step:
                 _move(state, part, ball, first=step == 1)
             down[part] = _look(model, state, part, params, first=step == 0, last=step == params.steps)

@@ -15,8 +15,8 @@ import numpy as np
 from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._minimal import ball_of, lengths, outcome, to_plane
-from hauberk.attacks.evasion._slope import fell, on, parts, shaped
-from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.evasion._slope import fell, on, shaped
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
@@ -67,9 +67,10 @@ def run(  # noqa: PLR0913 - the shape of an attack
     """Step until fooled. Cost: at most steps * (classes + 1) gradients of each row; two to four steps are common."""
     ball = ball_of(budget, "deepfool")
     tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
-    for part in parts(len(x)):
+    for part in passes(x.shape, model.device):
         found, spent = _walk(model, on(model, x[part]), on(model, y[part]), ball, params)
         tried.x[part], tried.gradients[part] = found.cpu().numpy(), spent.cpu().numpy()
+        tried.queries[part] = 1  # the look that finds it fooled, or at its last step
         task.update(part.stop / len(x))
     return tried
 

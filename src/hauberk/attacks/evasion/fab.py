@@ -137,7 +137,7 @@ class _Walk:
         for step in range(steps):
             state = self._state
             self.spent[state.here] += self._open(state)
-            for part in parts(len(state.here)):
+            for part in parts(state.x):
                 self._step(state, part)
             standing = self._open(state)
             if not bool(standing.any()):

@@ -116,7 +116,7 @@ def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
     found, highest = start.clone(), torch.full((len(x),), -torch.inf, device=model.device)
     fell_at = torch.full_like(here, params.steps)
     for step in range(params.steps + 1):
-        for part in parts(len(state.here)):
+        for part in parts(state.x):
             point, loss = _part(model, state, part, budget, params, last=step == params.steps)
             places = state.here[part]
             better = loss > highest[places]
