@@ -19,7 +19,7 @@ from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Budget, ColumnBox
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
-from hauberk.attacks.evasion._slope import BATCH, look, on, slope
+from hauberk.attacks.evasion._slope import look, on, slope
 from hauberk.attacks.evasion._trim import trim
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
@@ -31,6 +31,7 @@ from hauberk.core.threats import Norm
 if TYPE_CHECKING:
     from torch import Tensor
 
+_ROWS = 256  # rows of one ascent
 _MOMENTUM = 0.75  # share of the new direction, as APGD's alpha
 _PROGRESS = 0.75  # share of steps that have to raise the loss, else the step is halved; APGD's rho
 
@@ -77,8 +78,8 @@ def run(  # noqa: PLR0913 - the shape of an attack
     highest = np.full(len(x), -np.inf, np.float32)
     for restart in range(params.restarts):
         standing = np.flatnonzero(highest <= 0)
-        for first in range(0, len(standing), BATCH):
-            rows = standing[first : first + BATCH]
+        for first in range(0, len(standing), _ROWS):
+            rows = standing[first : first + _ROWS]
             start = x[rows]
             if restart > 1:
                 start = budget.start(start, draws.rows(rows).uniform(x.shape[1:], step=restart))

@@ -16,7 +16,7 @@ import numpy as np
 from hauberk.attacks.attack import Common, attack_ball
 from hauberk.attacks.budget import Budget
 from hauberk.attacks.evasion import _losses
-from hauberk.attacks.evasion._slope import BATCH, on, shaped, slope
+from hauberk.attacks.evasion._slope import on, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -25,6 +25,8 @@ from hauberk.core.threats import Norm
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+_ROWS = 256  # rows of one ascent
 
 
 class Ensemble:
@@ -88,8 +90,8 @@ def run(  # noqa: PLR0913 - the shape of an attack
 
     rng.integers(1 << 32)  # nothing is drawn; the generator moves on as for every attack
     surrogate, found = params.surrogate, x.copy()
-    for first in range(0, len(x), BATCH):
-        rows = slice(first, first + BATCH)
+    for first in range(0, len(x), _ROWS):
+        rows = slice(first, first + _ROWS)
         origin, label = on(surrogate, x[rows]), on(surrogate, y[rows])
         here, velocity = origin.clone(), torch.zeros_like(origin)
         for _ in range(params.steps):
@@ -98,7 +100,7 @@ def run(  # noqa: PLR0913 - the shape of an attack
             velocity = params.momentum * velocity + gradient / shaped(scale, gradient)
             here = budget.project(here + budget.step(velocity, 2.5 / params.steps), origin)
         found[rows] = here.cpu().numpy()
-        task.update(min(1.0, (first + BATCH) / len(x)))
+        task.update(min(1.0, (first + _ROWS) / len(x)))
     return Tried(found, np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
 
 
