@@ -141,7 +141,7 @@ def test_columns_may_be_written_inline(folder):
     assert complaints(folder, inline) == [
         (
             line_of(inline, "bye"),
-            "[[threats.columns]] has no key 'bye'; did you mean 'by'? Known: by, column, cost, direction.",
+            "[[threats.columns]] has no key 'bye'; did you mean 'by'? Known: by, choices, column, cost, direction, high, low.",
         )
     ]
 
@@ -244,7 +244,7 @@ def edit(text: str, old: str, new: str) -> str:
         ('build = "model:build"', 'build = "model:build"\nweights = "m.safetensors"', "there is no file"),
         ('kind = "evasion"', 'kind = "evade"', "Known: evasion, poisoning"),
         ('kind = "evasion"', "", "kind: is missing"),
-        ('norm = "linf"', 'norm = "l1"', "Known: linf, l2"),
+        ('norm = "linf"', 'norm = "l3"', "Known: linf, l2, l1"),
         ('norm = "linf"\n', "", "a radius needs its norm"),
         ('eps = "4/255"', "", "eps: is missing"),
         ('eps = "4/255"', "eps = 8", "8/255"),
@@ -314,6 +314,24 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder):
 )
 def test_a_mistake_in_a_table_project_is_told(folder, old, new, message):
     assert message in "\n".join(words for _, words in complaints(folder, edit(TABLE, old, new)))
+
+
+def test_relations_ranges_and_choices_are_read(folder):
+    text = edit(
+        TABLE, "cost = 3", 'cost = 3\nrelations = ["amount <= 100 * months", \'purpose = "tv" => amount <= 900\']'
+    )
+    text = edit(edit(text, "by = 500", "by = 500\n  high = 4000"), '"purpose"', '"purpose"\n  choices = ["car"]')
+    project = read(folder, text)
+    check_against(project, COLUMNS, ("good", "bad"), (6,))
+    (threat,) = project.evasions
+    assert threat.relations == ("amount <= 100 * months", 'purpose = "tv" => amount <= 900')
+    assert (threat.columns[0].low, threat.columns[0].high, threat.columns[1].choices) == (None, 4000.0, ("car",))
+
+
+def test_a_relation_that_is_none_is_told_on_its_line(folder):
+    text = edit(TABLE, "cost = 3", 'cost = 3\nrelations = [\n  "amount <= months",\n  "amount < 3",\n]')
+    assert complaints(folder, text) == [(line_of(text, "amount < 3"), complaints(folder, text)[0][1])]
+    assert "write <= or >=" in complaints(folder, text)[0][1]
 
 
 def test_a_total_cost_that_limits_nothing_is_refused(folder):
@@ -392,6 +410,11 @@ def test_a_project_that_fits_its_data_passes(folder):
         ('column = "purpose"', 'column = "purpose"\n  direction = "up"', "a category, which has no up"),
         ("  cost = 1\n", "  cost = 4\n", "so it is never made"),
         ('"amount"\n  by = 500', '"months"\n  by = 0.5', "less than one step of a whole number"),
+        ("  by = 500\n", '  choices = ["x"]\n', "it is a number"),
+        ('column = "purpose"', 'column = "purpose"\n  choices = ["cat"]', "no category 'cat'; did you mean 'car'?"),
+        ('column = "purpose"', 'column = "purpose"\n  low = 2', "a category, which has no range"),
+        ("cost = 3", 'cost = 3\nrelations = ["amount <= mnths"]', "no column is named 'mnths'"),
+        ("cost = 3", 'cost = 3\nrelations = ["months = 2*client + amount", "client = months"]', "define"),
     ],
 )
 def test_an_impossible_budget_is_told_with_its_line(folder, old, new, message):
@@ -541,7 +564,7 @@ def test_the_walk_knows_every_path_that_the_parser_knows(document):
         ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
         ("[training.hardening]\nsteps = 3", "[training.hardening]", "name it"),
-        ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "known: coordinate-search, pgd, square"),
+        ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "pgd, spatial, square"),
         ('[evaluation]\nattacks = [\n  {name = "pgd"},\n  {name = "square", query = 1}\n]', "query", "queries"),
         ('[evaluation]\nattacks = [{name = "coordinate-search"}]', "attacks =", "is for table data"),
         ("[checks.leak]\ntolerance = 1", "[checks.leak]", "leakage"),

@@ -23,6 +23,8 @@ SHORT = {
     "fmn": {"steps": 15},
     "ddn": {"steps": 15},
     "carlini-wagner": {"steps": 10, "searches": 2},
+    "hop-skip-jump": {"queries": 150, "directions": 20},
+    "label-search": {"queries": 30},
 }
 # Settings of which more never gives a weaker result: the shorter search is the beginning of the longer one.
 ANYTIME = {
@@ -30,6 +32,7 @@ ANYTIME = {
     "apgd": ("restarts", 1, 3),
     "fab": ("classes", 1, 3),
     "deepfool": ("steps", 1, 6),
+    "label-search": ("queries", 3, 30),
 }
 EPS = {Norm.LINF: 0.15, Norm.L2: 0.8, Norm.L1: 3.0}
 CASES = [(entry.name, norm) for entry in ATTACKS if "image" in entry.kinds for norm in entry.params.norms]

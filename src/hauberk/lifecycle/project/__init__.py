@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from hauberk.lifecycle.project.against import check_against, check_columns
-from hauberk.lifecycle.project.loading import FILE_NAME, load, parse
+from hauberk.lifecycle.project.loading import FILE_NAME, load, load_threats, parse
 from hauberk.lifecycle.project.values import (
     Declared,
     Evaluation,
@@ -31,5 +31,6 @@ __all__ = [
     "check_against",
     "check_columns",
     "load",
+    "load_threats",
     "parse",
 ]

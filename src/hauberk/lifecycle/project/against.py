@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from hauberk.attacks import relations
 from hauberk.core.columns import Column, ColumnKind
+from hauberk.core.relations import parse
 from hauberk.core.threats import ColumnBudget, Direction, Evasion, Norm
 from hauberk.lifecycle.project.lines import Path
 from hauberk.lifecycle.project.reading import Problems, suggestion
@@ -79,6 +81,11 @@ def _check_table(threat: Evasion, columns: tuple[Column, ...], path: Path, probl
     known = {column.name: column for column in columns}
     for index, budget in enumerate(threat.columns):
         _check_column(budget, known, threat.cost, (*path, "columns", index), problems)
+    stated = [parse(text) for text in threat.relations]
+    for index, relation in enumerate(stated):
+        problems.take((*path, "relations", index), lambda r=relation: relations.check(r, known))  # type: ignore[misc]
+    moved = {budget.column for budget in threat.columns}
+    problems.take((*path, "relations"), lambda: relations.following(stated, columns, moved))
 
 
 def _check_image(threat: Evasion, shape: tuple[int, ...], path: Path, problems: Problems) -> None:
@@ -125,6 +132,12 @@ def _category(budget: ColumnBudget, column: Column) -> tuple[str, str] | None:
         )
     if budget.direction is not Direction.BOTH:
         return "direction", f"it is a category, which has no {budget.direction.value}: leave out `direction`."
+    if budget.low is not None or budget.high is not None:
+        key = "low" if budget.low is not None else "high"
+        return key, "it is a category, which has no range: `choices` says which may be chosen."
+    for choice in budget.choices:
+        if choice not in column.categories:
+            return "choices", f"it has no category {choice!r}; {suggestion(choice, column.categories)}"
     return None
 
 
@@ -133,6 +146,8 @@ def _number(budget: ColumnBudget, column: Column) -> tuple[str, str] | None:
     seen = f"its values run from {column.low:g} to {column.high:g}"
     if span <= 0:
         return "column", f"it is {column.low:g} in every row, so the model learns nothing from it: leave it out."
+    if budget.choices:
+        return "choices", "it is a number: `by`, `low` and `high` say how far it may move."
     if budget.by <= 0:
         return "by", f"`by` is missing: how far may it move? {seen.capitalize()}."
     if budget.by > span:

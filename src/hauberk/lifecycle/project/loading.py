@@ -15,7 +15,7 @@ from hauberk.lifecycle.project.lines import Path, lines_of
 from hauberk.lifecycle.project.members import check_members
 from hauberk.lifecycle.project.reading import Problems, Table
 from hauberk.lifecycle.project.threats import read_threats
-from hauberk.lifecycle.project.values import Project
+from hauberk.lifecycle.project.values import Declared, Project
 
 FILE_NAME = "hauberk.toml"
 _LARGEST = 1 << 20  # bytes; a project file is a page or two, and a mistaken path may be gigabytes
@@ -28,6 +28,23 @@ def load(place: pathlib.Path | str) -> Project:
     Raises InvalidInput naming file, line and fix: for a missing file, for a syntax error, and for all that is
     wrong with its keys and values at once, one line each.
     """
+    data, path = _bytes(place)
+    project = parse(data, path)
+    check_members(project)
+    return project
+
+
+def load_threats(place: pathlib.Path | str) -> tuple[Declared, ...]:
+    """Read the `[[threats]]` of a project file, or of a file that holds nothing else. Raises InvalidInput as `load`."""
+    data, path = _bytes(place)
+    values, lines = _toml(data, path.name)
+    problems = Problems(path.name, lines)
+    threats = read_threats(Table(values, (), "the file", problems), problems)
+    problems.stop()
+    return threats
+
+
+def _bytes(place: pathlib.Path | str) -> tuple[bytes, pathlib.Path]:
     path = pathlib.Path(place).absolute()
     if path.is_dir():
         path = path / FILE_NAME
@@ -42,9 +59,7 @@ def load(place: pathlib.Path | str) -> Project:
         raise InvalidInput(f"cannot read {path}: {error.strerror}.") from error
     if len(data) > _LARGEST:
         raise InvalidInput(f"{path} is larger than 1 MiB, so it is no project file. Name the folder or the file.")
-    project = parse(data, path)
-    check_members(project)
-    return project
+    return data, path
 
 
 def parse(data: bytes, path: pathlib.Path) -> Project:

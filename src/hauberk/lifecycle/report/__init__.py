@@ -7,8 +7,9 @@ The page has no script and fetches nothing, which its own content security polic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
@@ -19,7 +20,7 @@ from hauberk.lifecycle.report.model import Attested, Source
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Attested", "Source", "render"]
+__all__ = ["Attested", "Source", "lay_out", "render"]
 
 
 def render(source: Source) -> str:
@@ -60,11 +61,16 @@ def render(source: Source) -> str:
         "kind": reading.kind,
         "formats": formats,
     }
-    return _template().render(view)
+    return lay_out("report.html.j2", view)
+
+
+def lay_out(name: str, view: Mapping[str, Any]) -> str:
+    """Return the page that one of this package's templates makes of `view`; all text in it is escaped."""
+    return _template(name).render(view)
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     # Imported here: `import hauberk` and its command line start without a template engine.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -76,7 +82,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _shown(value: object) -> object:

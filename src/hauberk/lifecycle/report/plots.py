@@ -38,7 +38,8 @@ class _Axes:
 
 def curves(threat: Threat) -> dict[str, Points]:
     """Return the measured curve of each role, where there is one of at least two radii."""
-    found = {role: threat.by_role[role].series(SERIES) for role in ROLES if role in threat.by_role}
+    roles = sorted(threat.by_role, key=lambda role: (*ROLES, role).index(role))
+    found = {role: threat.by_role[role].series(SERIES) for role in roles}
     return {role: points for role, points in found.items() if len(points) > 1 and points[-1][0] > 0}
 
 
@@ -91,6 +92,8 @@ def _told(role: str, points: Points, declared: Mapping[str, Any]) -> str:
 def _unit(declared: Mapping[str, Any]) -> str:
     if _is_table(declared):
         return "attack radius, as a share of the declared budget"
+    if isinstance(declared.get("unit"), str):
+        return f"attack radius: {declared['unit']}"
     norm = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(str(declared.get("norm")), "")
     return f"attack radius {norm} (pixels in [0, 1])".replace("  ", " ")
 
@@ -155,7 +158,12 @@ def _path(axes: _Axes, points: Points) -> str:
 
 def _line(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any]) -> Markup:
     dots = [_dot(axes, role, x, y, f"{role}: {formats.percent(y)} at {at(x, declared)}") for x, y in points]
-    return tag("g", tag("polyline", points=_path(axes, points)), *dots, class_=f"line {role}")
+    return tag("g", tag("polyline", points=_path(axes, points)), *dots, class_=f"line {_look(role)}")
+
+
+def _look(role: str) -> str:
+    """Return how a line is drawn: a model that plays no part of its own looks like the one that is released."""
+    return role if role in ROLES else "hardened"
 
 
 def _dot(axes: _Axes, role: str, x: float, y: float, words: str) -> Markup:
@@ -174,5 +182,5 @@ def _labels(axes: _Axes, lines: Mapping[str, Points]) -> list[Markup]:
     for place, (y, role, (x, value)) in enumerate(ends):
         lowest = max(min(y, room + place * _LABEL_GAP), lowest + _LABEL_GAP)
         words = (tag("tspan", role, class_="strong"), tag("tspan", formats.percent(value), dx=6))
-        parts.append(tag("text", *words, x=axes.x(x) + 12, y=lowest + 4, class_=f"end {role}"))
+        parts.append(tag("text", *words, x=axes.x(x) + 12, y=lowest + 4, class_=f"end {_look(role)}"))
     return parts

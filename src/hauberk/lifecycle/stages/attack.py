@@ -71,8 +71,14 @@ def describe(declared: Declared, threat: Evasion) -> dict[str, Any]:
     about: dict[str, Any] = {"label": declared.label, "kind": threat.kind, "atlas": list(threat.atlas)}
     if threat.norm is not None:
         return about | {"norm": str(threat.norm), "eps": threat.eps}
-    return about | {"columns": [_plain(asdict(budget)) for budget in threat.columns], "cost": threat.cost}
+    columns = [_plain(asdict(budget)) for budget in threat.columns]
+    return about | {"columns": columns, "cost": threat.cost, "relations": list(threat.relations)}
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: str(value) if name == "direction" else value for name, value in values.items()}
+    given = {name: value for name, value in values.items() if value not in (None, ())}
+    return (
+        given
+        | {"direction": str(given["direction"])}
+        | ({"choices": [*given["choices"]]} if "choices" in given else {})
+    )
