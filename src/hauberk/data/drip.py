@@ -20,6 +20,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -125,8 +126,13 @@ def drip(
             if stream.alarm:
                 suspects |= event & rows.marked & ~old
     streams.sort(key=lambda stream: stream.p / stream.limit)
-    parts = [np.split(array, edges[:-1])[1:] for array in (suspects, event, seen)]
-    return Drip(tuple(streams), tuple(parts[0]), tuple(int(part.sum()) for part in parts[1]), tuple(parts[2]))
+    parts = [slice(start, end) for start, end in pairwise(edges.tolist())]
+    return Drip(
+        tuple(streams),
+        tuple(suspects[part] for part in parts),
+        tuple(int(event[part].sum()) for part in parts),
+        tuple(seen[part] for part in parts),
+    )
 
 
 def stacked(sides: Sequence[Dataset]) -> Dataset:

@@ -155,13 +155,26 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
         raise explain(error, place) from error
     try:
         building.chmod(0o755)
-        for name, data in {**files, MANIFEST: manifest}.items():
-            disk.write(building / name, data)
+        _fill(building, {**files, MANIFEST: manifest}, disk)
         announce(building, manifest)
         _swap(building, place, disk)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return manifest
+
+
+def _fill(building: Path, files: Mapping[str, bytes], disk: Disk) -> None:
+    """Write all files and sync each once: nobody reads them before the folder gets its name."""
+    paths = {building / name: data for name, data in files.items()}
+    folders = dict.fromkeys(path.parent for path in paths)
+    try:
+        for folder in folders:
+            disk.make_folder(folder)
+        disk.fill(list(paths.items()))
+        for folder in folders:
+            disk.sync_folder(folder)
+    except OSError as error:
+        raise explain(error, building) from error
 
 
 def _tidy(place: Path, disk: Disk) -> None:

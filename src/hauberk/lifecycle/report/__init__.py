@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from hauberk.lifecycle.report import chain, comparison, formats, poison, reading, sections, stages
+from hauberk.lifecycle.report import chain, comparison, formats, poison, reading, rivals, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
 from hauberk.lifecycle.report.svg import visible
 
@@ -45,6 +45,7 @@ def render(source: Source) -> str:
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
         "shown_findings": sections.SHOWN_FINDINGS,
         "poison": poison.read(known, source.get),
+        "rivals": rivals.read(known, source.get),
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),
