@@ -71,10 +71,10 @@ def sets(name: str):
     from hauberk.data.loading import DataSpec, load_whole
 
     if name == "digits":
-        return load_whole(DataSpec("image", ("sklearn:digits",))).side, 900, 80, (7, 1), 2
+        return load_whole(DataSpec("image", ("sklearn:digits",))).side, 900, 80, 10, (7, 1), 2
     file = Path(os.environ["HAUBERK_DATA"]) / "adult.parquet"
     spec = DataSpec("table", (str(file),), target="income", drop=("fnlwgt", "education"))
-    return load_whole(spec).side, 6000, 400, (0, 1), 4
+    return load_whole(spec).side, 6000, 200, 20, (0, 1), 4
 
 
 def drips(names: list[str], seeds: int) -> None:
@@ -85,11 +85,11 @@ def drips(names: list[str], seeds: int) -> None:
     )
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
-        side, trusted, size, (given, true), wrong = sets(name)
+        side, trusted, size, count, (given, true), wrong = sets(name)
         alone, caught, at, honest, spent = 0, 0, [], 0, []
         for seed in range(seeds):
             order = np.random.default_rng(seed).permutation(len(side))
-            parts = [side.take(order[trusted + size * n : trusted + size * (n + 1)]) for n in range(10)]
+            parts = [side.take(order[trusted + size * n : trusted + size * (n + 1)]) for n in range(count)]
             base = side.take(order[:trusted])
             bad = []
             for number, part in enumerate(parts):
@@ -105,7 +105,7 @@ def drips(names: list[str], seeds: int) -> None:
             caught += bool(found)
             at += [min(stream.look for stream in found)] if found else []
         print(
-            f"| {name} | {trusted:,} | 10 x {size} | {wrong} | {alone} of {3 * seeds} | {caught} of {seeds} "
+            f"| {name} | {trusted:,} | {count} x {size} | {wrong} | {alone} of {3 * seeds} | {caught} of {seeds} "
             f"| {statistics.median(at) if at else '-'} | {honest} of {seeds} | {statistics.median(spent):.1f} |",
             flush=True,
         )

@@ -1,10 +1,10 @@
 """Slow-drip poisoning: batches of which each passes and whose sequence does not, held against a trusted history.
 
-Models that learned from the trusted rows alone are asked about every row, each trusted row by a model that did not see
-it. A row whose given label they firmly deny is an *event*. Honest batches have events as often as the trusted rows; a
-poisoner who stays below the alarm in each batch has a few more of them each time, in one class, one pair of classes or from
-one source, and they add up. So the counts of all batches since the trusted state are compared with those of the trusted
-rows, in several streams, by Fisher's exact test.
+Models that learned from the trusted rows alone are asked about every row, each trusted row by a model that did not see it.
+A row of which they make another label ten, or thirty, times as likely as the given one is an *event*. Honest batches have
+events as often as the trusted rows; a poisoner who stays below the alarm in each batch has a few more of them each time, in
+one class, one pair of classes or from one source, and they add up. So the counts of all batches since the trusted state are
+compared with those of the trusted rows, in several streams, by Fisher's exact test.
 
 The test is repeated with each batch. Look number k may spend alpha / (k (k + 1)), which sums up to alpha over any
 number of looks, and streams share a look's part: an honest sequence of any length is stopped with probability alpha at
@@ -17,10 +17,9 @@ was in the trusted rows. Source: Fisher 1935 (exact test); Lan, DeMets 1983 for 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import numpy as np
@@ -30,7 +29,7 @@ from hauberk.core.progress import Quiet, Task
 from hauberk.data.dataset import Dataset, Doubles, Labels, Mask
 
 ALPHA = 0.01
-_FIRM = math.log(10.0)  # another class is ten times as likely
+_ODDS = (10.0, 30.0)  # so many times as likely is another class: where classes overlap, the firmer tells more
 _LEAST = 1e-3
 _FEWEST = 50
 _FAMILIES = 4
@@ -40,12 +39,14 @@ _FAMILIES = 4
 class Stream:
     """One count, among the trusted rows and among those that came since.
 
-    name: "all rows", "labelled 'cat'", "labelled 'cat', seen as 'dog'", "from 'east'". trusted_events of trusted_rows,
-    events of rows, up to batch number `look`: the one that raised the alarm, else the last. p: of as many events or more by
-    chance (one-sided). limit: what that look may spend on this stream.
+    name: "all rows", "labelled 'cat'", "labelled 'cat', seen as 'dog'", "from 'east'". odds: so many times as likely as the
+    given label is another one in an event. trusted_events of trusted_rows, events of rows, up to batch number `look`: the
+    one that raised the alarm, else the last. p: of as many events or more by chance (one-sided). limit: what that look may
+    spend on this stream.
     """
 
     name: str
+    odds: float
     look: int
     trusted_events: int
     trusted_rows: int
@@ -116,15 +117,18 @@ def drip(
     from hauberk.data.poisoning._folds import by_trusted
 
     probabilities = by_trusted(whole, old, seed=seed, task=task or Quiet())
-    event, seen = _events(whole, probabilities)
+    contradiction, seen = _contradiction(whole, probabilities)
+    event = contradiction >= _ODDS[0]
     edges = np.cumsum([len(trusted), *map(len, batches)])
     streams, suspects = [], np.zeros(len(whole), np.bool_)
     for family in _families(whole, old, seen):
-        for name, rows, tests in family:
-            stream = _watched(name, event & rows.marked, rows.counted, edges, alpha / _FAMILIES / tests)
+        for (name, rows, tests), odds in product(family, _ODDS):
+            marked = (contradiction >= odds) & rows.marked
+            share = alpha / (_FAMILIES * len(_ODDS) * tests)
+            stream = _watched(name, odds, marked, rows.counted, edges, share)
             streams.append(stream)
             if stream.alarm:
-                suspects |= event & rows.marked & ~old
+                suspects |= marked & ~old
     streams.sort(key=lambda stream: stream.p / stream.limit)
     parts = [slice(start, end) for start, end in pairwise(edges.tolist())]
     return Drip(
@@ -163,13 +167,13 @@ class _Counted:
     marked: Mask
 
 
-def _events(side: Dataset, probabilities: Doubles) -> tuple[Mask, Labels]:
+def _contradiction(side: Dataset, probabilities: Doubles) -> tuple[Doubles, Labels]:
+    """Return (n,) how many times as likely the best other class is as the given one, and that class."""
     each = np.arange(len(side))
     others = probabilities.copy()
     others[each, side.y] = 0
     best = others.argmax(axis=1)
-    odds = np.log(others[each, best] + _LEAST) - np.log(probabilities[each, side.y] + _LEAST)
-    return odds >= _FIRM, best.astype(np.int64)
+    return (others[each, best] + _LEAST) / (probabilities[each, side.y] + _LEAST), best.astype(np.int64)
 
 
 def _families(side: Dataset, old: Mask, seen: Labels) -> Iterator[list[tuple[str, _Counted, int]]]:
@@ -188,15 +192,18 @@ def _families(side: Dataset, old: Mask, seen: Labels) -> Iterator[list[tuple[str
         )
         for label, other in pairs
     ]
-    senders = [] if side.sources is None else np.unique(side.sources[~old]).tolist()
-    # Held against all trusted rows, for a source may be new.
+    senders = [] if side.sources is None else list(dict.fromkeys(side.sources[~old].tolist()))
+    # Held against all trusted rows, for a source may be new; the share of one does not depend on those that come after.
     masks = [old | (side.sources == name) for name in senders]
     yield [
-        (f"from {name!r}", _Counted(rows, rows), len(senders)) for name, rows in zip(senders, masks, strict=True)
+        (f"from {name!r}", _Counted(rows, rows), place * (place + 1))
+        for place, (name, rows) in enumerate(zip(senders, masks, strict=True), start=1)
     ]
 
 
-def _watched(name: str, event: Mask, counted: Mask, edges: Labels, alpha: float) -> Stream:
+def _watched(  # noqa: PLR0913, PLR0917 - a stream, and what it may spend
+    name: str, odds: float, event: Mask, counted: Mask, edges: Labels, alpha: float
+) -> Stream:
     """Return the stream at the first look that alarms, or at the last one."""
     from scipy.stats import hypergeom
 
@@ -205,7 +212,7 @@ def _watched(name: str, event: Mask, counted: Mask, edges: Labels, alpha: float)
     for look, (upto, seen) in enumerate(zip(events, rows, strict=True), start=1):
         b, n = upto - a, seen - m
         p = float(hypergeom.sf(b - 1, m + n, a + b, n)) if b else 1.0
-        stream = Stream(name, look, a, m, b, n, p, alpha / (look * (look + 1)))
+        stream = Stream(name, odds, look, a, m, b, n, p, alpha / (look * (look + 1)))
         if stream.alarm:
             break
     return stream
