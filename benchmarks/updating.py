@@ -77,7 +77,7 @@ def sets(name: str):
     return load_whole(spec).side, 6000, 200, 20, (0, 1), 4
 
 
-def drips(names: list[str], seeds: int) -> None:
+def drips(names: list[str], seeds: int, times: int) -> None:
     from hauberk.data.drip import drip
 
     print(
@@ -86,6 +86,7 @@ def drips(names: list[str], seeds: int) -> None:
     print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
     for name in names:
         side, trusted, size, count, (given, true), wrong = sets(name)
+        wrong *= times
         alone, caught, at, honest, spent = 0, 0, [], 0, []
         for seed in range(seeds):
             order = np.random.default_rng(seed).permutation(len(side))
@@ -117,8 +118,9 @@ if __name__ == "__main__":
     parser.add_argument("--mebibytes", type=int, nargs="+", default=[1, 50])
     parser.add_argument("--seeds", type=int, default=10)
     parser.add_argument("--set", nargs="+", default=["digits"])
+    parser.add_argument("--times", type=int, default=1, help="so many times the usual wrong labels")
     given = parser.parse_args()
     if given.what == "rollback":
         rollback(given.mebibytes)
     else:
-        drips(given.set, given.seeds)
+        drips(given.set, given.seeds, given.times)
