@@ -205,6 +205,7 @@ def flipped(folder, cells, name, share, seed=0):
     return np.flatnonzero(wrong)
 
 
+@pytest.mark.slow
 def test_poison_is_set_aside_and_the_rest_is_learned_from(project, cells):
     wrong = flipped(project, cells, "bad.csv", 0.25)
     done = updated(project, "bad.csv")
@@ -232,6 +233,7 @@ def test_poison_stops_the_update_where_the_policy_says_so(project, cells):
     assert events(project, REFUSED, lineage.OFFERED) == [lineage.OFFERED, REFUSED]
 
 
+@pytest.mark.slow
 def test_only_a_person_moves_the_trusted_state(project):
     with pytest.raises(InvalidInput, match="trusted already"):
         trust(project, **{k: v for k, v in options(project).items() if k != "progress"})
@@ -276,6 +278,7 @@ def test_a_full_disk_anywhere_keeps_the_champion_and_the_same_command_goes_on(pr
     assert events(project, lineage.OFFERED) == [lineage.OFFERED]
 
 
+@pytest.mark.slow
 def test_ctrl_c_loses_no_finished_step(project):
     def interrupt(done, _title):
         if done.name == "train/hardened":
@@ -336,6 +339,7 @@ def test_a_tampered_release_or_store_is_refused(project):
         updated(project, "new1.csv")
 
 
+@pytest.mark.slow
 def test_weights_that_are_gone_are_named_and_a_cold_start_needs_none(project):
     known = hauberk.verify(project / "release", seen=Seen(project.parent / "v")).manifest
     weights = next(model.sha256 for model in known.models if model.name == "weights.safetensors")
@@ -378,6 +382,7 @@ def test_a_time_enough_rows_and_drift_make_an_update_due(project, cells):
     assert waiting(project).reasons == ("schedule", "new rows: 165", "drift: c0")
 
 
+@pytest.mark.slow
 def test_an_incident_asks_for_one_update_and_is_answered_by_it(project, monkeypatch, capsys):
     monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
     monkeypatch.setenv("HAUBERK_STATE", str(project.parent / "seen"))
