@@ -18,6 +18,7 @@ from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.examples import examples
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model
 from hauberk.attacks.verdict import Found
+from hauberk.core import canonical
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement
@@ -51,7 +52,8 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
     x: float32, as `attacks.model` says; y: int64 (n,), n >= 1. attacks: names and parameters; none named means the
     usual ones for this data and model (`USUAL`), with their defaults. Metrics: clean_accuracy, robust_accuracy,
     robust_accuracy_<attack>, queries_<attack> (scores and gradients asked for each row), seconds. Series:
-    accuracy_by_radius. Output: examples.json. Raises InvalidInput when the model fails or returns NaN.
+    accuracy_by_radius. Outputs: examples.json; verdicts.json, whether each row is right as it is, and robust. Raises
+    InvalidInput when the model fails or returns NaN.
     """
     started = monotonic()
     task = task or Quiet()
@@ -82,7 +84,13 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
         metrics,
         findings=_findings(metrics, chosen, curve),
         series={"accuracy_by_radius": curve},
-        outputs={"examples.json": examples(model, x, worst, y, np.flatnonzero(right & ~standing), budget, classes)},
+        outputs={
+            "examples.json": examples(model, x, worst, y, np.flatnonzero(right & ~standing), budget, classes),
+            # Row by row, in the order of x: what a paired comparison of two models is made from.
+            "verdicts.json": canonical.encode(
+                {"version": 1, "right": right.astype(int).tolist(), "robust": standing.astype(int).tolist()}
+            ),
+        },
         notes=tuple(notes),
     )
 

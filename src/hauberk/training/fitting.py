@@ -95,12 +95,12 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     x: Floats,
     y: Labels,
     *,
-    hardening: Hardening,
+    hardening: Hardening | None,
     options: Options | None = None,
     seed: int = 0,
     task: Task | None = None,
 ) -> Outcome:
-    """Harden a model that was trained elsewhere by training on from its weights, at half the usual rate.
+    """Harden a model that was trained elsewhere, or train it plainly (None), from its weights, at half the usual rate.
 
     The model that is given stays as it is. Raises InvalidInput as `train`, and for a model that is no torch module
     (`onnx_model.CANNOT_HARDEN` says it to the user).

@@ -17,6 +17,7 @@ from hauberk.lifecycle.project.values import (
     Project,
     ReleaseForm,
     Training,
+    Update,
 )
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "Project",
     "ReleaseForm",
     "Training",
+    "Update",
     "check_against",
     "check_columns",
     "load",

@@ -28,11 +28,12 @@ def check_columns(project: Project, names: Sequence[str]) -> None:
         (("data", "group"), project.data.group),
         (("data", "source"), project.data.source),
     ]
+    wanted += [(("update", "groups", index), name) for index, name in enumerate(project.update.groups)]
     wanted += [(("data", "drop", index), name) for index, name in enumerate(project.data.drop)]
     for path, name in wanted:
         if name and name not in names:
             advice = suggestion(name, names, word="The data have")
-            problems.add(path, f"[data] {path[1]}: the data have no column {name!r}; {advice}")
+            problems.add(path, f"[{path[0]}] {path[1]}: the data have no column {name!r}; {advice}")
     problems.stop()
 
 
@@ -56,6 +57,7 @@ def check_against(
     labels = project.data.labels
     if labels and len(labels) != len(classes):
         problems.add(("data", "labels"), f"[data] labels: {len(labels)} names for {len(classes)} classes.")
+    _check_update(project, columns, classes, problems)
     for index, declared in enumerate(project.threats):
         path: Path = ("threats", index)
         if isinstance(declared.threat, Evasion):
@@ -68,6 +70,24 @@ def check_against(
             ("training", "augment"), '[training] augment: "shift" moves pictures; for a table write "none".'
         )
     problems.stop()
+
+
+def _check_update(
+    project: Project, columns: tuple[Column, ...], classes: tuple[str, ...], problems: Problems
+) -> None:
+    learned = {column.name: column for column in columns}
+    for index, name in enumerate(project.update.groups):
+        column = learned.get(name)
+        if column is None or (column.kind is ColumnKind.NUMBER):
+            known = [one.name for one in columns if one.kind is not ColumnKind.NUMBER]
+            problems.add(
+                ("update", "groups", index),
+                f"[update] groups: {name!r} is no column of categories or whole numbers that the model learns from; "
+                + suggestion(name, known),
+            )
+    if project.update.favourable and project.update.favourable not in classes:
+        advice = suggestion(project.update.favourable, classes, word="The classes are")
+        problems.add(("update", "favourable"), f"[update] favourable: there is no such class; {advice}")
 
 
 def _check_table(threat: Evasion, columns: tuple[Column, ...], path: Path, problems: Problems) -> None:

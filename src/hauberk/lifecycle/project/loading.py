@@ -15,6 +15,7 @@ from hauberk.lifecycle.project.lines import Path, lines_of
 from hauberk.lifecycle.project.members import check_members
 from hauberk.lifecycle.project.reading import Problems, Table
 from hauberk.lifecycle.project.threats import read_threats
+from hauberk.lifecycle.project.update import read_update
 from hauberk.lifecycle.project.values import Declared, Project
 
 FILE_NAME = "hauberk.toml"
@@ -77,6 +78,7 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     checks = sections.read_checks(root)
     gate = sections.read_gate(root, problems)
     release, keys = sections.read_release(root), sections.read_keys(root, folder)
+    update = read_update(root, folder)
     root.close()
     problems.stop()
     assert spec is not None, "no data without a noted problem"
@@ -96,6 +98,7 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
         gate=gate,
         release=release,
         keys=keys,
+        update=update,
         lines=problems.lines,
     )
 

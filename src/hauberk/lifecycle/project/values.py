@@ -84,6 +84,29 @@ class Keys:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """How a challenger is made and compared, and when.
+
+    start: "warm" goes on from the champion's weights, where it has any, "cold" trains anew. epochs: of a warm start; None: a
+    third of the training's. confidence: that no equally good challenger is turned away by chance. groups: columns whose
+    groups are compared for fairness. favourable: the class that a person hopes for, "" for none. schema: a schema file that
+    new files are held against. data: patterns of files, from the project's folder, where new rows arrive. schedule: a cron
+    expression; new_rows: so many that wait; drift: that the rows that wait differ from the trusted ones.
+    """
+
+    start: Literal["warm", "cold"] = "warm"
+    epochs: int | None = None
+    confidence: float = 0.95
+    groups: tuple[str, ...] = ()
+    favourable: str = ""
+    schema: pathlib.Path | None = None
+    data: tuple[str, ...] = ()
+    schedule: str = ""
+    new_rows: int | None = None
+    drift: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One project file, read and checked.
 
@@ -105,6 +128,7 @@ class Project:
     gate: tuple[Rule, ...]
     release: ReleaseForm
     keys: Keys
+    update: Update
     lines: Mapping[Path, int] = field(repr=False)
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from hauberk.core.text import visible
-from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, sections, stages
+from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, rivals, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
 
 if TYPE_CHECKING:
@@ -50,6 +50,7 @@ def render(source: Source) -> str:
         # Where poisoning is what was looked at, sections on an attack that nobody declared say nothing.
         "unattacked": poisoned is not None and not attacks,
         "draw_sources": bars.suspects_by_source,
+        "rivals": rivals.read(known, source.get),
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),

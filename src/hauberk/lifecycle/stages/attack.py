@@ -37,7 +37,7 @@ def _attack(job: Job, about: About, model: Trained, declared: Declared, threat: 
     def work(task: Task) -> Product:
         started = job.workshop.now()
         test = job.split.test
-        chosen = job.generator("attacked rows").permutation(len(test))[: evaluation.rows]
+        chosen = job.attacked(evaluation.rows)
         measured = evaluate(
             bring_back(job, about, model),
             test.x[chosen],

@@ -7,7 +7,7 @@ run that continues works on the very bytes that an earlier run trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -47,14 +47,22 @@ class Trained:
         return (*(Subject(name, digest) for name, digest in self.outputs.items()), about.subject)
 
 
-def train_models(job: Job, about: About) -> list[Trained]:
-    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one."""
-    models = [_trained(job, about, PLAIN, None)]
-    if job.project.evasions and job.project.model.way != "onnx":
+def train_models(
+    job: Job, about: About, *, start: Trained | None = None, plain: bool = True, epochs: int | None = None
+) -> list[Trained]:
+    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one.
+
+    start: the last of them goes on from the weights of this model, for `epochs`. plain: whether the plain model is made also
+    where a hardened one is.
+    """
+    hardens = bool(job.project.evasions) and job.project.model.way != "onnx"
+    warm = None if start is None else _Warm(start, epochs)
+    models = [_trained(job, about, PLAIN, None, None if hardens else warm)] if plain or not hardens else []
+    if hardens:
         declared = job.project.training
         budgets = tuple(budget_of(threat, about.columns) for threat in job.project.evasions)
         models.append(
-            _trained(job, about, HARDENED, training.Hardening(budgets, declared.method, declared.hardening))
+            _trained(job, about, HARDENED, training.Hardening(budgets, declared.method, declared.hardening), warm)
         )
     return models
 
@@ -104,7 +112,17 @@ def prove_export(job: Job, about: About, model: Trained) -> None:
     job.steps.do("export", "Prove the exported model", inputs, work)
 
 
-def _trained(job: Job, about: About, role: str, hardening: training.Hardening | None) -> Trained:
+@dataclass(frozen=True, slots=True)
+class _Warm:
+    """A model that training goes on from."""
+
+    model: Trained
+    epochs: int | None
+
+
+def _trained(
+    job: Job, about: About, role: str, hardening: training.Hardening | None, warm: _Warm | None
+) -> Trained:
     source, declared = job.project.model, job.project.training
     seed = job.seed("training")
     parameters: dict[str, Any] = {
@@ -115,10 +133,13 @@ def _trained(job: Job, about: About, role: str, hardening: training.Hardening | 
         parameters["threats"] = [threat.label for threat in job.project.threats]
         parameters["budgets"] = [repr(budget) for budget in hardening.budgets]
     brought = _brought(job)
+    if warm is not None:
+        parameters["start"] = {"from": warm.model.digest, "epochs": warm.epochs}
+        brought = (*brought, Subject("champion weights", warm.model.outputs[WEIGHTS]))
 
     def work(task: Task) -> Product:
         started = job.workshop.now()
-        made, measured = _make(job, about, hardening, seed, task)
+        made, measured = _make(job, about, hardening, warm, seed, task)
         outputs = {ONNX: job.workshop.artifacts.put(made.export_onnx())}
         weights = made.weights()
         if weights is not None:
@@ -135,7 +156,9 @@ def _trained(job: Job, about: About, role: str, hardening: training.Hardening | 
             started=started,
         )
         told = [evidence, _provenance(job, about, trained, evidence, brought)]
-        if not brought or hardening is not None:  # a model that was brought learned from other rows, elsewhere
+        if (
+            warm is not None or not brought or hardening is not None
+        ):  # a model that was brought learned from other rows, elsewhere
             files = tuple(Subject(name, digest) for name, digest in outputs.items())
             told += lineage.used(job, about, role=role, outputs=files)
         return Product(outputs=outputs, statements=told)
@@ -155,8 +178,8 @@ class _Made(Protocol):
     def weights(self) -> bytes | None: ...
 
 
-def _make(
-    job: Job, about: About, hardening: training.Hardening | None, seed: int, task: Task
+def _make(  # noqa: PLR0913, PLR0917 - all that a model is made from
+    job: Job, about: About, hardening: training.Hardening | None, warm: _Warm | None, seed: int, task: Task
 ) -> tuple[_Made, Measurement]:
     """Train, fine-tune, call the team's function or read the brought model: the four ways to a model."""
     source, declared, spec = job.project.model, job.project.training, _spec(about)
@@ -173,7 +196,20 @@ def _make(
         declared.optimizer,
         declared.augment,
     )
-    if source.way == "weights":
+    if warm is not None:
+        assert build is not None
+        weights = job.workshop.artifacts.get(warm.model.outputs[WEIGHTS])
+        begun = training.load_weights(build, spec, weights, device=declared.device)
+        outcome = training.fine_tune(
+            begun,
+            train.x,
+            train.y,
+            hardening=hardening,
+            options=replace(options, epochs=warm.epochs),
+            seed=seed,
+            task=task,
+        )
+    elif source.way == "weights":
         assert build is not None
         assert source.weights is not None
         model = training.load_weights(build, spec, _read(source.weights), x=train.x, device=declared.device)
