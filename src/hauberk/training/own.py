@@ -140,7 +140,7 @@ def _step(hardening: Hardening | None, seed: int, calls: list[int]) -> Callable[
         if hardening is None:
             return x
         if building.is_module(model):
-            return _harden_batch(model, x, y, hardening, generators, seed)
+            return _harden_batch(model, x, y, hardening, generators, seed, calls[0] - 1)
         from hauberk.training import methods
 
         _, step, params = methods.for_estimator(hardening.method, hardening.params)
@@ -153,16 +153,22 @@ def _step(hardening: Hardening | None, seed: int, calls: list[int]) -> Callable[
 
 
 def _harden_batch(  # noqa: PLR0913, PLR0917 - a batch and how to harden it
-    module: nn.Module, x: Tensor, y: Tensor, hardening: Hardening, kept: dict[str, Any], seed: int
+    module: nn.Module, x: Tensor, y: Tensor, hardening: Hardening, kept: dict[str, Any], seed: int, turn: int
 ) -> Tensor:
     import torch
 
     from hauberk.training import methods
 
     if "chosen" not in kept:
-        kept["chosen"] = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+        chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+        if hasattr(chosen.params, "loss"):
+            raise InvalidInput(
+                f"hardening method {chosen.name!r} minimises a loss of its own, which a training function of the "
+                "team does not: use pgd or fgsm-rs with it."
+            )
+        kept["chosen"] = chosen
         kept["rng"] = torch.Generator(x.device).manual_seed(seed)
-    changed: Tensor = kept["chosen"].perturb(module, x, y, rng=kept["rng"], strength=1.0)
+    changed: Tensor = kept["chosen"].perturb(module, x, y, rng=kept["rng"], turn=turn)
     return changed
 
 
