@@ -46,7 +46,7 @@ def net(spec):
         nn.Flatten(),
         nn.Linear(16 * 64, 48),
         nn.ReLU(),
-        nn.Linear(48, 10),
+        nn.Linear(48, spec.classes),
     )
 
 

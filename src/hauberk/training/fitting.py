@@ -94,10 +94,10 @@ def train(  # noqa: PLR0913 - model, data, threat and settings are each another 
     """
     options, task, clock = options or Options(), task or Quiet(), monotonic()
     _check_rows(x, y, spec)
-    made = _built(build, spec, seed)
+    made = built(build, spec, seed)
     if building.is_module(made):
         with seeded(seed + 1):
-            module = _encoded(made, spec, x)
+            module = encoded(made, spec, x)
             outcome = _train_module(module, spec, x, y, hardening, options, seed, device, task, checkpoint)
     else:
         with seeded(seed + 1):
@@ -148,7 +148,7 @@ def load_weights(
     need("torch"), need("safetensors")
     from hauberk.training import torch_model
 
-    made = _built(build, spec, 0)
+    made = built(build, spec, 0)
     if not building.is_module(made):
         raise InvalidInput(
             f"{building.where(build)}: weights (.safetensors) belong to a torch.nn.Module, and this builds a "
@@ -156,12 +156,13 @@ def load_weights(
         )
     if x is None and spec.kind == "table" and not torch_model.has_encoder(data):
         raise InvalidInput("these weights were made elsewhere: the training rows are needed to fit the encoder.")
-    module = _encoded(made, spec, x)
+    module = encoded(made, spec, x)
     torch_model.read_weights(module, data)
     return _tried(torch_model.TorchModel(module, spec, device_of(device)))
 
 
-def _built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.Module or an estimator
+def built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.Module or an estimator
+    """Return what the team's builder makes, its first weights drawn from `seed`."""
     import sys
 
     knew_torch = "torch" in sys.modules
@@ -174,7 +175,8 @@ def _built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.
     return made
 
 
-def _encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
+def encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
+    """Return a module behind the encoder of a table's columns, fitted on x where there are rows."""
     from hauberk.training.torch_model import Encoded, Encoder
 
     if spec.kind == "image":

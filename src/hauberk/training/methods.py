@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 AUTO = "auto"
 DEFAULTS = {"torch": "pgd", "sklearn": "augment"}
 _WATCHING = {"steps": 10, "step": 0.25}
-_FALLBACK = {"steps": 5, "step": 0.3}
+_SHORT = {"steps": 5, "step": 0.4}  # shows a collapse as well as ten steps do, and a guard is to cost little
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,13 +103,12 @@ def watching(chosen: Chosen, held: HeldOut, *, patience: int, start: int) -> lis
     from hauberk.training.guard import Guard
     from hauberk.training.stopping import Stopping
 
-    strong = for_torch("pgd", _WATCHING, chosen.budgets)
     watches: list[Watch] = []
     if chosen.guard:
-        watches.append(
-            Guard(held, single=chosen, strong=strong, fallback=for_torch("pgd", _FALLBACK, chosen.budgets))
-        )
+        short = for_torch("pgd", _SHORT, chosen.budgets)
+        watches.append(Guard(held, single=chosen, strong=short, fallback=short))
     if patience:
+        strong = for_torch("pgd", _WATCHING, chosen.budgets)
         watches.append(Stopping(held, strong=strong, patience=patience, start=start))
     return watches
 

@@ -25,7 +25,7 @@ from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.training import _blame, building
 from hauberk.training._randomness import device_of, seeded
-from hauberk.training.fitting import Build, Hardening, Outcome, _built, _check_rows, _encoded, _tried
+from hauberk.training.fitting import Build, Hardening, Outcome, _check_rows, _tried, built, encoded
 from hauberk.training.sklearn_model import SklearnModel
 from hauberk.training.spec import Spec
 
@@ -77,8 +77,8 @@ def run(  # noqa: PLR0913 - as `fitting.train`
     clock = monotonic()
     module = None
     if build is not None:
-        made = _built(build, spec, seed)
-        module = _encoded(made, spec, x).to(device_of(device)) if building.is_module(made) else made
+        made = built(build, spec, seed)
+        module = encoded(made, spec, x).to(device_of(device)) if building.is_module(made) else made
     calls = [0]
     with seeded(seed + 1):
         offered = {

@@ -24,7 +24,7 @@ from hauberk.training.torch_model import TorchModel
 Way = Literal["bounds", "smoothing"]
 SERIES = "certified_accuracy_by_radius"
 _FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # radii, as shares of the declared budget: those of the attacks
-_SIGMA = 0.5  # noise, as a share of the L2 radius: what method "noise" trains with
+SIGMA = 0.5  # noise, as a share of the L2 radius: what method "noise" trains with
 
 
 def measure(  # noqa: PLR0913 - the model, the rows, and what the evidence has to name
@@ -35,7 +35,7 @@ def measure(  # noqa: PLR0913 - the model, the rows, and what the evidence has t
     threat: Evasion,
     columns: Sequence[Column] = (),
     way: Way,
-    sigma: float = _SIGMA,
+    sigma: float = SIGMA,
     seed: int,
     task: Task | None = None,
 ) -> Measurement:
