@@ -48,6 +48,17 @@ def test_the_best_epoch_is_kept_and_the_run_stops_after_its_patience():
     assert "epoch 3 were kept" in stopping.notes()[0]
 
 
+def test_a_run_that_has_stopped_stays_so_when_it_is_brought_back():
+    state = state_of()
+    stopping = Stopping(Told([0.5, 0.4]), strong=None, patience=1)
+    for epoch in (1, 2):
+        stopping.after(epoch, state)
+    again = Stopping(Told([]), strong=None, patience=1)
+    again.recall(stopping.remember())
+    assert again.stop
+    assert again.best_epoch == 1
+
+
 def test_while_rate_and_budget_grow_patience_does_not_count():
     state = state_of()
     stopping = Stopping(Told([0.9, 0.1, 0.1, 0.1, 0.1]), strong=None, patience=2, start=3)

@@ -59,9 +59,8 @@ class Outcome:
 
     metrics: `seconds`, `epochs` (rounds of fitting for an estimator), `final_loss` (mean cross-entropy over the
     training batches, in nats), `final_accuracy`; a guarded method adds `collapses`, early stopping `best_epoch`.
-    series: by epoch or round,
-    points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when trained
-    plainly.
+    series: by epoch or round, points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when
+    trained plainly.
     """
 
     model: TorchModel | SklearnModel

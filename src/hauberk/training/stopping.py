@@ -57,10 +57,10 @@ class Stopping(Watch):
         return [f"The weights of epoch {self.best_epoch} were kept: {reached}."]
 
     def remember(self) -> dict[str, Any]:
-        """Return the best epoch and its weights."""
-        return {"best": self._best, "epoch": self.best_epoch, "weights": self._weights}
+        """Return the best epoch, its weights, and whether the run has ended."""
+        return {"best": self._best, "epoch": self.best_epoch, "weights": self._weights, "stop": self.stop}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
         """Take them back."""
         self._best, self.best_epoch = remembered["best"], remembered["epoch"]
-        self._weights = remembered["weights"]
+        self._weights, self.stop = remembered["weights"], remembered["stop"]
