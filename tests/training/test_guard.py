@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import copy
+import gzip
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +19,7 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options, heldout, loop, methods
+from hauberk.training.adversarial import _inner
 from hauberk.training.guard import Guard
 from hauberk.training.heldout import HeldOut
 from hauberk.training.loop import Plain
@@ -121,3 +125,55 @@ def test_the_guard_can_be_switched_off(digits):
     hard = Hardening((BUDGET,), "fgsm-rs", {"guard": False})
     outcome = training.train(build, digits.spec, digits.x, digits.y, hardening=hard, options=Options(epochs=1))
     assert "collapses" not in outcome.metrics
+
+
+class Fgsm(Plain):
+    """The single step from the picture itself, without a random start: it collapses by itself (Wong et al. 2020)."""
+
+    def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
+        budget = Ball(Norm.LINF, 0.2 * strength)
+        with _inner.evaluating(module):
+            slope = _inner.gradient(module, x, _inner.cross_entropy(y))
+        return budget.project(x + budget.step(slope, 1.0), x)
+
+
+@pytest.mark.slow
+def test_a_natural_collapse_is_seen_and_undone():
+    """Nothing is built here: 2,000 pictures of clothes, a radius of 0.2, and the network that a team would take."""
+    if "HAUBERK_DATA" not in os.environ:
+        pytest.skip("HAUBERK_DATA is not set: this needs Fashion-MNIST")
+    part = Path(os.environ["HAUBERK_DATA"]) / "fashion-train30k-images-idx3-ubyte.gz"
+    labels = part.with_name("fashion-train30k-labels-idx1-ubyte.gz")
+    x = np.frombuffer(gzip.decompress(part.read_bytes()), np.uint8, offset=16).reshape(-1, 1, 28, 28)[:2300]
+    y = np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)[:2300].astype(np.int64)
+    x = (x / 255).astype(np.float32)
+    strong = methods.for_torch("pgd", {"steps": 5, "step": 0.4}, (Ball(Norm.LINF, 0.2),))
+
+    def trained(*, guarded):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 49, 100),
+            nn.ReLU(),
+            nn.Linear(100, 10),
+        )
+        guard = Guard(
+            HeldOut(x[2000:2150], y[2000:2150], device="cpu", seed=0), single=Fgsm(), strong=strong, fallback=strong
+        )
+        recipe = recipe_of(Options(epochs=12, batch=64), training.Spec("image", (1, 28, 28), 10))
+        run = loop.Run(recipe, 0, "cpu", Fgsm(), [guard] if guarded else [])
+        loop.train(module, x[:2000], y[:2000], run, Quiet())
+        test = HeldOut(x[2150:], y[2150:], device="cpu", seed=1)
+        return test.accuracy(module, Fgsm()), test.accuracy(module, strong), guard
+
+    single, robust, _ = trained(guarded=False)
+    assert single - robust > 0.4
+    _, kept, guard = trained(guarded=True)
+    assert guard.collapses
+    assert kept > robust + 0.1

@@ -19,6 +19,7 @@ from hauberk.training.state import State
 
 _FALL = 0.6  # collapsed: below this share of the best accuracy under PGD so far ...
 _GAP = 0.15  # ... lost at least this much, with the single step's accuracy at least this much above PGD's
+_APART = 0.5  # or: the two are this far apart, whatever PGD's was before; honest ones differ by a fifth at most
 
 
 class Guard(Watch):
@@ -78,4 +79,4 @@ class Guard(Watch):
 
     def _collapsed(self, single: float, strong: float) -> bool:
         fell = strong < _FALL * self._best and self._best - strong >= _GAP
-        return fell and single - strong >= _GAP
+        return (fell and single - strong >= _GAP) or single - strong >= _APART

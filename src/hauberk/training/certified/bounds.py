@@ -25,7 +25,7 @@ from numpy.typing import NDArray
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from hauberk.attacks.budget import Ball, Budget, ColumnBox
+from hauberk.attacks.budget import TOLERANCE, Ball, Budget, ColumnBox
 from hauberk.attacks.model import Floats, Labels
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
@@ -51,26 +51,29 @@ class _Tracer(fx.Tracer):
     """Leaves the layers that have a rule whole, Hauberk's own among them."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        return isinstance(m, KNOWN) or super().is_leaf_module(m, module_qualified_name)
+        return type(m) in KNOWN or super().is_leaf_module(m, module_qualified_name)
 
 
-_GRAPHS: WeakKeyDictionary[nn.Module, fx.Graph] = WeakKeyDictionary()
+_GRAPHS: WeakKeyDictionary[nn.Module, dict[bool, fx.Graph]] = WeakKeyDictionary()
 
 
 def box_of(x: Tensor, budget: Budget, module: nn.Module) -> Box:
     """Return the inputs that `budget` allows around x, as the module behind a table's encoder gets them.
 
-    For a table, costs are left out (so more is enclosed than is allowed), and a category that may change may be any
-    or several at once.
+    As wide as `budget.allows` judges, its tolerance among it. For a table, costs are left out (so more is enclosed
+    than is allowed), and a category that may change may be any or several at once.
     """
     if isinstance(budget, Ball):
-        low, high = (x - budget.eps).clip(budget.low, None), (x + budget.eps).clip(None, budget.high)
+        reach = budget.eps + TOLERANCE
+        low, high = (x - reach).clip(budget.low, None), (x + reach).clip(None, budget.high)
         low, high = torch.minimum(low, x), torch.maximum(high, x)
-        return Box(Interval(low, high), x, budget.eps if budget.norm is Norm.L2 else None)
+        return Box(Interval(low, high), x, reach if budget.norm is Norm.L2 else None)
     assert isinstance(budget, ColumnBox)
     encoder = module.encoder if isinstance(module, Encoded) else None
     assert isinstance(encoder, Encoder)
-    low, high = (encoder(side) for side in budget.bounds(x))
+    low, high = budget.bounds(x)
+    slack = TOLERANCE * x.abs().clamp(min=1.0) * (low != high)
+    low, high = encoder(low - slack), encoder(high + slack)
     free = [i for i, column, _ in budget.movable if column.kind is ColumnKind.CATEGORY]
     loose = torch.isin(encoder.sources, torch.tensor(free, device=x.device))
     flags = torch.cat([torch.zeros(len(encoder.numbers), dtype=torch.bool, device=x.device), loose])
@@ -147,14 +150,15 @@ def _inner(module: nn.Module) -> nn.Module:
 
 
 def _graph(module: nn.Module) -> fx.Graph:
-    if module not in _GRAPHS:
+    known = _GRAPHS.setdefault(module, {})
+    if module.training not in known:  # a team's forward may differ between the two
         try:
-            _GRAPHS[module] = _Tracer().trace(module)
+            known[module.training] = _Tracer().trace(module)
         except Exception as error:  # fx's own errors and those of the team's code have no common root
             raise InvalidInput(
                 f"bounds need a model whose steps do not depend on values, and this one's cannot be read: {error}"
             ) from error
-    return _GRAPHS[module]
+    return known[module.training]
 
 
 def _reached(module: nn.Module, graph: fx.Graph, inputs: Interval) -> dict[fx.Node, Any]:
@@ -173,7 +177,9 @@ def _reached(module: nn.Module, graph: fx.Graph, inputs: Interval) -> dict[fx.No
 
 
 def _called(module: nn.Module, node: fx.Node) -> Any:  # noqa: ANN401 - a layer, a function, or a method's name
-    return module.get_submodule(str(node.target)) if node.op == "call_module" else node.target
+    if node.op == "call_module":
+        return module.get_submodule(str(node.target))
+    return operator.add if node.target is operator.iadd else node.target  # nothing here is changed in place
 
 
 def _arguments(node: fx.Node, reached: dict[fx.Node, Any]) -> tuple[Any, Any]:

@@ -36,6 +36,7 @@ _RISING = (
     Median,
 )
 KNOWN = (*_AFFINE, *_NORMS, *_POOLS, *_SHAPES, *_DROPOUT, *_RISING, nn.LeakyReLU)
+_EDGE = 1e-6
 _MOVED: tuple[Any, ...] = (torch.flatten, "flatten", "view", "reshape", "contiguous", torch.reshape)
 _RISING_CALLS: tuple[Any, ...] = (
     torch.relu,
@@ -48,7 +49,7 @@ _RISING_CALLS: tuple[Any, ...] = (
     functional.max_pool2d,
     torch.max_pool2d,
 )
-_SUMS: tuple[Any, ...] = (operator.add, operator.iadd, torch.add)
+_SUMS: tuple[Any, ...] = (operator.add, torch.add)
 # With a constant: shifts and scales, such as a normalisation that stands in the model.
 _ARITHMETIC: tuple[Any, ...] = (
     *_SUMS,
@@ -90,37 +91,51 @@ def passed(called: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:  # noqa: A
     Raises InvalidInput for what has no rule.
     """
     count = len([each for each in args if isinstance(each, Interval)])
+    if any(isinstance(each, Interval) for each in kwargs.values()):
+        raise _unknown(f"{_name(called)} with a named argument")
     if isinstance(called, str) and called in ("size", "dim"):
         return getattr(args[0].low, called)(*args[1:])
     if called is getattr and count:
         return getattr(args[0].low, args[1])
-    if isinstance(called, nn.Module):
-        return _layer(called, args[0])
     if not count and called is not torch.cat:
         return getattr(args[0], called)(*args[1:], **kwargs) if isinstance(called, str) else called(*args, **kwargs)
+    if isinstance(called, nn.Module):
+        return _layer(called, args[0])
     if called in _ARITHMETIC and not (count == 2 and called in _SUMS):
         if count == 2 or isinstance(args[1], Interval):
-            raise _unknown(f"{called.__name__} of two parts of the model, or of a number and a part")
+            raise _unknown(f"{_name(called)} of two parts of the model, or of a number and a part")
         one, other = called(args[0].low, args[1]), called(args[0].high, args[1])
         return Interval(torch.minimum(one, other), torch.maximum(one, other))  # a negative factor turns it around
     if called in _MOVED or called in _RISING_CALLS or called in _MEANS or called in _SUMS or called is torch.cat:
         return _ends(called, args, kwargs)
-    raise _unknown(getattr(called, "__name__", str(called)))
+    raise _unknown(_name(called))
 
 
-def _layer(layer: nn.Module, x: Interval) -> Interval:
+def _layer(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - an nn.Module, whose attributes are asked for
+    _refuse_odd(layer)
     if isinstance(layer, _AFFINE):
         return _affine(layer, x)
     if isinstance(layer, _NORMS):
         return _normed(layer, x)
     if isinstance(layer, _DROPOUT):
         return x
-    if isinstance(layer, nn.LeakyReLU) and layer.negative_slope < 0:
-        raise _unknown("LeakyReLU with a negative slope below 0")
-    if isinstance(layer, KNOWN):
-        # Copies, since a layer may work in place, and the interval before it is looked at again.
-        return Interval(layer(x.low.clone()), layer(x.high.clone()))
-    raise _unknown(type(layer).__name__)
+    if isinstance(layer, BitDepth):
+        # Which side of an edge a pixel falls on may differ between float32 and float64.
+        return Interval(layer(x.low - _EDGE), layer(x.high + _EDGE))
+    # Copies, since a layer may work in place, and the interval before it is looked at again.
+    return Interval(layer(x.low.clone()), layer(x.high.clone()))
+
+
+def _refuse_odd(layer: Any) -> None:  # noqa: ANN401 - as `_layer`
+    """Raise InvalidInput for a layer that is not exactly what its rule is for: a subclass may do anything else."""
+    name = type(layer).__name__
+    if type(layer) not in KNOWN:
+        raise _unknown(name)
+    if layer._forward_hooks or layer._forward_pre_hooks:  # noqa: SLF001 - there is no public way to ask
+        raise _unknown(f"{name} with a hook")
+    for kind, attribute in ((nn.LeakyReLU, "negative_slope"), (nn.ELU, "alpha"), (nn.Softplus, "beta")):
+        if isinstance(layer, kind) and getattr(layer, attribute) < 0:
+            raise _unknown(f"{name} with {attribute} below 0")
 
 
 def _affine(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - one of _AFFINE
@@ -162,12 +177,15 @@ def _ends(called: Any, args: Any, kwargs: Mapping[str, Any]) -> Interval:  # noq
         )
         return made
 
-    called = operator.add if called is operator.iadd else called
     return Interval(side("low"), side("high"))
 
 
+def _name(called: Any) -> str:  # noqa: ANN401 - as `is_affine`
+    return str(getattr(called, "__name__", called))
+
+
 def _unknown(name: str) -> InvalidInput:
-    known = sorted({layer.__name__ for layer in KNOWN})
+    known = [layer.__name__ for layer in KNOWN]
     return InvalidInput(
         f"bounds have no rule for {name}, so nothing can be proven of this model. They know {', '.join(known)}, "
         "sums of two branches, concatenation and reshaping. Use these, or certify by smoothing."
