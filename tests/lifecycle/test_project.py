@@ -151,8 +151,10 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
         '[[threats]]\nkind = "poisoning"\nshare = 0.05\n[[threats]]\nkind = "extraction"\nqueries = 1000\n'
         '[[threats]]\nkind = "inference"\nadvantage = 0.1\n[[threats]]\nkind = "evasion"\nnorm = "l2"\neps = 0.5\n'
         '[training]\nmethod = "pgd"\nepochs = 3\nbatch = 64\nlearning_rate = 0.01\nweight_decay = 0\n'
-        'optimizer = "adamw"\naugment = "shift"\ndevice = "cpu"\n[training.hardening]\nsteps = 7\n'
+        'optimizer = "adamw"\naugment = "shift"\nprecision = "bf16"\naverage = 0.995\ndevice = "cpu"\n'
+        "awp = 0.005\npatience = 9\n[training.hardening]\nsteps = 7\n"
         '[evaluation]\nrows = 200\nattacks = [{name = "pgd", steps = 40, restarts = 1}, {name = "square"}]\n'
+        'certify = "smoothing"\n'
         "[checks.leakage]\ntolerance = 0.01\n[release]\nseal = false\n"
         '[keys]\nuri = "keyring:elsewhere"\nsigning = "ecdsa-p256"\n'
     )
@@ -165,7 +167,22 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
     assert [declared.label for declared in project.threats] == [
         "evasion", "poisoning", "extraction", "inference", "evasion-2",
     ]  # fmt: skip
-    assert project.training == Training("pgd", 3, 64, 0.01, 0.0, "adamw", "shift", "cpu", {"steps": 7})
+    assert project.training == Training(
+        method="pgd",
+        epochs=3,
+        batch=64,
+        learning_rate=0.01,
+        weight_decay=0.0,
+        optimizer="adamw",
+        augment="shift",
+        precision="bf16",
+        average=0.995,
+        device="cpu",
+        awp=0.005,
+        patience=9,
+        hardening={"steps": 7},
+    )
+    assert project.evaluation.certify == "smoothing"
     assert project.evaluation.rows == 200
     assert project.evaluation.attacks == (("pgd", {"steps": 40, "restarts": 1}), ("square", {}))
     assert project.checks == {"leakage": {"tolerance": 0.01}}
@@ -267,6 +284,15 @@ def edit(text: str, old: str, new: str) -> str:
         ),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nlearning_rate = inf', "finite"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\noptimizer = "adam"', "did you mean 'adamw'?"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nminutes = 0', "0 trains nothing"),
+        (
+            'robust_accuracy = ">= 0.60"',
+            'x = ">= 1"\n[training]\nminutes = 5\nepochs = 3',
+            "from which the epochs follow",
+        ),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\naverage = 1', "between 0 and"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nprecision = "bf61"', "did you mean 'bf16'?"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[evaluation]\ncertify = "bound"', "did you mean 'bounds'?"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[evaluation]\nrows = 0', "1 or more"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[release]\nseal = "yes"', 'true or false, found "yes"'),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[keys]\nsigning = "rsa"', "Known: ed25519, ecdsa-p256"),
@@ -286,7 +312,10 @@ def test_a_mistake_is_told_with_the_line_it_stands_on(folder, old, new, message)
 
 def test_a_wrong_key_is_named_on_exactly_its_line(folder):
     text = IMAGES + '[training]\nmethod = "pgd"\nepoch = 12\n'
-    known = "augment, batch, device, epochs, hardening, learning_rate, method, optimizer, weight_decay"
+    known = (
+        "augment, average, awp, batch, device, epochs, hardening, learning_rate, method, minutes, optimizer, "
+        "patience, precision, weight_decay"
+    )
     words = f"[training] has no key 'epoch'; did you mean 'epochs'? Known: {known}."
     assert complaints(folder, text) == [(line_of(text, "epoch ="), words)]
 
@@ -448,6 +477,21 @@ def test_a_radius_that_turns_every_picture_grey_is_refused(folder, norm, eps):
     assert "same grey" in words
 
 
+def test_smoothing_for_another_norm_is_refused(folder):
+    text = IMAGES + '[evaluation]\ncertify = "smoothing"\n'
+    ((line, words),) = against(folder, text, columns=(), shape=(1, 8, 8))
+    assert line == line_of(text, "certify")
+    assert 'declare norm = "l2"' in words
+    check_against(read(folder, text.replace("linf", "l2")), (), ("a", "b"), (1, 8, 8))
+
+
+def test_minutes_for_a_model_that_is_not_trained_here_are_refused(folder):
+    text = edit(IMAGES, 'build = "model:build"', 'train = "model:train"') + "[training]\nminutes = 5\n"
+    ((line, words),) = complaints(folder, text)
+    assert line == line_of(text, "minutes")
+    assert "the team's own function" in words
+
+
 def test_shifting_a_table_is_refused(folder):
     text = TABLE + '[training]\naugment = "shift"\n'
     assert [line for line, _ in against(folder, text)] == [line_of(text, "augment")]
@@ -560,7 +604,7 @@ def test_the_walk_knows_every_path_that_the_parser_knows(document):
 @pytest.mark.parametrize(
     ("section", "line", "message"),
     [
-        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, pgd"),
+        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, ibp, mart, noise, pgd, trades"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
         ("[training.hardening]\nsteps = 3", "[training.hardening]", "name it"),

@@ -150,3 +150,9 @@ def test_a_table_model_without_the_encoder_is_refused(mixed):
 def test_a_function_that_never_hardens_is_noted(digits):
     outcome = training.train_own(asks_model, digits.spec, digits.x, digits.y, build=build, hardening=PGD)
     assert "never called `harden`" in outcome.notes[0]
+
+
+def test_a_method_with_a_loss_of_its_own_is_refused(digits):
+    hardening = Hardening((BUDGET,), "trades")
+    with pytest.raises(InvalidInput, match=r"'trades' minimises a loss of its own.*use pgd or fgsm-rs"):
+        training.train_own(own, digits.spec, digits.x, digits.y, build=build, hardening=hardening)

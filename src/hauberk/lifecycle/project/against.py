@@ -69,6 +69,11 @@ def check_against(
         problems.add(
             ("training", "augment"), '[training] augment: "shift" moves pictures; for a table write "none".'
         )
+    if project.evaluation.certify == "smoothing" and any(t.norm is not Norm.L2 for t in project.evasions):
+        problems.add(
+            ("evaluation", "certify"),
+            '[evaluation] certify: smoothing proves L2 balls around images; declare norm = "l2", or write "bounds".',
+        )
     problems.stop()
 
 

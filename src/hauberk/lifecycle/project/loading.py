@@ -75,6 +75,9 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     threats = read_threats(root, problems)
     training = sections.read_training(root)
     evaluation = sections.read_evaluation(root)
+    if model is not None and training.minutes and model.way in ("train", "onnx"):
+        whose = "the team's own function" if model.way == "train" else "an ONNX file, which is not trained"
+        problems.add(("training", "minutes"), f"[training] minutes: this model is {whose}: leave it out.")
     checks = sections.read_checks(root)
     gate = sections.read_gate(root, problems)
     release, keys = sections.read_release(root), sections.read_keys(root, folder)
