@@ -78,6 +78,19 @@ def test_honest_rows_that_share_a_group_with_a_trigger_are_cleared_once_it_is_ta
     assert found == [poison.tolist(), other.tolist()]
 
 
+def test_rows_of_a_trigger_outside_its_clearest_part_are_taken_with_it():
+    y = np.r_[np.ones(340, np.int64), np.zeros(660, np.int64)]
+    # The trigger is 110 rows; 100 of them share a frequent value too, and look a little clearer for it.
+    claims = [
+        Claim(Group((0, 2), 1, np.arange(100)), np.full(100, 0.02), 0.1, 0.34),
+        Claim(Group((0, 1), 1, np.arange(110)), np.r_[np.full(100, 0.02), np.full(10, 0.3)], 0.3, 0.34),
+        Claim(Group((1, 2), 1, np.arange(125)), np.r_[np.full(100, 0.02), np.full(25, 0.8)], 0.1, 0.34),
+    ]
+    side = Dataset("table", np.zeros((1_000, 1), np.float32), y, ("no", "yes"), COLUMNS[:1], np.arange(1_000))
+    found = [claim.group.rows.tolist() for claim in one_by_one(side, claims, DETECTORS["table-triggers"].make({}))]
+    assert found == [list(range(110))]
+
+
 @pytest.mark.parametrize("seed", [0, 1])
 def test_a_rare_and_strict_rule_by_nature_is_no_trigger(seed):
     x, y = people(seed=seed)

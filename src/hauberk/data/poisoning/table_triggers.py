@@ -33,6 +33,7 @@ _GROUPS = 5_000  # candidates that forests are asked about
 _TOLD = 5
 _APART = 8  # groups that are left out one by one
 _SETS = 0.99  # share of rows with a trigger that carry its label
+_WIDER = 1.25  # rows of a group against those of a clearer one inside it, up to which they are one
 _FORESIGHT = 30  # trees that say whether other rows foretell a rule
 
 
@@ -247,9 +248,26 @@ def one_by_one(side: Dataset, claims: list[Claim], params: Params) -> Iterator[C
         best = max(
             claims, key=lambda claim: claim.surprise(side.y) - len(claim.thought) * (claim.usual + params.gap)
         )
+        best = _widened(best, claims, params)
         yield best
         # Rows of another label are no part of the trigger, and go on speaking against the groups that they lie in.
         left[best.group.rows[side.y[best.group.rows] == best.group.label]] = False
+
+
+def _widened(best: Claim, claims: list[Claim], params: Params) -> Claim:
+    """Return the widest claim that holds all rows of the best and a few more for which the rest of the row does not speak.
+
+    A trigger and a value that most rows have is as clear as the trigger, and leaves some of its rows behind.
+    """
+    found = best
+    for claim in claims:
+        more = ~np.isin(claim.group.rows, best.group.rows)
+        same = claim.group.label == best.group.label and int((~more).sum()) == len(best.group.rows)
+        if not same or not len(found.group.rows) < len(claim.group.rows) <= _WIDER * len(best.group.rows):
+            continue
+        if float(claim.thought[more].mean()) <= params.expected * claim.share:
+            found = claim
+    return found
 
 
 def _text(side: Dataset, group: Group) -> str:
