@@ -80,9 +80,9 @@ def test_honest_rows_that_share_a_group_with_a_trigger_are_cleared_once_it_is_ta
 
 def test_rows_of_a_trigger_outside_its_clearest_part_are_taken_with_it():
     y = np.r_[np.ones(340, np.int64), np.zeros(660, np.int64)]
-    # The trigger is 110 rows; 100 of them share a frequent value too, and look a little clearer for it.
+    # The trigger is 110 rows; 100 of them share a frequent value too, with one honest row, and look clearer for it.
     claims = [
-        Claim(Group((0, 2), 1, np.arange(100)), np.full(100, 0.02), 0.1, 0.34),
+        Claim(Group((0, 2), 1, np.r_[np.arange(100), 500]), np.full(101, 0.02), 0.1, 0.34),
         Claim(Group((0, 1), 1, np.arange(110)), np.r_[np.full(100, 0.02), np.full(10, 0.3)], 0.3, 0.34),
         Claim(Group((1, 2), 1, np.arange(125)), np.r_[np.full(100, 0.02), np.full(25, 0.8)], 0.1, 0.34),
     ]

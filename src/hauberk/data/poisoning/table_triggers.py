@@ -248,24 +248,28 @@ def one_by_one(side: Dataset, claims: list[Claim], params: Params) -> Iterator[C
         best = max(
             claims, key=lambda claim: claim.surprise(side.y) - len(claim.thought) * (claim.usual + params.gap)
         )
-        best = _widened(best, claims, params)
+        best = _widened(best, claims, side.y, params)
         yield best
         # Rows of another label are no part of the trigger, and go on speaking against the groups that they lie in.
         left[best.group.rows[side.y[best.group.rows] == best.group.label]] = False
 
 
-def _widened(best: Claim, claims: list[Claim], params: Params) -> Claim:
+def _widened(best: Claim, claims: list[Claim], y: Labels, params: Params) -> Claim:
     """Return the widest claim that holds all rows of the best and a few more for which the rest of the row does not speak.
 
     A trigger and a value that most rows have is as clear as the trigger, and leaves some of its rows behind.
     """
+    label = best.group.label
+    inside = best.group.rows[y[best.group.rows] == label]
     found = best
     for claim in claims:
-        more = ~np.isin(claim.group.rows, best.group.rows)
-        same = claim.group.label == best.group.label and int((~more).sum()) == len(best.group.rows)
-        if not same or not len(found.group.rows) < len(claim.group.rows) <= _WIDER * len(best.group.rows):
+        rows = claim.group.rows
+        more = (y[rows] == label) & ~np.isin(rows, inside)
+        if claim.group.label != label or not np.isin(inside, rows).all() or not more.any():
             continue
-        if float(claim.thought[more].mean()) <= params.expected * claim.share:
+        if len(found.group.rows) < len(rows) <= _WIDER * len(inside) and (
+            float(claim.thought[more].mean()) <= params.expected * claim.share
+        ):
             found = claim
     return found
 
