@@ -204,7 +204,7 @@ def test_a_table_is_certified_and_the_search_never_breaks_it(mixed):
     entry = ATTACKS["coordinate-search"]
     rng = np.random.default_rng(0)
     found = entry.run(model, mixed.x_test, mixed.y_test, box, entry.make({}), rng=rng, task=Quiet())
-    held = model.scores(found).argmax(1) == mixed.y_test
+    held = model.scores(found.x).argmax(1) == mixed.y_test
     assert held[proven].all()
     assert proven.mean() > 0.35  # a third of the rows lie within reach of the true boundary
     flag = ColumnBox(mixed.spec.columns, (ColumnBudget("flag"),))
