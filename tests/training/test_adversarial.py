@@ -51,7 +51,7 @@ def test_pictures_stay_in_the_ball_and_gain_loss(name, norm, eps, seed, rows):
     module.eval()
     # What each method climbs is what its loss asks for: TRADES moves the prediction away, the others cost accuracy.
     minimised = methods.for_torch(name, {}, (Ball(norm, eps),)).loss if name == "trades" else loop.Plain().loss
-    gain = float(minimised(module, x, changed, y)[0] - minimised(module, x, x, y)[0])
+    gain = (minimised(module, x, changed, y)[0] - minimised(module, x, x, y)[0]).item()
     assert gain > 0 or (
         norm is Norm.L1 and gain > -1e-5
     )  # a small L1 ball holds a step of one pixel, lost in float32
