@@ -141,7 +141,7 @@ def test_columns_may_be_written_inline(folder):
     assert complaints(folder, inline) == [
         (
             line_of(inline, "bye"),
-            "[[threats.columns]] has no key 'bye'; did you mean 'by'? Known: by, column, cost, direction.",
+            "[[threats.columns]] has no key 'bye'; did you mean 'by'? Known: by, choices, column, cost, direction, high, low.",
         )
     ]
 
@@ -151,8 +151,10 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
         '[[threats]]\nkind = "poisoning"\nshare = 0.05\n[[threats]]\nkind = "extraction"\nqueries = 1000\n'
         '[[threats]]\nkind = "inference"\nadvantage = 0.1\n[[threats]]\nkind = "evasion"\nnorm = "l2"\neps = 0.5\n'
         '[training]\nmethod = "pgd"\nepochs = 3\nbatch = 64\nlearning_rate = 0.01\nweight_decay = 0\n'
-        'optimizer = "adamw"\naugment = "shift"\ndevice = "cpu"\n[training.hardening]\nsteps = 7\n'
+        'optimizer = "adamw"\naugment = "shift"\nprecision = "bf16"\naverage = 0.995\ndevice = "cpu"\n'
+        "awp = 0.005\npatience = 9\n[training.hardening]\nsteps = 7\n"
         '[evaluation]\nrows = 200\nattacks = [{name = "pgd", steps = 40, restarts = 1}, {name = "square"}]\n'
+        'certify = "smoothing"\n'
         "[checks.leakage]\ntolerance = 0.01\n[release]\nseal = false\n"
         '[keys]\nuri = "keyring:elsewhere"\nsigning = "ecdsa-p256"\n'
     )
@@ -165,7 +167,22 @@ def test_every_kind_of_threat_and_every_section_is_read(folder):
     assert [declared.label for declared in project.threats] == [
         "evasion", "poisoning", "extraction", "inference", "evasion-2",
     ]  # fmt: skip
-    assert project.training == Training("pgd", 3, 64, 0.01, 0.0, "adamw", "shift", "cpu", {"steps": 7})
+    assert project.training == Training(
+        method="pgd",
+        epochs=3,
+        batch=64,
+        learning_rate=0.01,
+        weight_decay=0.0,
+        optimizer="adamw",
+        augment="shift",
+        precision="bf16",
+        average=0.995,
+        device="cpu",
+        awp=0.005,
+        patience=9,
+        hardening={"steps": 7},
+    )
+    assert project.evaluation.certify == "smoothing"
     assert project.evaluation.rows == 200
     assert project.evaluation.attacks == (("pgd", {"steps": 40, "restarts": 1}), ("square", {}))
     assert project.checks == {"leakage": {"tolerance": 0.01}}
@@ -244,7 +261,7 @@ def edit(text: str, old: str, new: str) -> str:
         ('build = "model:build"', 'build = "model:build"\nweights = "m.safetensors"', "there is no file"),
         ('kind = "evasion"', 'kind = "evade"', "Known: evasion, poisoning"),
         ('kind = "evasion"', "", "kind: is missing"),
-        ('norm = "linf"', 'norm = "l1"', "Known: linf, l2"),
+        ('norm = "linf"', 'norm = "l3"', "Known: linf, l2, l1"),
         ('norm = "linf"\n', "", "a radius needs its norm"),
         ('eps = "4/255"', "", "eps: is missing"),
         ('eps = "4/255"', "eps = 8", "8/255"),
@@ -267,6 +284,15 @@ def edit(text: str, old: str, new: str) -> str:
         ),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nlearning_rate = inf', "finite"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\noptimizer = "adam"', "did you mean 'adamw'?"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nminutes = 0', "0 trains nothing"),
+        (
+            'robust_accuracy = ">= 0.60"',
+            'x = ">= 1"\n[training]\nminutes = 5\nepochs = 3',
+            "from which the epochs follow",
+        ),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\naverage = 1', "between 0 and"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[training]\nprecision = "bf61"', "did you mean 'bf16'?"),
+        ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[evaluation]\ncertify = "bound"', "did you mean 'bounds'?"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[evaluation]\nrows = 0', "1 or more"),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[release]\nseal = "yes"', 'true or false, found "yes"'),
         ('robust_accuracy = ">= 0.60"', 'x = ">= 1"\n[keys]\nsigning = "rsa"', "Known: ed25519, ecdsa-p256"),
@@ -286,7 +312,10 @@ def test_a_mistake_is_told_with_the_line_it_stands_on(folder, old, new, message)
 
 def test_a_wrong_key_is_named_on_exactly_its_line(folder):
     text = IMAGES + '[training]\nmethod = "pgd"\nepoch = 12\n'
-    known = "augment, batch, device, epochs, hardening, learning_rate, method, optimizer, weight_decay"
+    known = (
+        "augment, average, awp, batch, device, epochs, hardening, learning_rate, method, minutes, optimizer, "
+        "patience, precision, weight_decay"
+    )
     words = f"[training] has no key 'epoch'; did you mean 'epochs'? Known: {known}."
     assert complaints(folder, text) == [(line_of(text, "epoch ="), words)]
 
@@ -314,6 +343,24 @@ def test_all_mistakes_of_a_file_are_told_at_once_in_its_order(folder):
 )
 def test_a_mistake_in_a_table_project_is_told(folder, old, new, message):
     assert message in "\n".join(words for _, words in complaints(folder, edit(TABLE, old, new)))
+
+
+def test_relations_ranges_and_choices_are_read(folder):
+    text = edit(
+        TABLE, "cost = 3", 'cost = 3\nrelations = ["amount <= 100 * months", \'purpose = "tv" => amount <= 900\']'
+    )
+    text = edit(edit(text, "by = 500", "by = 500\n  high = 4000"), '"purpose"', '"purpose"\n  choices = ["car"]')
+    project = read(folder, text)
+    check_against(project, COLUMNS, ("good", "bad"), (6,))
+    (threat,) = project.evasions
+    assert threat.relations == ("amount <= 100 * months", 'purpose = "tv" => amount <= 900')
+    assert (threat.columns[0].low, threat.columns[0].high, threat.columns[1].choices) == (None, 4000.0, ("car",))
+
+
+def test_a_relation_that_is_none_is_told_on_its_line(folder):
+    text = edit(TABLE, "cost = 3", 'cost = 3\nrelations = [\n  "amount <= months",\n  "amount < 3",\n]')
+    assert complaints(folder, text) == [(line_of(text, "amount < 3"), complaints(folder, text)[0][1])]
+    assert "write <= or >=" in complaints(folder, text)[0][1]
 
 
 def test_a_total_cost_that_limits_nothing_is_refused(folder):
@@ -392,6 +439,11 @@ def test_a_project_that_fits_its_data_passes(folder):
         ('column = "purpose"', 'column = "purpose"\n  direction = "up"', "a category, which has no up"),
         ("  cost = 1\n", "  cost = 4\n", "so it is never made"),
         ('"amount"\n  by = 500', '"months"\n  by = 0.5', "less than one step of a whole number"),
+        ("  by = 500\n", '  choices = ["x"]\n', "it is a number"),
+        ('column = "purpose"', 'column = "purpose"\n  choices = ["cat"]', "no category 'cat'; did you mean 'car'?"),
+        ('column = "purpose"', 'column = "purpose"\n  low = 2', "a category, which has no range"),
+        ("cost = 3", 'cost = 3\nrelations = ["amount <= mnths"]', "no column is named 'mnths'"),
+        ("cost = 3", 'cost = 3\nrelations = ["months = 2*client + amount", "client = months"]', "define"),
     ],
 )
 def test_an_impossible_budget_is_told_with_its_line(folder, old, new, message):
@@ -423,6 +475,21 @@ def test_a_radius_that_turns_every_picture_grey_is_refused(folder, norm, eps):
     ((line, words),) = against(folder, text, columns=(), shape=(1, 8, 8))
     assert line == line_of(text, "eps")
     assert "same grey" in words
+
+
+def test_smoothing_for_another_norm_is_refused(folder):
+    text = IMAGES + '[evaluation]\ncertify = "smoothing"\n'
+    ((line, words),) = against(folder, text, columns=(), shape=(1, 8, 8))
+    assert line == line_of(text, "certify")
+    assert 'declare norm = "l2"' in words
+    check_against(read(folder, text.replace("linf", "l2")), (), ("a", "b"), (1, 8, 8))
+
+
+def test_minutes_for_a_model_that_is_not_trained_here_are_refused(folder):
+    text = edit(IMAGES, 'build = "model:build"', 'train = "model:train"') + "[training]\nminutes = 5\n"
+    ((line, words),) = complaints(folder, text)
+    assert line == line_of(text, "minutes")
+    assert "the team's own function" in words
 
 
 def test_shifting_a_table_is_refused(folder):
@@ -537,11 +604,11 @@ def test_the_walk_knows_every_path_that_the_parser_knows(document):
 @pytest.mark.parametrize(
     ("section", "line", "message"),
     [
-        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, pgd"),
+        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, ibp, mart, noise, pgd, trades"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
         ("[training.hardening]\nsteps = 3", "[training.hardening]", "name it"),
-        ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "known: coordinate-search, pgd, square"),
+        ('[evaluation]\nattacks = [{name = "gpd"}]', "attacks =", "pgd, spatial, square"),
         ('[evaluation]\nattacks = [\n  {name = "pgd"},\n  {name = "square", query = 1}\n]', "query", "queries"),
         ('[evaluation]\nattacks = [{name = "coordinate-search"}]', "attacks =", "is for table data"),
         ("[checks.leak]\ntolerance = 1", "[checks.leak]", "leakage"),

@@ -339,3 +339,34 @@ def test_without_an_evasion_threat_there_is_nothing_to_harden(project, seen):
     result = protect(folder, seen)
     assert result.allowed
     assert not any("hardened" in step.name for step in result.steps)
+
+
+NET = """
+from torch import nn
+
+def build(spec):
+    return nn.Sequential(nn.Linear(spec.features, 16), nn.ReLU(), nn.Linear(16, spec.classes))
+"""
+
+
+def test_minutes_choose_the_method_and_a_certificate_stands_beside_the_attack(project, seen):
+    """A run that goes on, or is repeated, keeps the plan, though the machine would measure other times now."""
+    folder = project()
+    (folder / "model.py").write_text(NET)
+    file = folder / "hauberk.toml"
+    extra = '[training]\nminutes = 0.02\n\n[evaluation]\ncertify = "bounds"\n'
+    file.write_text(file.read_text().replace("[evaluation]\n", extra))
+    result = protect(folder, seen)
+    evidence = [json.loads(path.read_bytes()) for path in (folder / ".hauberk" / "steps").glob("plan.json")]
+    assert len(evidence) == 1
+    plan = evidence[0]["values"]
+    assert plan["method"] in ("trades", "pgd", "fgsm-rs")
+    assert "Planned for 0.02 minutes" in plan["notes"][0]
+    page = (folder / "report.html").read_text()
+    assert "Planned for 0.02 minutes" in page
+    assert "Certified: measuring" in page
+    assert 'class="line hardened certified"' in page
+    assert not list((folder / ".hauberk" / "unfinished").glob("*"))
+    again = protect(folder, seen)
+    assert again.release == result.release
+    assert all(step.cached for step in again.steps if step.name in ("plan", "train/hardened"))

@@ -207,6 +207,22 @@ def test_each_point_of_the_plot_comes_from_the_series():
     assert 'class="line plain"' not in empty
 
 
+def test_a_certified_curve_stands_beside_the_empirical_one():
+    source = made.whole()
+    entry = entry_of(source, EVIDENCE, control="evasion", role="hardened")
+    points = [{"x": i / 255, "y": 0.6 - i / 20} for i in range(9)]  # further than the attack went
+    series = {**entry.predicate["series"], "certified_accuracy_by_radius": points}
+    metrics = {**entry.predicate["metrics"], "certified_accuracy": 0.4321}
+    page = render(changed(source, entry.index, series=series, metrics=metrics))
+    assert page.count('class="line hardened certified"') == 1
+    assert "hardened, certified: 60.0 % at 0" in section(page, "radius")
+    assert "Certified: pixels" in page
+    assert "43.2 %" in page
+    one = render(changed(source, entry.index, series={**series, "certified_accuracy_by_radius": points[:1]}))
+    assert "certified" not in section(one, "radius")
+    assert "Certified:" not in render(source)
+
+
 def test_each_threat_has_its_own_plot_and_its_own_row():
     book = made.book_of_run()
     threat = {"label": "far", "kind": "evasion", "norm": "l2", "eps": 0.5}

@@ -20,6 +20,18 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(scope="session")
+def loss_gradient():
+    """The cross-entropy of each row and its gradient by x, as numpy arrays."""
+
+    def of(model, x, y):
+        point = torch.from_numpy(x).requires_grad_()
+        loss = torch.nn.functional.cross_entropy(model.logits(point), torch.from_numpy(y), reduction="none")
+        return loss.detach().numpy(), torch.autograd.grad(loss.sum(), point)[0].numpy()
+
+    return of
+
+
 @dataclass(frozen=True)
 class Sample:
     spec: Spec

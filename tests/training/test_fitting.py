@@ -10,10 +10,10 @@ from sklearn.ensemble import GradientBoostingClassifier
 from torch import nn
 
 from hauberk import training
+from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball, ColumnBox
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.core.errors import InvalidInput
-from hauberk.core.progress import Quiet
 from hauberk.core.threats import ColumnBudget, Norm
 from hauberk.training import Hardening, Options
 
@@ -34,29 +34,26 @@ def clean(model, sample):
     return float((model.scores(sample.x_test).argmax(1) == sample.y_test).mean())
 
 
-def under_pgd(model, sample, budget, steps=30):
-    """A plain PGD of the test's own, with numpy alone."""
-    x, y = sample.x_test, sample.y_test
-    changed = budget.start(x, np.random.default_rng(1).random(x.shape, dtype=np.float32))
-    for _ in range(steps):
-        _, gradient = model.loss_gradient(changed, y)
-        changed = budget.project(changed + budget.step(gradient, 0.15), x)
-    assert budget.allows(changed, x).all()
-    return float((model.scores(changed).argmax(1) == y).mean())
+@pytest.fixture
+def under_pgd(loss_gradient):
+    """A plain PGD of the test's own, in numpy."""
+
+    def accuracy(model, sample, budget, steps=30):
+        x, y = sample.x_test, sample.y_test
+        changed = budget.start(x, np.random.default_rng(1).random(x.shape, dtype=np.float32))
+        for _ in range(steps):
+            _, gradient = loss_gradient(model, changed, y)
+            changed = budget.project(changed + budget.step(gradient, 0.15), x)
+        assert budget.allows(changed, x).all()
+        return float((model.scores(changed).argmax(1) == y).mean())
+
+    return accuracy
 
 
 def under_search(model, sample):
     entry = ATTACKS["coordinate-search"]
-    changed = entry.run(
-        model,
-        sample.x_test,
-        sample.y_test,
-        sample.budget,
-        entry.make({}),
-        rng=np.random.default_rng(5),
-        task=Quiet(),
-    )
-    return float((model.scores(changed).argmax(1) == sample.y_test).mean())
+    rng = np.random.default_rng(5)
+    return attack(entry.run, model, sample.x_test, sample.y_test, sample.budget, entry.make({}), rng=rng).robust
 
 
 @pytest.mark.parametrize(
@@ -64,10 +61,12 @@ def under_search(model, sample):
     [
         ("pgd", Ball(Norm.LINF, 0.1), 0.15),
         ("fgsm-rs", Ball(Norm.LINF, 0.1), 0.15),
+        ("trades", Ball(Norm.LINF, 0.1), 0.15),
+        ("mart", Ball(Norm.LINF, 0.1), 0.15),
         ("pgd", Ball(Norm.L2, 0.8), 0.15),
     ],
 )
-def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, method, budget, gain):
+def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, under_pgd, method, budget, gain):
     plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
     hardening = Hardening((budget,), method)
     hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=hardening, options=SHORT).model
@@ -106,7 +105,7 @@ def test_hardening_trees_gains_under_search(cancer):
     assert "best on held-out rows" in hard.notes[0]
 
 
-def test_two_threats_are_both_met(digits):
+def test_two_threats_are_both_met(digits, under_pgd):
     budgets = (Ball(Norm.LINF, 0.1), Ball(Norm.L2, 0.8))
     plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
     hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening(budgets), options=SHORT).model
@@ -114,7 +113,7 @@ def test_two_threats_are_both_met(digits):
         assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + 0.15
 
 
-def test_fine_tuning_hardens_brought_weights_and_leaves_them_as_they_were(digits):
+def test_fine_tuning_hardens_brought_weights_and_leaves_them_as_they_were(digits, under_pgd):
     budget = Ball(Norm.LINF, 0.1)
     made = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
     brought = training.load_weights(mlp, digits.spec, made.weights())
@@ -170,11 +169,11 @@ def test_what_was_measured_has_the_names_that_the_gate_reads(digits, cancer):
 
 
 def test_a_method_for_the_other_kind_of_model_is_refused_with_the_right_ones(digits, cancer):
-    with pytest.raises(InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or pgd"):
+    with pytest.raises(InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or ibp or mart"):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "augment"))
     with pytest.raises(InvalidInput, match=r"'pgd' is for torch modules.*use augment"):
         training.train(trees, cancer.spec, cancer.x, cancer.y, hardening=Hardening((cancer.budget,), "pgd"))
-    with pytest.raises(InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, pgd"):
+    with pytest.raises(InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, ibp, mart"):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "magic"))
 
 

@@ -1,10 +1,13 @@
 """The guard: a collapse is provoked on real digits, seen, undone and told; without one, nothing happens."""
 
-# ruff: noqa: ARG001, ARG005 - steps have the shape of their family, whether they look at all of it or not
+# ruff: noqa: ARG002 - steps have the shape of their family, whether they look at all of it or not
 
 from __future__ import annotations
 
 import copy
+import gzip
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +18,13 @@ from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
-from hauberk.training import Hardening, Options, loop, methods
+from hauberk.training import Hardening, Options, heldout, loop, methods
+from hauberk.training.adversarial import _inner
 from hauberk.training.guard import Guard
+from hauberk.training.heldout import HeldOut
+from hauberk.training.loop import Plain
 from hauberk.training.options import recipe_of
+from hauberk.training.state import State
 
 EPS = 0.15
 BUDGET = Ball(Norm.LINF, EPS)
@@ -28,14 +35,16 @@ def build(spec):
     return nn.Sequential(nn.Flatten(), nn.Linear(64, 128), nn.ReLU(), nn.Linear(128, spec.classes))
 
 
-def blind_step(module, x, y, *, rng, strength):
+class Blind(Plain):
     """A single step that the model has learnt to send astray, as it does under catastrophic overfitting.
 
-    Small networks on 8 x 8 pictures do not collapse by themselves, so the end of that road is built: the step that
-    is trained on has lost its tie to the true gradient, while its size is the whole budget.
+    The end of that road, built: the step that is trained on has lost its tie to the true gradient, while its size
+    is the whole budget.
     """
-    direction = torch.sign(torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5)
-    return (x + strength * EPS * direction).clip(0, 1)
+
+    def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
+        direction = torch.sign(torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5)
+        return (x + strength * EPS * direction).clip(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -46,22 +55,23 @@ def robust(digits):
 
 
 def pgd(steps):
-    return methods.for_torch("pgd", {"steps": steps, "step": 0.3}, (BUDGET,)).perturb
+    return methods.for_torch("pgd", {"steps": steps, "step": 0.3}, (BUDGET,))
 
 
 def accuracy(module, x, y):
-    changed = pgd(20)(module, x, y, rng=torch.Generator().manual_seed(9), strength=1.0)
+    changed = pgd(20).perturb(module, x, y, rng=torch.Generator().manual_seed(9))
     return float((module(changed).argmax(1) == y).float().mean())
+
+
+def held(digits):
+    return HeldOut(digits.x[:150], digits.y[:150], device="cpu", seed=0)
 
 
 def tuned(robust, digits, *, guarded):
     module = copy.deepcopy(robust.module)
-    run = loop.Run(RECIPE, 0, "cpu", perturb=blind_step)
-    guard = None
-    if guarded:
-        x, y = torch.from_numpy(digits.x[:150]), torch.from_numpy(digits.y[:150])
-        guard = Guard(x, y, single=blind_step, strong=pgd(10), fallback=pgd(5), seed=0)
-        run.watch = guard
+    run = loop.Run(RECIPE, 0, "cpu", Blind())
+    guard = Guard(held(digits), single=Blind(), strong=pgd(10), fallback=pgd(5))
+    run.watches = [guard] if guarded else []
     history = loop.train(module, digits.x[150:], digits.y[150:], run, Quiet())
     return module, guard, history
 
@@ -77,23 +87,21 @@ def test_a_collapse_is_seen_and_undone_and_without_the_guard_it_stays(robust, di
     assert len(guard.collapses) == 1
     seen = next(entry for entry in history if entry["epoch"] == guard.collapses[0])
     assert seen["held_out_single_step_accuracy"] > seen["held_out_pgd_accuracy"] + 0.15
-    assert f"epoch {guard.collapses[0]}" in methods.notes(guard)[0]
+    assert f"epoch {guard.collapses[0]}" in guard.notes()[0]
 
 
 def test_the_last_good_state_is_put_back_to_the_bit(robust, digits):
-    module = copy.deepcopy(robust.module)
-    optimizer = torch.optim.AdamW(module.parameters())
-    x, y = torch.from_numpy(digits.x[:150]), torch.from_numpy(digits.y[:150])
-    guard = Guard(x, y, single=lambda module, x, y, **_: x, strong=pgd(10), fallback=pgd(5), seed=0)
-    guard.after(0, module, optimizer)
-    good = {name: value.clone() for name, value in module.state_dict().items()}
+    state = State.fresh(copy.deepcopy(robust.module), RECIPE, seed=0, device="cpu")
+    guard = Guard(held(digits), single=Plain(), strong=pgd(10), fallback=pgd(5))
+    guard.after(0, state)
+    good = {name: value.clone() for name, value in state.module.state_dict().items()}
     plain = training.train(build, digits.spec, digits.x, digits.y, options=Options(epochs=20)).model
-    module.load_state_dict(plain.module.state_dict())  # right on clean inputs, and helpless under PGD
-    guard.after(1, module, optimizer)
+    state.module.load_state_dict(plain.module.state_dict())  # right on clean inputs, and helpless under PGD
+    guard.after(1, state)
     assert guard.collapses == [1]
-    for name, value in module.state_dict().items():
+    for name, value in state.module.state_dict().items():
         assert torch.equal(value, good[name])
-    assert guard.perturb is not guard._single
+    assert guard.method is not None
 
 
 def test_training_that_does_not_collapse_is_left_alone(digits):
@@ -105,16 +113,67 @@ def test_training_that_does_not_collapse_is_left_alone(digits):
     assert np.mean(held[-3:]) > held[0]
 
 
-def test_rows_that_the_guard_looks_at_are_not_trained_on(digits):
-    chosen = methods.for_torch("fgsm-rs", {}, (BUDGET,))
-    guard, kept = methods.guarded(chosen, digits.x, digits.y, (BUDGET,), "cpu", 3)
-    trained = {row.tobytes() for row in digits.x[kept]}
-    copies = len(digits.x) - len(trained | {row.tobytes() for row in guard._x.numpy()})
-    assert len(kept) + len(guard._x) == len(digits.x)
-    assert sum(row.tobytes() in trained for row in guard._x.numpy()) <= copies
+def test_rows_that_are_held_out_are_not_trained_on():
+    held, kept = heldout.split(1000, 3)
+    assert len(held) == 100
+    assert sorted([*held, *kept]) == list(range(1000))
+    assert len(heldout.split(10_000, 3)[0]) == heldout.ROWS
+    assert len(heldout.split(2, 3)[0]) == 1
 
 
 def test_the_guard_can_be_switched_off(digits):
     hard = Hardening((BUDGET,), "fgsm-rs", {"guard": False})
     outcome = training.train(build, digits.spec, digits.x, digits.y, hardening=hard, options=Options(epochs=1))
     assert "collapses" not in outcome.metrics
+
+
+class Fgsm(Plain):
+    """The single step from the picture itself, without a random start: it collapses by itself (Wong et al. 2020)."""
+
+    def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
+        budget = Ball(Norm.LINF, 0.2 * strength)
+        with _inner.evaluating(module):
+            slope = _inner.gradient(module, x, _inner.cross_entropy(y))
+        return budget.project(x + budget.step(slope, 1.0), x)
+
+
+@pytest.mark.slow
+def test_a_natural_collapse_is_seen_and_undone():
+    """Nothing is built here: 2,000 pictures of clothes, a radius of 0.2, and the network that a team would take."""
+    if "HAUBERK_DATA" not in os.environ:
+        pytest.skip("HAUBERK_DATA is not set: this needs Fashion-MNIST")
+    part = Path(os.environ["HAUBERK_DATA"]) / "fashion-train30k-images-idx3-ubyte.gz"
+    labels = part.with_name("fashion-train30k-labels-idx1-ubyte.gz")
+    x = np.frombuffer(gzip.decompress(part.read_bytes()), np.uint8, offset=16).reshape(-1, 1, 28, 28)[:2300]
+    y = np.frombuffer(gzip.decompress(labels.read_bytes()), np.uint8, offset=8)[:2300].astype(np.int64)
+    x = (x / 255).astype(np.float32)
+    strong = methods.for_torch("pgd", {"steps": 5, "step": 0.4}, (Ball(Norm.LINF, 0.2),))
+
+    def trained(*, guarded):
+        torch.manual_seed(0)
+        module = nn.Sequential(
+            nn.Conv2d(1, 16, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Conv2d(16, 32, 3, padding=1),
+            nn.ReLU(),
+            nn.MaxPool2d(2),
+            nn.Flatten(),
+            nn.Linear(32 * 49, 100),
+            nn.ReLU(),
+            nn.Linear(100, 10),
+        )
+        guard = Guard(
+            HeldOut(x[2000:2150], y[2000:2150], device="cpu", seed=0), single=Fgsm(), strong=strong, fallback=strong
+        )
+        recipe = recipe_of(Options(epochs=12, batch=64), training.Spec("image", (1, 28, 28), 10))
+        run = loop.Run(recipe, 0, "cpu", Fgsm(), [guard] if guarded else [])
+        loop.train(module, x[:2000], y[:2000], run, Quiet())
+        test = HeldOut(x[2150:], y[2150:], device="cpu", seed=1)
+        return test.accuracy(module, Fgsm()), test.accuracy(module, strong), guard
+
+    single, robust, _ = trained(guarded=False)
+    assert single - robust > 0.4
+    _, kept, guard = trained(guarded=True)
+    assert guard.collapses
+    assert kept > robust + 0.1

@@ -10,8 +10,10 @@ import torch
 from torch import nn
 
 from hauberk import training
+from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
+from hauberk.core.threats import Norm
 from hauberk.training import Options
 from hauberk.training.loop import one_cycle, shifted
 
@@ -101,6 +103,22 @@ def test_shifting_moves_each_picture_by_a_pixel_at_most_and_mirrors_nothing():
     assert len(seen) == 9
 
 
+def test_bfloat16_multiplies_coarsely_and_keeps_weights_and_accuracy(digits):
+    def trained(precision):
+        options = Options(epochs=6, precision=precision)
+        hardening = training.Hardening((Ball(Norm.LINF, 0.05),), "trades", {"steps": 2})
+        return training.train(
+            linear, digits.spec, digits.x, digits.y, hardening=hardening, options=options, device="cpu"
+        ).model
+
+    full, half = trained("fp32"), trained("bf16")
+    assert half.weights() != full.weights()
+    assert all(p.dtype == torch.float32 for p in half.module.parameters())
+    accuracy = [(m.scores(digits.x_test).argmax(1) == digits.y_test).mean() for m in (full, half)]
+    assert abs(accuracy[0] - accuracy[1]) < 0.04
+    assert trained("auto").weights() == full.weights()  # on a processor it is not worth while unasked
+
+
 @pytest.mark.parametrize("rows", [2, 3, 129, 257])
 def test_any_number_of_rows_trains_with_batch_norm(digits, rows):
     def normed(spec):
@@ -118,6 +136,8 @@ def test_any_number_of_rows_trains_with_batch_norm(digits, rows):
         (Options(learning_rate=float("nan")), "learning_rate must be a finite number"),
         (Options(weight_decay=-1.0), "weight_decay must be 0 or more"),
         (Options(optimizer="lion"), 'optimizer must be "sgd" or "adamw"'),
+        (Options(precision="fp16"), 'precision must be "fp32", "bf16" or "auto"'),
+        (Options(average=1.0), "average is a decay"),
         (Options(augment="flip"), 'augment must be "none" or "shift"'),
     ],
 )

@@ -41,15 +41,14 @@ def own(data, model, harden, seed):
     return model
 
 
-def under_pgd(model, x, y):
-    changed = x.copy()
-    for _ in range(20):
-        _, gradient = model.loss_gradient(changed, y)
-        changed = np.clip(changed + 0.02 * np.sign(gradient), x - 0.1, x + 0.1).clip(0, 1)
-    return float((model.scores(changed).argmax(1) == y).mean())
+def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(digits, loss_gradient):
+    def under_pgd(model, x, y):
+        changed = x.copy()
+        for _ in range(20):
+            _, gradient = loss_gradient(model, changed, y)
+            changed = np.clip(changed + 0.02 * np.sign(gradient), x - 0.1, x + 0.1).clip(0, 1)
+        return float((model.scores(changed).argmax(1) == y).mean())
 
-
-def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(digits):
     arguments = {"build": build, "seed": 3}
     plain = training.train_own(own, digits.spec, digits.x, digits.y, **arguments)
     hard = training.train_own(own, digits.spec, digits.x, digits.y, hardening=PGD, **arguments)
@@ -151,3 +150,9 @@ def test_a_table_model_without_the_encoder_is_refused(mixed):
 def test_a_function_that_never_hardens_is_noted(digits):
     outcome = training.train_own(asks_model, digits.spec, digits.x, digits.y, build=build, hardening=PGD)
     assert "never called `harden`" in outcome.notes[0]
+
+
+def test_a_method_with_a_loss_of_its_own_is_refused(digits):
+    hardening = Hardening((BUDGET,), "trades")
+    with pytest.raises(InvalidInput, match=r"'trades' minimises a loss of its own.*use pgd or fgsm-rs"):
+        training.train_own(own, digits.spec, digits.x, digits.y, build=build, hardening=hardening)

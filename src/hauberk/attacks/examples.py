@@ -25,15 +25,20 @@ def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what th
     fell: NDArray[np.intp],
     budget: Budget,
     classes: Sequence[str],
+    *,
+    numbers: NDArray[np.int64] | None = None,
 ) -> bytes:
-    """Return canonical JSON of up to six rows among `fell` (right before, wrong after), classes by turns."""
+    """Return canonical JSON of up to six rows among `fell` (right before, wrong after), classes by turns.
+
+    numbers: (n,) what each row is called, its place in its file; by default its place here.
+    """
     rows = _spread(fell, y)
     image = before.ndim == 4
     told = [_told(model, values[rows], classes) if len(rows) else [] for values in (before, after)]
     listed: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         example: dict[str, Any] = {
-            "row": int(row),
+            "row": int(row if numbers is None else numbers[row]),
             "label": classes[y[row]],
             "before": told[0][place],
             "after": told[1][place],
@@ -92,6 +97,11 @@ def _changes(before: Floats, after: Floats, box: ColumnBox) -> tuple[list[dict[s
                 "to": _value(after[index], column),
             }
             changes.append(told | {"cost": cost})
+    for index in box.following:
+        if before[index] != after[index]:
+            column = box.columns[index]
+            ends = {"from": _value(before[index], column), "to": _value(after[index], column)}
+            changes.append({"column": column.name, **ends, "cost": 0.0})
     return changes, float(box.price(after[None], before[None])[0])
 
 

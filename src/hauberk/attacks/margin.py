@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 
-from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.attacks.model import Floats, Labels
 
 BATCH = 512  # rows of one request; attacks work through larger inputs batch by batch
 
@@ -13,18 +12,11 @@ BATCH = 512  # rows of one request; attacks work through larger inputs batch by 
 def margins(scores: Floats, y: Labels) -> Floats:
     """Return (n,): score of the right class minus the best other. At most 0: not surely right any more.
 
-    Works on logits and on log-probabilities. NaN scores give NaN, which is never the smaller of two.
+    Works on logits and on log-probabilities. NaN scores give minus infinity: such a row is not robust.
     """
     rows = np.arange(len(y))
     others = scores.astype(np.float32, copy=True)
     others[rows, y] = -np.inf
     result: Floats = scores[rows, y] - others.max(axis=1)
-    return result
-
-
-def is_right(model: Model, x: Floats, y: Labels) -> NDArray[np.bool_]:
-    """Return (n,): whether the model's prediction (first of the largest scores) is `y`."""
-    if not len(x):
-        return np.zeros(0, dtype=np.bool_)
-    result: NDArray[np.bool_] = model.scores(x).argmax(axis=1) == y
+    result[np.isnan(scores).any(axis=1)] = -np.inf
     return result

@@ -23,7 +23,10 @@ from hauberk.core.text import visible
 _COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("init", "init", "Look at the data and write a commented hauberk.toml that runs."),
     "protect": ("protect", "protect", "Check, train, attack, harden, sign, seal, decide: the main job."),
+    "update": ("update", "update", "Retrain on new data; promote only if nothing gets worse."),
+    "rollback": ("rollback", "rollback", "Serve an earlier, verified release again."),
     "verify": ("verify", "verify", "Prove a release offline, step by step."),
+    "attack": ("attack", "attack", "Attack any model, and measure how much of it stands."),
     "report": ("report", "report", "Write the report again from the ledger."),
     "data": ("data", "data", "Verify, screen, repair, track and prove data."),
     "controls": ("controls", "controls", "List every control, attack and method, with its parameters."),

@@ -7,6 +7,7 @@ points at them: durable, but not atomic, and the caller syncs the folders once a
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import tempfile
@@ -17,6 +18,7 @@ from pathlib import Path
 from hauberk.core.errors import InvalidInput, Unavailable
 
 _OPEN_AT_ONCE = 64
+_HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def explain(error: OSError, path: Path) -> InvalidInput | Unavailable:
@@ -100,6 +102,18 @@ class Disk:
     def rename(self, source: Path, target: Path) -> None:
         """Put `source` in the place of `target` in one step."""
         source.replace(target)
+
+    def exchange(self, one: Path, other: Path) -> None:
+        """Let two paths change places in one step, so that nobody ever finds one of them missing.
+
+        Raises OSError (ENOSYS, EINVAL) where the system or the file system cannot: Linux can, on most of them.
+        """
+        call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+        if call is None:
+            raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+        if call(_HERE, os.fsencode(one), _HERE, os.fsencode(other), _EXCHANGE):
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), str(one))
 
     def sync_file(self, path: Path) -> None:
         """Make the bytes of a file durable that another process may have written."""

@@ -29,6 +29,17 @@ class Quiet:
         self.done = done
 
 
+class Part:
+    """One of several equal parts of a task."""
+
+    def __init__(self, task: Task, number: int, parts: int) -> None:
+        self._task, self._number, self._parts = task, number, parts
+
+    def update(self, done: float, *, text: str = "") -> None:
+        """`done` in [0, 1] of this part."""
+        self._task.update((self._number + done) / self._parts, text=text)
+
+
 class Progress:
     """Gives out tasks. `visible` None means: when standard error is a terminal."""
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import ClassVar
 
 from hauberk.core.errors import InvalidInput
+from hauberk.core.relations import parse
 
 
 class Norm(StrEnum):
@@ -19,6 +20,7 @@ class Norm(StrEnum):
 
     LINF = "linf"
     L2 = "l2"
+    L1 = "l1"
 
 
 class Direction(StrEnum):
@@ -40,27 +42,41 @@ class ColumnBudget:
 
     column: its name. by: the largest absolute change, in the column's unit; for a category column it is left
     at 0 and any other known category may be chosen. direction: which way. cost: price of one unit of change
-    (for a category: of one change), in the unit of the threat's `cost`.
+    (for a category: of one change), in the unit of the threat's `cost`. low, high: the range that a changed number
+    stays in, None for that of the training rows. choices: the categories that may be chosen, () for all.
     """
 
     column: str
     by: float = 0.0
     direction: Direction = Direction.BOTH
     cost: float = 0.0
+    low: float | None = None
+    high: float | None = None
+    choices: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.by) and self.by >= 0):
             raise InvalidInput(f"column {self.column!r}: `by` must be 0 or more and finite, found {self.by}.")
         if not (math.isfinite(self.cost) and self.cost >= 0):
             raise InvalidInput(f"column {self.column!r}: `cost` must be 0 or more, found {self.cost}.")
+        ends = [end for end in (self.low, self.high) if end is not None]
+        if not all(map(math.isfinite, ends)) or ends != sorted(ends):
+            raise InvalidInput(
+                f"column {self.column!r}: expected finite `low` <= `high`, found {self.low} and {self.high}."
+            )
+        if self.choices and (self.by or ends):
+            raise InvalidInput(
+                f"column {self.column!r}: `choices` are for a category, `by`, `low` and `high` for a number."
+            )
 
 
 @dataclass(frozen=True, slots=True)
 class Evasion:
     """An adversary who changes inputs at prediction time.
 
-    Either `norm` and `eps` (images: L-inf or L2 radius in [0, 1] pixel units) or `columns` and optionally
-    `cost` (tables: the total that one row's changes may cost; 0 means no limit on the total).
+    Either `norm` and `eps` (images: L-inf, L2 or L1 radius in [0, 1] pixel units) or `columns` and optionally
+    `cost` (tables: the total that one row's changes may cost; 0 means no limit on the total) and `relations` (what
+    holds between columns, as `core.relations` reads it: a row that breaks one would be noticed).
     """
 
     kind: ClassVar[str] = "evasion"
@@ -70,6 +86,7 @@ class Evasion:
     eps: float = 0.0
     columns: tuple[ColumnBudget, ...] = ()
     cost: float = 0.0
+    relations: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if (self.norm is None) == (not self.columns):
@@ -87,6 +104,12 @@ class Evasion:
         for name in names:
             if names.count(name) > 1:
                 raise InvalidInput(f"evasion column {name!r} is declared twice.")
+        for relation in self.relations:
+            parse(relation)
+        if self.relations and not self.columns:
+            raise InvalidInput(
+                "evasion `relations` hold between the columns of a table, and no `columns` are declared."
+            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -219,6 +219,7 @@ def _training(seen: Seen) -> str:
     return f"""\
 [training]
 method = "auto"                 # the hardening method; `hauberk controls` lists them
+# minutes = 10                  # method and epochs follow from this time; in the place of epochs
 # epochs = 30
 # batch = 128
 # learning_rate = 0.003

@@ -29,9 +29,10 @@ from hauberk.lifecycle.workshop import Workshop, read_publics
 
 IMPORTED, REPAIRED, SPLIT = "data.imported", "data.repaired", "data.split"
 SEALED, USED, RELEASED = "data.sealed", "data.used", "release.made"
+OFFERED, EXTENDED, TRUSTED = "data.offered", "data.extended", "data.trusted"
 AUDITED = "data.audited"
 AUDIT = "data-audit"  # the control whose evidence an audit is
-_KINDS = {IMPORTED, REPAIRED, SPLIT, SEALED, USED, RELEASED}
+_KINDS = {IMPORTED, REPAIRED, SPLIT, OFFERED, EXTENDED, TRUSTED, SEALED, USED, RELEASED}
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,27 @@ from dataclasses import dataclass, replace
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
-from hauberk.lifecycle.lineage import AUDITED, IMPORTED, RELEASED, REPAIRED, SEALED, SPLIT, USED, Transaction
+from hauberk.lifecycle.lineage import (
+    AUDITED,
+    EXTENDED,
+    IMPORTED,
+    OFFERED,
+    RELEASED,
+    REPAIRED,
+    SEALED,
+    SPLIT,
+    TRUSTED,
+    USED,
+    Transaction,
+)
 
 _TITLES = {
     IMPORTED: "imported",
     REPAIRED: "repaired",
     SPLIT: "split",
+    OFFERED: "offered to an update",
+    EXTENDED: "extended by new rows",
+    TRUSTED: "trusted by a person",
     SEALED: "sealed",
     USED: "used for training",
     RELEASED: "released",

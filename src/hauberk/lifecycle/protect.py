@@ -9,19 +9,17 @@ changed. A refusal at the gate is a result, not an error: everything measured is
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import HauberkWarning
 from hauberk.core.progress import Progress
 from hauberk.custody.gate import Verdict
-from hauberk.custody.keys.standing import standing_passphrase
 from hauberk.custody.seen import Seen
 from hauberk.lifecycle import project as projects
+from hauberk.lifecycle.opening import HOME, open_workshop
 from hauberk.lifecycle.project import Project
 from hauberk.lifecycle.reporting import read_source, write_report
 from hauberk.lifecycle.stages.attack import attack_models
@@ -32,12 +30,10 @@ from hauberk.lifecycle.stages.lineage import commit_rows, register_data
 from hauberk.lifecycle.stages.models import prove_export, train_models
 from hauberk.lifecycle.stages.poison import answer_poison
 from hauberk.lifecycle.steps import Done, Listener, Steps
-from hauberk.lifecycle.workshop import Clock, Logged, Workshop, utc_now
+from hauberk.lifecycle.workshop import Clock, Logged, utc_now
 
 if TYPE_CHECKING:
     from rich.table import Table
-
-HOME = ".hauberk"
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,17 +96,7 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
-    home = project.folder / HOME
-    with Workshop.open(
-        home,
-        name=project.name,
-        keys_uri=_resolved(project.keys.uri, project.folder),
-        algorithm=project.keys.signing,
-        passphrase=passphrase or _standing(project, disk),
-        clock=clock,
-        seen=seen,
-        disk=disk,
-    ) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk)
         job = Job(project, workshop, steps, disk)
         register_data(job)
@@ -132,24 +118,3 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
 def _logged(steps: Steps) -> list[Logged]:
     """Return every attestation of this run so far, in the order of the ledger's steps."""
     return [logged for done in steps.done for logged in done.logged]
-
-
-def _standing(project: Project, disk: Disk) -> Callable[[], bytes]:
-    """Return the user's passphrase. One is made only together with a new keyring: no other would open an old one."""
-    scheme, _, rest = _resolved(project.keys.uri, project.folder).partition(":")
-    new = scheme == "keyring" and not Path(rest).exists()
-
-    def told(place: Path) -> None:
-        warnings.warn(
-            f"a random passphrase for your keys was written to {place}: keep a copy of it.",
-            HauberkWarning,
-            stacklevel=2,
-        )
-
-    return standing_passphrase(make=told if new else None, disk=disk)
-
-
-def _resolved(uri: str, folder: Path) -> str:
-    """Make a keyring's path relative to the project, so that it does not depend on where the command is run."""
-    scheme, _, rest = uri.partition(":")
-    return f"{scheme}:{folder / rest}" if scheme == "keyring" else uri

@@ -1,4 +1,4 @@
-"""When the next audit is due, by a cron expression; the clock and the sleep are arguments.
+"""When the next audit or update is due, by a cron expression; the clock and the sleep are arguments.
 
 Five fields (minute, hour, day of month, month, day of week), or six with seconds first, as cronsim reads them: Debian
 cron's rules, daylight saving included. Times are this machine's local time.
@@ -7,9 +7,10 @@ cron's rules, daylight saving included. Times are this machine's local time.
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 
-from hauberk.core.errors import InvalidInput
+from hauberk.core.errors import InvalidInput, MissingExtra
 from hauberk.core.extras import need
 
 Clock = Callable[[], datetime]
@@ -28,6 +29,12 @@ def next_due(expression: str, after: datetime) -> datetime:
     except StopIteration as error:
         raise InvalidInput(f"{expression[:80]!r} names no time that will ever come.") from error
     return found
+
+
+def check_cron(expression: str) -> None:
+    """Raise InvalidInput unless the expression can be read. Where cronsim is not installed it is read when it is needed."""
+    with suppress(MissingExtra):
+        next_due(expression, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def is_due(expression: str, last: datetime | None, now: datetime) -> bool:

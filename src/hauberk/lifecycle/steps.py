@@ -65,12 +65,20 @@ class Steps:
     """Runs steps in one workshop."""
 
     def __init__(
-        self, workshop: Workshop, *, progress: Progress, listener: Listener | None = None, disk: Disk | None = None
+        self,
+        workshop: Workshop,
+        *,
+        progress: Progress,
+        listener: Listener | None = None,
+        disk: Disk | None = None,
+        folder: str = "",
     ) -> None:
+        """Keep records under `steps/`, or under a folder of another job's own there."""
         self._workshop = workshop
         self._progress = progress
         self._listener = listener
         self._disk = disk or Disk()
+        self._folder = workshop.folder / "steps" / folder
         self.done: list[Done] = []
 
     def do(
@@ -105,7 +113,7 @@ class Steps:
         return done
 
     def _record(self, name: str) -> Path:
-        return self._workshop.folder / "steps" / f"{name.replace('/', '-')}.json"
+        return self._folder / f"{name.replace('/', '-')}.json"
 
     def _recall(self, name: str, key: str) -> Done | None:
         """Return the recorded step, or None when it has to be done (again): a record is only a cache."""

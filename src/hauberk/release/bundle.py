@@ -10,12 +10,14 @@
     keys/KEYID.pem           verifying keys: of the signer and of the ledger
     card.md                  the model card
 
-The folder is built beside its place and put there by renaming, so a reader meets the old release or the new.
+The folder is built beside its place and changes places with the old one in one step (two where the system cannot), so
+a reader meets the old release or the new.
 """
 
 from __future__ import annotations
 
 import base64
+import errno
 import shutil
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -38,6 +40,10 @@ CHECKPOINT = "checkpoint"
 CONSISTENCY = "consistency.json"
 SEALED_SUFFIX = ".sealed"
 SERVED = "model.onnx"
+ROLLED_BACK = "release.rolled-back"
+
+Announce = Callable[[Path, bytes], None]
+"""Told the built folder and the manifest's bytes before anybody can see them; what it raises leaves the old release."""
 
 Sealer = Callable[[bytes, bytes], bytes]
 
@@ -71,7 +77,8 @@ class Manifest(_Strict):
     """The predicate of the manifest.
 
     about: role to SHA-256. verdict: the ledger index of the gate's attestation. signers: key ids that attestations
-    may be signed by; the first one signs the manifest, the others are its earlier versions.
+    may be signed by; the first one signs the manifest, the others are its earlier versions. restores: the ledger index of
+    the event that says why an earlier model is released again; None for a model that is released for the first time.
     """
 
     project: str
@@ -82,6 +89,7 @@ class Manifest(_Strict):
     released: str
     verdict: int
     models: list[Model]
+    restores: int | None = None
 
     @classmethod
     def read(cls, predicate: Mapping[str, Any]) -> Manifest:
@@ -101,7 +109,7 @@ class Contents:
     models: file name to plain bytes. attestations: ledger index to envelope bytes. about: role to the SHA-256 of
     what plays it; released: the role that is released; verdict: ledger index of the gate's attestation. made: RFC
     3339 UTC. earlier: tree sizes of the checkpoints of earlier releases. sealer: (plain, context) to sealed bytes,
-    or None to leave the models plain.
+    or None to leave the models plain. restores: as in `Manifest`.
     """
 
     project: str
@@ -114,6 +122,7 @@ class Contents:
     card: str
     earlier: Sequence[int] = ()
     sealer: Sealer | None = None
+    restores: int | None = None
 
 
 def write(  # noqa: PLR0913 - the parts of custody that a release is made from
@@ -124,12 +133,14 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
     signer: Signer,
     publics: Sequence[PublicKey],
     log_key: PublicKey,
+    announce: Announce = lambda _folder, _manifest: None,
     disk: Disk | None = None,
 ) -> bytes:
     """Put the release at `place`, in the stead of an earlier one, and return the bytes of its manifest.
 
     signer signs the manifest; publics are all versions of that key, the current one first. log_key verifies the
-    ledger's checkpoints.
+    ledger's checkpoints. announce: the place to log the release: after it is whole, and before it is at its place, so that
+    no checkpoint gets out that the ledger does not know of.
     Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; what was at `place`
     is then still there.
     """
@@ -138,33 +149,66 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
     manifest = statements.attest(_statement(contents, files, ledger, publics, log_key), signer)
     try:
         place.parent.mkdir(parents=True, exist_ok=True)
+        _tidy(place, disk)
         building = Path(tempfile.mkdtemp(dir=place.parent, prefix=f".{place.name}."))
     except OSError as error:
         raise explain(error, place) from error
     try:
         building.chmod(0o755)
-        for name, data in {**files, MANIFEST: manifest}.items():
-            disk.write(building / name, data)
+        _fill(building, {**files, MANIFEST: manifest}, disk)
+        announce(building, manifest)
         _swap(building, place, disk)
     finally:
         shutil.rmtree(building, ignore_errors=True)
     return manifest
 
 
-def _swap(building: Path, place: Path, disk: Disk) -> None:
-    old = building.with_name(building.name + ".old")
+def _fill(building: Path, files: Mapping[str, bytes], disk: Disk) -> None:
+    """Write all files and sync each once: nobody reads them before the folder gets its name."""
+    paths = {building / name: data for name, data in files.items()}
+    folders = dict.fromkeys(path.parent for path in paths)
     try:
-        if place.exists():
-            disk.rename(place, old)
-        try:
+        for folder in folders:
+            disk.make_folder(folder)
+        disk.fill(list(paths.items()))
+        for folder in folders:
+            disk.sync_folder(folder)
+    except OSError as error:
+        raise explain(error, building) from error
+
+
+def _tidy(place: Path, disk: Disk) -> None:
+    """Remove what a killed run left; an old release that it had put aside goes back to its place."""
+    for left in place.parent.glob(f".{place.name}.*"):
+        if left.suffix == ".old" and not place.exists():
+            disk.rename(left, place)
+        shutil.rmtree(left, ignore_errors=True)
+
+
+def _swap(building: Path, place: Path, disk: Disk) -> None:
+    try:
+        if not place.exists():
             disk.rename(building, place)
-        except OSError:
-            if old.exists():
-                disk.rename(old, place)
-            raise
+        else:
+            try:
+                disk.exchange(building, place)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.EINVAL, errno.ENOTSUP):
+                    raise
+                _swap_in_two(building, place, disk)
         disk.sync_folder(place.parent)
     except OSError as error:
         raise explain(error, place) from error
+
+
+def _swap_in_two(building: Path, place: Path, disk: Disk) -> None:
+    old = building.with_name(building.name + ".old")
+    disk.rename(place, old)
+    try:
+        disk.rename(building, place)
+    except OSError:
+        disk.rename(old, place)
+        raise
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -226,6 +270,7 @@ def _statement(
             Model(name=name, sha256=canonical.sha256(plain), sealed=contents.sealer is not None)
             for name, plain in contents.models.items()
         ],
+        restores=contents.restores,
     )
     return statements.Statement(subjects, statements.RELEASE, manifest.model_dump())
 

@@ -10,7 +10,7 @@
 | 6 attestations | each is signed, and says what its ledger entry says | forged or altered evidence |
 | 7 verdict | the gate's rules hold again, from the attestations alone | a verdict without its evidence |
 | 8 model | the model is the one that the evidence is about | a good report beside another model |
-| 9 freshness | the tree extends the newest one seen here | roll-back to an older release, a forked ledger |
+| 9 freshness | the tree extends the newest one seen here | roll-back to an older release that nobody signed, a forked ledger |
 
 Needs the light core alone. Does not answer: a signer who lies about what was measured, or a stolen signing key.
 """
@@ -313,6 +313,7 @@ def _open_sealed(run: _Run, keys: KeyService, model: bundle.Model) -> None:
 
 def _freshness(run: _Run) -> str:
     origin = run.checkpoint.origin
+    returned = _returned(run)
     known = run.seen.get(origin)
     if known is not None:
         before = open_checkpoint(known, [run.ledger], what="the checkpoint seen before")
@@ -322,7 +323,28 @@ def _freshness(run: _Run) -> str:
         run.seen.record(origin, run.read(bundle.CHECKPOINT))
     except HauberkError as error:
         run.warnings.append(f"this checkpoint could not be remembered, so a later roll-back would pass: {error}")
-    return "first checkpoint seen of this ledger" if known is None else "extends the newest checkpoint seen here"
+    seen = "first checkpoint seen of this ledger" if known is None else "extends the newest checkpoint seen here"
+    return seen + returned
+
+
+def _returned(run: _Run) -> str:
+    """Return who went back to this model and why, where the manifest says that somebody did."""
+    entry = run.manifest.restores
+    if entry is None:
+        return ""
+    _, statement = run.statements.get(entry, ("", None))
+    predicate = {} if statement is None else statement.predicate
+    models = {model.sha256 for model in run.manifest.models}
+    if (
+        statement is None
+        or statement.predicate_type != statements.EVENT
+        or predicate.get("event") != bundle.ROLLED_BACK
+        or not models <= {subject.sha256 for subject in statement.subjects}
+    ):
+        raise NotProven(f"the manifest says that entry {entry} went back to this model, and that entry does not.")
+    details = predicate.get("details", {})
+    by, reason = (ascii(str(details.get(key, "")))[1:-1][:120] for key in ("by", "reason"))
+    return f"; rolled back on purpose to release {details.get('to')}, entry {entry}, by {by}: {reason}"
 
 
 _STEPS: tuple[tuple[str, Callable[[_Run], str]], ...] = (

@@ -2,8 +2,9 @@
 
 `load_callable` finds the team's builder; `train`, `fine_tune` and `train_own` return an `Outcome` whose model can
 be attacked, exported to ONNX and stored as safetensors; `load_weights` and `OnnxModel` bring stored models back.
-`adversarial` holds the hardening methods, one file each; `aggregation` trains many small models whose vote provably
-withstands a number of poisoned rows. torch is imported only for models that need it.
+`plan` chooses method and epochs for a number of minutes. `adversarial` holds the hardening methods, one file each;
+`certified` proves which predictions no allowed change can move; `aggregation` trains many small models whose vote
+provably withstands a number of poisoned rows. torch is imported only for models that need it.
 """
 
 from hauberk.training.aggregation import Certificates, Plan, aggregate, certify
@@ -13,6 +14,8 @@ from hauberk.training.onnx_model import CANNOT_HARDEN, OnnxModel
 from hauberk.training.options import Options
 from hauberk.training.own import TrainingData
 from hauberk.training.own import run as train_own
+from hauberk.training.planning import Plan as TrainingPlan
+from hauberk.training.planning import plan
 from hauberk.training.sklearn_model import SklearnModel
 from hauberk.training.spec import Spec
 
@@ -27,11 +30,13 @@ __all__ = [
     "SklearnModel",
     "Spec",
     "TrainingData",
+    "TrainingPlan",
     "aggregate",
     "certify",
     "fine_tune",
     "load_callable",
     "load_weights",
+    "plan",
     "train",
     "train_own",
 ]

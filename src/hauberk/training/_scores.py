@@ -8,8 +8,6 @@ from numpy.typing import NDArray
 from hauberk.attacks.model import Floats
 from hauberk.core.errors import InvalidInput
 
-SMALLEST = 1e-12  # probabilities are floored here before the logarithm, so that a certain tree gives finite scores
-
 
 def checked(raw: NDArray[np.generic], rows: int, classes: int, *, who: str) -> Floats:
     """Return `raw` as (rows, classes) float32. Raises InvalidInput for another shape, NaN or infinity."""
@@ -28,12 +26,6 @@ def checked(raw: NDArray[np.generic], rows: int, classes: int, *, who: str) -> F
             "Look for a division by zero, the logarithm of zero or weights that diverged."
         )
     return scores
-
-
-def log_of(probabilities: NDArray[np.generic]) -> Floats:
-    """Return log-probabilities in float32, floored at log(1e-12)."""
-    logs: Floats = np.log(np.maximum(probabilities.astype(np.float32), np.float32(SMALLEST)))
-    return logs
 
 
 def probabilities(scores: Floats) -> NDArray[np.float64]:

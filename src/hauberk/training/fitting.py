@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
@@ -31,16 +33,24 @@ class Hardening:
     """To what, and how, a model is hardened.
 
     budgets: of the declared evasion threats, at least one; each batch meets one of them, in turn. method: a name in
-    HARDENING, or "auto". params: of the method, by name.
+    HARDENING, or "auto". params: of the method, by name. awp: radius of the adversarial weight perturbation that is
+    added, as a share of each layer's norm (0.005 is usual; 0 is none). patience: epochs without a gain on held-out
+    rows under attack after which training stops, the best epoch kept; 0 trains to the end and keeps the last.
     """
 
     budgets: tuple[Budget, ...]
     method: str = "auto"
     params: Mapping[str, Any] = field(default_factory=dict)
+    awp: float = 0.0
+    patience: int = 0
 
     def __post_init__(self) -> None:
         if not self.budgets:
             raise InvalidInput("there is no evasion threat to harden against: declare one, or train plainly.")
+        if not 0 <= self.awp < 1:
+            raise InvalidInput(f"awp is a share of each layer's norm from 0 (off) to below 1, found {self.awp}.")
+        if self.patience < 0:
+            raise InvalidInput(f"patience is a number of epochs, 0 or more, found {self.patience}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,8 +58,9 @@ class Outcome:
     """A trained model and what its training measured.
 
     metrics: `seconds`, `epochs` (rounds of fitting for an estimator), `final_loss` (mean cross-entropy over the
-    training batches, in nats), `final_accuracy`; a guarded method adds `collapses`. series: by epoch or round,
-    points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when trained plainly.
+    training batches, in nats), `final_accuracy`; a guarded method adds `collapses`, early stopping `best_epoch`.
+    series: by epoch or round, points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when
+    trained plainly.
     """
 
     model: TorchModel | SklearnModel
@@ -70,20 +81,23 @@ def train(  # noqa: PLR0913 - model, data, threat and settings are each another 
     seed: int = 0,
     device: str = "auto",
     task: Task | None = None,
+    checkpoint: Path | None = None,
 ) -> Outcome:
     """Build a model and train it: plainly, or hardened to declared budgets.
 
     x: (n, *spec.shape) float32, y: (n,) int64 in [0, spec.classes), n >= 2. The same arguments on the same machine
-    give the same model, bit by bit. Raises InvalidInput for a builder that fails (naming its file and line), a loss
+    give the same model, bit by bit. checkpoint: a file in which a torch training keeps its state; one that was killed
+    goes on from there, to the same bits as without the kill, when it is called with the same arguments. Whoever
+    has the model may delete it. Raises InvalidInput for a builder that fails (naming its file and line), a loss
     or scores that are NaN, a method that is not for this kind of model, options that do not fit.
     """
     options, task, clock = options or Options(), task or Quiet(), monotonic()
     _check_rows(x, y, spec)
-    made = _built(build, spec, seed)
+    made = built(build, spec, seed)
     if building.is_module(made):
         with seeded(seed + 1):
-            module = _encoded(made, spec, x)
-            outcome = _train_module(module, spec, x, y, hardening, options, seed, device, task, fine_tune=False)
+            module = encoded(made, spec, x)
+            outcome = _train_module(module, spec, x, y, hardening, options, seed, device, task, checkpoint)
     else:
         with seeded(seed + 1):
             outcome = _train_estimator(made, spec, x, y, hardening, options, seed, task)
@@ -95,12 +109,13 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     x: Floats,
     y: Labels,
     *,
-    hardening: Hardening,
+    hardening: Hardening | None,
     options: Options | None = None,
     seed: int = 0,
     task: Task | None = None,
+    checkpoint: Path | None = None,
 ) -> Outcome:
-    """Harden a model that was trained elsewhere by training on from its weights, at half the usual rate.
+    """Harden a model that was trained elsewhere, or train it plainly (None), from its weights, at half the usual rate.
 
     The model that is given stays as it is. Raises InvalidInput as `train`, and for a model that is no torch module
     (`onnx_model.CANNOT_HARDEN` says it to the user).
@@ -116,7 +131,7 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     with seeded(seed + 1):
         module = copy.deepcopy(model.module)
         outcome = _train_module(
-            module, model.spec, x, y, hardening, options, seed, model.device, task, fine_tune=True
+            module, model.spec, x, y, hardening, options, seed, model.device, task, checkpoint, fine_tune=True
         )
     return _timed(outcome, clock)
 
@@ -132,7 +147,7 @@ def load_weights(
     need("torch"), need("safetensors")
     from hauberk.training import torch_model
 
-    made = _built(build, spec, 0)
+    made = built(build, spec, 0)
     if not building.is_module(made):
         raise InvalidInput(
             f"{building.where(build)}: weights (.safetensors) belong to a torch.nn.Module, and this builds a "
@@ -140,12 +155,13 @@ def load_weights(
         )
     if x is None and spec.kind == "table" and not torch_model.has_encoder(data):
         raise InvalidInput("these weights were made elsewhere: the training rows are needed to fit the encoder.")
-    module = _encoded(made, spec, x)
+    module = encoded(made, spec, x)
     torch_model.read_weights(module, data)
     return _tried(torch_model.TorchModel(module, spec, device_of(device)))
 
 
-def _built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.Module or an estimator
+def built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.Module or an estimator
+    """Return what the team's builder makes, its first weights drawn from `seed`."""
     import sys
 
     knew_torch = "torch" in sys.modules
@@ -158,7 +174,8 @@ def _built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.
     return made
 
 
-def _encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
+def encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
+    """Return a module behind the encoder of a table's columns, fitted on x where there are rows."""
     from hauberk.training.torch_model import Encoded, Encoder
 
     if spec.kind == "image":
@@ -176,10 +193,12 @@ def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
     seed: int,
     device: str,
     task: Task,
+    checkpoint: Path | None,
     *,
-    fine_tune: bool,
+    fine_tune: bool = False,
 ) -> Outcome:
-    from hauberk.training import loop, methods
+    from hauberk.training import heldout, loop, methods
+    from hauberk.training.checkpoint import Checkpoint, key_of
     from hauberk.training.torch_model import TorchModel
 
     recipe = recipe_of(options, spec, fine_tune=fine_tune)
@@ -187,25 +206,26 @@ def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
     model = _tried(TorchModel(module, spec, place))
     run = loop.Run(recipe, seed, place)
     kept = np.arange(len(x))
-    guard, method = None, ""
+    method = ""
     if hardening is not None:
         chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
-        method, run.perturb, run.warmup = chosen.name, chosen.perturb, 0.0 if fine_tune else chosen.warmup
-        if chosen.guard:
-            guard, kept = methods.guarded(chosen, x, y, hardening.budgets, place, seed)
-            run.watch = guard
+        method, run.method, run.awp = chosen.name, chosen, hardening.awp
+        run.warmup = 0.0 if fine_tune else chosen.warmup
+        if chosen.guard or hardening.patience:
+            out, kept = heldout.split(len(x), seed)
+            rows = heldout.HeldOut(x[out], y[out], device=place, seed=seed)
+            start = math.ceil(recipe.epochs * max(run.warmup, loop.RISE))
+            run.watches = methods.watching(chosen, rows, patience=hardening.patience, start=start)
+    if checkpoint is not None:
+        run.checkpoint = Checkpoint(checkpoint, key=key_of(module, x, y, recipe, hardening, seed, place))
     history = loop.train(model.module, x[kept], y[kept], run, task)
     model.scores(x[:2])  # a model that diverged in its last step says so here
     last = history[-1]
-    metrics = {
-        "epochs": float(len(history)),
-        "final_loss": last["loss"],
-        "final_accuracy": last["accuracy"],
-    }
+    metrics = {"epochs": float(len(history)), "final_loss": last["loss"], "final_accuracy": last["accuracy"]}
     notes: list[str] = []
-    if guard is not None:
-        metrics["collapses"] = float(len(guard.collapses))
-        notes += methods.notes(guard)
+    for watch in run.watches:
+        metrics |= watch.metrics()
+        notes += watch.notes()
     return Outcome(model, metrics, _series(history, "epoch"), tuple(notes), method)
 
 

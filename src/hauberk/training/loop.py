@@ -1,14 +1,19 @@
 """The training loop for torch modules: seeded, one cycle of the learning rate, told when the loss is no number.
 
-Plain and hardened training are this one loop; hardening is a function that changes each batch before the step.
+Plain and hardened training are this one loop; a `Method` changes each batch and says what is minimised on it, and
+`Watch`es look at the state after each epoch: they may put an earlier one back, change the method or end the run.
+Everything that the next epoch depends on is in `State`, so that a run that was killed goes on to the same bits.
 Imports torch when it is imported; `fitting` asks for torch first.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Protocol
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -17,45 +22,105 @@ from torch import Tensor, nn
 from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
+from hauberk.training import awp, losses
+from hauberk.training.checkpoint import Checkpoint
 from hauberk.training.options import Recipe
+from hauberk.training.state import State
 from hauberk.training.torch_model import forward
 
-_RISE = 0.25  # share of the run in which the learning rate rises
-_MOMENTUM = 0.9
+RISE = 0.25  # share of the run in which the learning rate rises
 
 
-class Perturb(Protocol):
-    """Makes a batch adversarial. `strength` in (0, 1] scales the budget while it grows."""
+class Method(Protocol):
+    """How a batch is hardened. `strength` in (0, 1] scales the budget while it grows; `turn` is the batch's number."""
 
-    def __call__(self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float) -> Tensor:
-        """Return allowed inputs like x."""
+    def perturb(  # noqa: PLR0913 - a batch and where in the run it is
+        self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float = 1.0, turn: int = 0
+    ) -> Tensor:
+        """Return inputs like x to train on."""
+
+    def loss(  # noqa: PLR0913 - as above
+        self, module: nn.Module, x: Tensor, changed: Tensor, y: Tensor, *, strength: float = 1.0, turn: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return what is minimised, and the scores on the changed batch."""
 
 
-class Watch(Protocol):
-    """Looks at the module before the first epoch and after each, and says how batches are made adversarial."""
+class Plain:
+    """No hardening: the cross-entropy on the batch as it is. Methods that only change the batch inherit the loss."""
 
-    def after(self, epoch: int, module: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, float]:
+    def perturb(  # noqa: PLR0913 - as `Method`
+        self,
+        module: nn.Module,  # noqa: ARG002 - the shape of a method
+        x: Tensor,
+        y: Tensor,  # noqa: ARG002 - the shape of a method
+        *,
+        rng: torch.Generator,  # noqa: ARG002 - the shape of a method
+        strength: float = 1.0,  # noqa: ARG002 - the shape of a method
+        turn: int = 0,  # noqa: ARG002 - the shape of a method
+    ) -> Tensor:
+        """Return x."""
+        return x
+
+    def loss(  # noqa: PLR0913 - as `Method`
+        self,
+        module: nn.Module,
+        x: Tensor,  # noqa: ARG002 - the shape of a method
+        changed: Tensor,
+        y: Tensor,
+        *,
+        strength: float = 1.0,  # noqa: ARG002 - the shape of a method
+        turn: int = 0,  # noqa: ARG002 - the shape of a method
+    ) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy on the changed batch."""
+        scores = forward(module, changed)
+        return losses.cross_entropy(scores, y), scores
+
+
+class Watch:
+    """Looks at the state before the first epoch and after each. This one does nothing."""
+
+    method: Method | None = None  # takes over from the run's own where it is not None
+    stop = False  # whether the run ends here
+
+    def after(self, epoch: int, state: State) -> dict[str, float]:  # noqa: ARG002 - for those who look
         """Return what was measured; it joins the epoch's history."""
+        return {}
 
-    @property
-    def perturb(self) -> Perturb:
-        """What the next epoch uses."""
+    def finish(self, state: State) -> None:
+        """Put the state to be kept into `state`, once the run has ended."""
+
+    def metrics(self) -> dict[str, float]:
+        """Return what the run as a whole came to."""
+        return {}
+
+    def notes(self) -> list[str]:
+        """Return what a person should know of what was seen, in plain sentences."""
+        return []
+
+    def remember(self) -> dict[str, Any]:
+        """Return what the next epochs depend on: JSON values and tensors, nested."""
+        return {}
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Take back what `remember` returned."""
 
 
 @dataclass(slots=True)
 class Run:
     """One training: how, on which device, and with which hardening.
 
-    warmup: share of the epochs in which the budget grows to full. watch: takes over `perturb` where it is given.
+    warmup: share of the epochs in which the budget grows to full. awp: radius of the adversarial perturbation of the
+    weights, as a share of each layer's norm; 0 is none. checkpoint: where the state is kept between epochs.
     """
 
     recipe: Recipe
     seed: int
     device: str
-    perturb: Perturb | None = None
-    watch: Watch | None = None
+    method: Method = field(default_factory=Plain)
+    watches: Sequence[Watch] = ()
     warmup: float = 0.0
-    history: list[dict[str, float]] = field(default_factory=list)
+    awp: float = 0.0
+    checkpoint: Checkpoint | None = None
 
 
 def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list[dict[str, float]]:
@@ -64,51 +129,81 @@ def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list
     x: (n, ...) float32, y: (n,) int64; n >= 2. Raises InvalidInput when the loss becomes NaN or infinite, with
     epoch and batch. On an interrupt the module is left as it is and the interrupt goes on.
     """
-    recipe = run.recipe
     module.to(run.device).train()
+    state = State.fresh(module, run.recipe, seed=run.seed, device=run.device)
     inputs, labels = torch.from_numpy(x).to(run.device), torch.from_numpy(y).to(run.device)
-    order = torch.Generator().manual_seed(run.seed)
-    rng = torch.Generator(run.device).manual_seed(run.seed + 1)
-    optimizer = _optimizer(module, recipe)
-    bounds = _bounds(len(x), recipe.batch)
-    total = recipe.epochs * len(bounds)
-    if run.watch is not None:
-        run.watch.after(0, module, optimizer)
-    for epoch in range(recipe.epochs):
-        perturb = run.watch.perturb if run.watch is not None else run.perturb
-        shuffled = torch.randperm(len(x), generator=order).to(run.device)
-        sums = np.zeros(2)
-        for number, (start, stop) in enumerate(bounds):
-            done = epoch * len(bounds) + number
-            rate = recipe.learning_rate * one_cycle(done / total)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            rows = shuffled[start:stop]
-            batch, target = inputs[rows], labels[rows]
-            if recipe.augment == "shift":
-                batch = shifted(batch, rng)
-            if perturb is not None:
-                strength = _strength(done / total, run.warmup)
-                batch = perturb(module, batch, target, rng=rng, strength=strength)
-            loss, right = _step(module, optimizer, batch, target)
-            if not math.isfinite(loss):
-                raise InvalidInput(_diverged(loss, epoch, number, recipe))
-            sums += loss * len(rows), right
-            task.update((done + 1) / total, text=f"epoch {epoch + 1} of {recipe.epochs}, loss {loss:.3f}")
-        mean = sums / bounds[-1][1]
-        entry = {"epoch": epoch + 1.0, "loss": float(mean[0]), "accuracy": float(mean[1])}
-        if run.watch is not None:
-            entry |= run.watch.after(epoch + 1, module, optimizer)
-        run.history.append(entry)
+    if run.checkpoint is None or not run.checkpoint.restore(state, run.watches):
+        for watch in run.watches:
+            watch.after(0, state)
+    while state.epoch < run.recipe.epochs and not any(watch.stop for watch in run.watches):
+        entry = _epoch(state, inputs, labels, run, task)
+        state.epoch += 1
+        for watch in run.watches:
+            entry |= watch.after(state.epoch, state)
+        state.history.append(entry)
+        if run.checkpoint is not None:
+            run.checkpoint.keep(state, run.watches)
+    for watch in run.watches:
+        watch.finish(state)
+    state.settle()
     module.eval()
-    return run.history
+    task.update(1.0)
+    return state.history
+
+
+def _epoch(state: State, inputs: Tensor, labels: Tensor, run: Run, task: Task) -> dict[str, float]:
+    recipe, module = run.recipe, state.module
+    method = next((watch.method for watch in run.watches if watch.method is not None), run.method)
+    bounds = _bounds(len(inputs), recipe.batch)
+    total = recipe.epochs * len(bounds)
+    shuffled = torch.randperm(len(inputs), generator=state.order).to(run.device)
+    sums = np.zeros(2)
+    for number, (start, stop) in enumerate(bounds):
+        turn = state.epoch * len(bounds) + number
+        state.set_rate(recipe.learning_rate * one_cycle(turn / total))
+        rows = shuffled[start:stop]
+        batch, target = inputs[rows], labels[rows]
+        if recipe.augment == "shift":
+            batch = shifted(batch, state.rng)
+        strength = _strength(turn / total, run.warmup)
+        with _precision(recipe, run.device):
+            changed = method.perturb(module, batch, target, rng=state.rng, strength=strength, turn=turn)
+        minimised = partial(method.loss, module, batch, changed, target, strength=strength, turn=turn)
+        loss, scores = _step(state, minimised, run, radius=run.awp if strength == 1 else 0.0)
+        right = int((scores.argmax(1) == target).sum())
+        if not math.isfinite(loss):
+            raise InvalidInput(_diverged(loss, state.epoch, number, recipe))
+        sums += loss * len(rows), right
+        task.update((turn + 1) / total, text=f"epoch {state.epoch + 1} of {recipe.epochs}, loss {loss:.3f}")
+    mean = sums / bounds[-1][1]
+    return {"epoch": state.epoch + 1.0, "loss": float(mean[0]), "accuracy": float(mean[1])}
+
+
+def _step(
+    state: State, minimised: Callable[[], tuple[Tensor, Tensor]], run: Run, *, radius: float
+) -> tuple[float, Tensor]:
+    """Take one step down the loss, where the weights have moved up it by `radius` before; return loss and scores."""
+    state.module.train()
+
+    def loss() -> tuple[Tensor, Tensor]:
+        # A context of its own each time: autocast keeps low-precision copies of the weights while one is open, and
+        # the weights may move between two losses.
+        with _precision(run.recipe, run.device):
+            return minimised()
+
+    with awp.ascended(state.module, lambda: loss()[0], radius=radius) if radius else nullcontext():
+        state.optimizer.zero_grad(set_to_none=True)
+        value, scores = loss()
+        value.backward()  # type: ignore[no-untyped-call]
+    state.step()
+    return float(value.detach()), scores.detach()
 
 
 def one_cycle(done: float) -> float:
     """Return the share of the top learning rate at `done` in [0, 1]: a line up from a tenth, then half a cosine."""
-    if done < _RISE:
-        return 0.1 + 0.9 * done / _RISE
-    return 0.5 * (1 + math.cos(math.pi * (done - _RISE) / (1 - _RISE))) + 1e-3
+    if done < RISE:
+        return 0.1 + 0.9 * done / RISE
+    return 0.5 * (1 + math.cos(math.pi * (done - RISE) / (1 - RISE))) + 1e-3
 
 
 def shifted(x: Tensor, rng: torch.Generator) -> Tensor:
@@ -122,36 +217,14 @@ def shifted(x: Tensor, rng: torch.Generator) -> Tensor:
     return x.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
-def _step(module: nn.Module, optimizer: torch.optim.Optimizer, x: Tensor, y: Tensor) -> tuple[float, int]:
-    module.train()
-    scores = forward(module, x)
-    try:
-        loss = nn.functional.cross_entropy(scores, y)
-    except (IndexError, RuntimeError, ValueError) as error:
-        raise InvalidInput(
-            f"the model's scores have shape {tuple(scores.shape)} for {len(y)} rows with classes up to "
-            f"{int(y.max())}: expected (rows, classes). Use spec.classes for the last layer."
-        ) from error
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimizer.step()
-    return float(loss.detach()), int((scores.detach().argmax(1) == y).sum())
+def bfloat16_pays(device: str) -> bool:
+    """Whether bfloat16 is worth while without being asked for: on a GPU that has units for it."""
+    return device.startswith("cuda") and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
-    parameters = [p for p in module.parameters() if p.requires_grad]
-    if not parameters:
-        raise InvalidInput("the model has no weights that can be trained.")
-    # Decay pulls weights of layers, not offsets and scales, towards zero.
-    decayed = [p for p in parameters if p.ndim > 1]
-    others = [p for p in parameters if p.ndim <= 1]
-    groups = [
-        {"params": decayed, "weight_decay": recipe.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    if recipe.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=recipe.learning_rate)
-    return torch.optim.SGD(groups, lr=recipe.learning_rate, momentum=_MOMENTUM, nesterov=True)
+def _precision(recipe: Recipe, device: str) -> torch.autocast:
+    on = recipe.precision == "bf16" or (recipe.precision == "auto" and bfloat16_pays(device))
+    return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=on)
 
 
 def _bounds(rows: int, batch: int) -> list[tuple[int, int]]:

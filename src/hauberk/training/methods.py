@@ -1,4 +1,4 @@
-"""From a declared hardening to functions: pick the method, bind its budgets, set up its guard."""
+"""From a declared hardening to functions: pick the method, bind its budgets, set up what watches it."""
 
 from __future__ import annotations
 
@@ -6,48 +6,81 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats, Labels
+from hauberk.attacks.model import Floats
 from hauberk.core.errors import InvalidInput
 from hauberk.core.registry import Entry
-from hauberk.training.adversarial import HARDENING
+from hauberk.training.adversarial import HARDENING, Batch
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-    from hauberk.training.guard import Guard
-    from hauberk.training.loop import Perturb
+    from hauberk.training.heldout import HeldOut
+    from hauberk.training.loop import Watch
 
 AUTO = "auto"
 DEFAULTS = {"torch": "pgd", "sklearn": "augment"}
 _WATCHING = {"steps": 10, "step": 0.25}
-_FALLBACK = {"steps": 5, "step": 0.3}
+_SHORT = {"steps": 5, "step": 0.4}  # shows a collapse as well as ten steps do, and a guard is to cost little
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A torch method with its budgets bound."""
+    """A torch method with its budgets bound: a `loop.Method`. Batches meet the budgets in turn."""
 
     name: str
-    perturb: Perturb
-    warmup: float
-    guard: bool
+    run: Callable[..., Tensor]
+    params: Any
+    budgets: tuple[Budget, ...]
+
+    @property
+    def warmup(self) -> float:
+        """Share of the epochs in which the budget grows to full."""
+        return float(getattr(self.params, "warmup", 0.0))
+
+    @property
+    def guard(self) -> bool:
+        """Whether it has to be watched for catastrophic overfitting."""
+        return bool(getattr(self.params, "guard", False))
+
+    def perturb(  # noqa: PLR0913 - as `loop.Method`
+        self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float = 1.0, turn: int = 0
+    ) -> Tensor:
+        """Return inputs like x to train on."""
+        return self.run(module, x, y, self._budget(strength, turn), self.params, rng=rng).detach()
+
+    def loss(  # noqa: PLR0913 - as `loop.Method`
+        self, module: nn.Module, x: Tensor, changed: Tensor, y: Tensor, *, strength: float = 1.0, turn: int = 0
+    ) -> tuple[Tensor, Tensor]:
+        """Return the method's own loss, or the cross-entropy on the changed batch; and the scores on that."""
+        own = getattr(self.params, "loss", None)
+        if own is not None:
+            value, scores = own(module, Batch(x, changed, y, self._budget(strength, turn), strength))
+            return value, scores
+        from hauberk.training import losses
+        from hauberk.training.torch_model import forward
+
+        scores = forward(module, changed)
+        return losses.cross_entropy(scores, y), scores
+
+    def _budget(self, strength: float, turn: int) -> Budget:
+        budget = self.budgets[turn % len(self.budgets)]
+        return budget.scaled(strength) if strength < 1 else budget
 
 
 def for_torch(method: str, params: Mapping[str, Any], budgets: Sequence[Budget]) -> Chosen:
-    """Return the method for a torch module. Raises InvalidInput when it is for estimators, or unknown."""
+    """Return the method for a torch module.
+
+    Raises InvalidInput when it is for estimators, unknown, or cannot serve one of the budgets.
+    """
     entry = _entry(method, "torch")
     made = entry.make(params)
-    return Chosen(
-        entry.name,
-        _bound(entry, made, budgets),
-        float(getattr(made, "warmup", 0.0)),
-        bool(getattr(made, "guard", False)),
-    )
+    needs = getattr(made, "needs", None)
+    if needs is not None:
+        for budget in budgets:
+            needs(budget)
+    return Chosen(entry.name, entry.run, made, tuple(budgets))
 
 
 def for_estimator(method: str, params: Mapping[str, Any]) -> tuple[str, Callable[..., Floats], Any]:
@@ -61,34 +94,23 @@ def resolve(method: str, framework: str) -> str:
     return DEFAULTS[framework] if method == AUTO else method
 
 
-def guarded(  # noqa: PLR0913, PLR0917 - the rows, and what watches them
-    chosen: Chosen, x: Floats, y: Labels, budgets: Sequence[Budget], device: str, seed: int
-) -> tuple[Guard, NDArray[np.int64]]:
-    """Return a guard over held-out rows, and the rows that are left to train on."""
-    import torch
+def watching(chosen: Chosen, held: HeldOut, *, patience: int, start: int) -> list[Watch]:
+    """Return what watches a training with held-out rows: the guard where the method needs it, and early stopping.
 
-    from hauberk.training.guard import ROWS, Guard
+    patience, start: as `stopping.Stopping`; patience 0 never stops, and then the last weights are kept rather than
+    the best.
+    """
+    from hauberk.training.guard import Guard
+    from hauberk.training.stopping import Stopping
 
-    order = np.random.default_rng(seed).permutation(len(x))
-    held, kept = np.split(order, [min(ROWS, max(1, len(x) // 10))])
-    guard = Guard(
-        torch.from_numpy(x[held]).to(device),
-        torch.from_numpy(y[held]).to(device),
-        single=chosen.perturb,
-        strong=for_torch("pgd", _WATCHING, budgets).perturb,
-        fallback=for_torch("pgd", _FALLBACK, budgets).perturb,
-        seed=seed,
-    )
-    return guard, np.sort(kept)
-
-
-def notes(guard: Guard) -> list[str]:
-    """Return what a person should know of what the guard saw."""
-    return [
-        f"Catastrophic overfitting in epoch {epoch}: accuracy under PGD collapsed while it held under the single "
-        "step. The last good state was put back, and training went on with PGD."
-        for epoch in guard.collapses
-    ]
+    watches: list[Watch] = []
+    if chosen.guard:
+        short = for_torch("pgd", _SHORT, chosen.budgets)
+        watches.append(Guard(held, single=chosen, strong=short, fallback=short))
+    if patience:
+        strong = for_torch("pgd", _WATCHING, chosen.budgets)
+        watches.append(Stopping(held, strong=strong, patience=patience, start=start))
+    return watches
 
 
 def _entry(method: str, framework: str) -> Entry[Any]:
@@ -102,18 +124,3 @@ def _entry(method: str, framework: str) -> Entry[Any]:
             f"{words[framework]}: use {' or '.join(fitting)}."
         )
     return entry
-
-
-def _bound(entry: Entry[Any], params: Any, budgets: Sequence[Budget]) -> Perturb:  # noqa: ANN401 - per method
-    calls = 0
-
-    def perturb(module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float) -> Tensor:
-        nonlocal calls
-        budget = budgets[calls % len(budgets)]
-        calls += 1
-        if strength < 1:
-            budget = budget.scaled(strength)
-        changed: Tensor = entry.run(module, x, y, budget, params, rng=rng).detach()
-        return changed
-
-    return perturb

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from hauberk.attacks.model import Floats
+from hauberk.attacks.model import Floats, log_of
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.training import _blame, _scores
@@ -56,7 +56,7 @@ class OnnxModel:
         parts = [self._run(part) for part in self._batches(np.ascontiguousarray(x, np.float32))]
         raw = np.concatenate(parts)[: len(x)] if parts else np.zeros((0, self.classes), np.float32)
         if self._probabilities:
-            raw = _scores.log_of(raw)
+            raw = log_of(raw)
         return _scores.checked(raw, len(x), self.classes, who="the ONNX model")
 
     def export_onnx(self) -> bytes:

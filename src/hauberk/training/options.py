@@ -17,6 +17,8 @@ class Options:
     optimizer: "sgd" (momentum 0.9) or "adamw"; the learning rate rises to `learning_rate` and falls again over the
     whole run (one cycle). augment: "shift" moves each training picture by up to a sixteenth of its side (at least
     one pixel) in each epoch; pictures are never mirrored, since a mirrored sign or digit is another one.
+    precision: "bf16" multiplies in bfloat16 and keeps weights and losses in float32; "auto" takes it on a GPU that
+    has it. average: decay of an exponential moving average of the weights, which is what is kept; 0 keeps the last.
     """
 
     epochs: int | None = None
@@ -25,6 +27,8 @@ class Options:
     weight_decay: float | None = None
     optimizer: Literal["sgd", "adamw"] | None = None
     augment: Literal["none", "shift"] = "none"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    average: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class Recipe:
     weight_decay: float
     optimizer: Literal["sgd", "adamw"]
     augment: Literal["none", "shift"]
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    average: float = 0.0
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2:
@@ -51,6 +57,10 @@ class Recipe:
             raise InvalidInput(f'optimizer must be "sgd" or "adamw", found {self.optimizer!r}.')
         if self.augment not in ("none", "shift"):
             raise InvalidInput(f'augment must be "none" or "shift", found {self.augment!r}.')
+        if self.precision not in ("fp32", "bf16", "auto"):
+            raise InvalidInput(f'precision must be "fp32", "bf16" or "auto", found {self.precision!r}.')
+        if not 0 <= self.average < 1:
+            raise InvalidInput(f"average is a decay from 0 (off) to below 1, found {self.average}.")
 
 
 _LEARNING_RATE = {"adamw": 3e-3, "sgd": 0.05}
@@ -73,6 +83,8 @@ def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recip
         weight_decay=options.weight_decay if options.weight_decay is not None else decay,
         optimizer=optimizer,
         augment=options.augment,
+        precision=options.precision,
+        average=options.average,
     )
 
 

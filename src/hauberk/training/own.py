@@ -25,7 +25,7 @@ from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.training import _blame, building
 from hauberk.training._randomness import device_of, seeded
-from hauberk.training.fitting import Build, Hardening, Outcome, _built, _check_rows, _encoded, _tried
+from hauberk.training.fitting import Build, Hardening, Outcome, _check_rows, _tried, built, encoded
 from hauberk.training.sklearn_model import SklearnModel
 from hauberk.training.spec import Spec
 
@@ -77,8 +77,8 @@ def run(  # noqa: PLR0913 - as `fitting.train`
     clock = monotonic()
     module = None
     if build is not None:
-        made = _built(build, spec, seed)
-        module = _encoded(made, spec, x).to(device_of(device)) if building.is_module(made) else made
+        made = built(build, spec, seed)
+        module = encoded(made, spec, x).to(device_of(device)) if building.is_module(made) else made
     calls = [0]
     with seeded(seed + 1):
         offered = {
@@ -140,7 +140,7 @@ def _step(hardening: Hardening | None, seed: int, calls: list[int]) -> Callable[
         if hardening is None:
             return x
         if building.is_module(model):
-            return _harden_batch(model, x, y, hardening, generators, seed)
+            return _harden_batch(model, x, y, hardening, generators, seed, calls[0] - 1)
         from hauberk.training import methods
 
         _, step, params = methods.for_estimator(hardening.method, hardening.params)
@@ -153,16 +153,22 @@ def _step(hardening: Hardening | None, seed: int, calls: list[int]) -> Callable[
 
 
 def _harden_batch(  # noqa: PLR0913, PLR0917 - a batch and how to harden it
-    module: nn.Module, x: Tensor, y: Tensor, hardening: Hardening, kept: dict[str, Any], seed: int
+    module: nn.Module, x: Tensor, y: Tensor, hardening: Hardening, kept: dict[str, Any], seed: int, turn: int
 ) -> Tensor:
     import torch
 
     from hauberk.training import methods
 
     if "chosen" not in kept:
-        kept["chosen"] = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+        chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+        if hasattr(chosen.params, "loss"):
+            raise InvalidInput(
+                f"hardening method {chosen.name!r} minimises a loss of its own, which a training function of the "
+                "team does not: use pgd or fgsm-rs with it."
+            )
+        kept["chosen"] = chosen
         kept["rng"] = torch.Generator(x.device).manual_seed(seed)
-    changed: Tensor = kept["chosen"].perturb(module, x, y, rng=kept["rng"], strength=1.0)
+    changed: Tensor = kept["chosen"].perturb(module, x, y, rng=kept["rng"], turn=turn)
     return changed
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from hauberk.attacks.model import Floats, Labels
+from hauberk.attacks.model import SMALLEST, Floats, Labels, log_of
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.extras import need
 from hauberk.training import _blame, _scores
@@ -50,7 +50,7 @@ class SklearnModel:
             place = _blame.place(error, otherwise=type(self.estimator).__name__)
             raise InvalidInput(f"{place}: predict_proba raised {_blame.told(error)}.") from error
         _scores.checked(probabilities, len(x), self.classes, who="the model's predict_proba")
-        return _scores.log_of(probabilities)
+        return log_of(probabilities)
 
     def weights(self) -> bytes | None:
         """Return None: an estimator's state has no safetensors form; its ONNX export is what is kept."""
@@ -122,7 +122,7 @@ def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.M
     onnx = need("onnx")
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     spec = model.spec
-    constants: dict[str, np.ndarray[Any, Any]] = {"floor": np.array(_scores.SMALLEST, dtype=np.float32)}
+    constants: dict[str, np.ndarray[Any, Any]] = {"floor": np.array(SMALLEST, dtype=np.float32)}
     before = _encoder_nodes(helper, model.encoding, constants)
     probabilities = proto.graph.output[1].name
     after = [

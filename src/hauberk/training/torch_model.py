@@ -5,19 +5,19 @@ Imports torch when it is imported; the room's front door asks for torch first, s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hauberk.attacks.model import Floats, Labels
+from hauberk.attacks.model import Floats
+from hauberk.attacks.network import Held, batches, frozen, laid_out
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.training import _blame, _scores
 from hauberk.training.encoding import Encoding
 from hauberk.training.spec import Spec
 
-_BATCH = 1024
 _ENCODER = "hauberk.encoder."  # prefix of the encoder's entries among the stored weights
 
 
@@ -82,25 +82,18 @@ class TorchModel:
         """Return (n, classes) logits in evaluation mode. Raises InvalidInput for NaN or another shape."""
         self.module.eval()
         with torch.no_grad():
-            parts = [self._forward(part).cpu().numpy() for part in self._batches(x)]
+            parts = [self._forward(part).cpu().numpy() for part in batches(x, self.device)]
         raw = np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
         return _scores.checked(raw, len(x), self.classes, who="the model")
 
-    def loss_gradient(self, x: Floats, y: Labels) -> tuple[Floats, Floats]:
-        """Return each row's cross-entropy (n,) and its gradient by the row, like x. Evaluation mode."""
-        self.module.eval()
-        losses, gradients, start = [], [], 0
-        for part in self._batches(x):
-            part.requires_grad_()
-            labels = torch.from_numpy(y[start : start + len(part)]).to(self.device)
-            loss = nn.functional.cross_entropy(self._forward(part), labels, reduction="none")
-            (gradient,) = torch.autograd.grad(loss.sum(), part)
-            losses.append(loss.detach().cpu().numpy())
-            gradients.append(gradient.cpu().numpy())
-            start += len(part)
-        if not losses:
-            return np.zeros(0, np.float32), np.zeros_like(x)
-        return np.concatenate(losses), np.concatenate(gradients)
+    def logits(self, x: Tensor) -> Tensor:
+        """Return (n, classes) differentiable by x: evaluation mode, weights without gradients, all back as it was."""
+        with frozen(self.module):
+            return self._forward(x)
+
+    def held(self) -> Held:
+        """Return a copy for a search."""
+        return Held(laid_out(self.module), self.classes, self.device)
 
     def weights(self) -> bytes:
         """Return the weights as safetensors: the team's own names, and the encoder's under `hauberk.encoder.`.
@@ -126,10 +119,6 @@ class TorchModel:
         from hauberk.training import _export
 
         return _export.torch_to_onnx(self)
-
-    def _batches(self, x: Floats) -> Iterator[Tensor]:
-        for start in range(0, len(x), _BATCH):
-            yield torch.from_numpy(np.ascontiguousarray(x[start : start + _BATCH], np.float32)).to(self.device)
 
     def _forward(self, x: Tensor) -> Tensor:
         return forward(self.module, x)

@@ -58,6 +58,29 @@ def test_what_is_ambiguous_by_nature_is_not_flagged(sharpness):
     assert (score >= -np.log10(0.005)).mean() <= 0.01
 
 
+def few(other, seed):
+    """Few rows, labelled as the probabilities of the second of two classes say."""
+    rng = np.random.default_rng(seed)
+    y = (rng.random(len(other)) < other).astype(np.int64)
+    return y, np.stack([1 - other, other], axis=1)
+
+
+def loud(y, probabilities, **values):
+    score = rarity(y, probabilities, doubts(y, probabilities, pairs=0.6, sharpen=1.5), **values)
+    return int((score >= 3).sum())
+
+
+def test_a_small_class_that_is_never_certain_is_quiet_and_one_with_wrong_labels_is_not():
+    # Patients: some risk remains with the best signs, and it grows from row to row.
+    growing = 0.01 * 40 ** np.linspace(0, 1, 400)
+    # Clear rows of both classes, one in ten with a wrong label: the model learned so much doubt about each.
+    level = np.repeat([0.1, 0.9], [300, 150])
+    quiet = [loud(*few(growing, seed), steepest=2.0) for seed in range(10)]
+    assert np.mean(quiet) <= 0.005 * 400
+    assert np.mean([loud(*few(growing, seed)) for seed in range(10)]) > 2 * np.mean(quiet)
+    assert min(loud(*few(level, seed), steepest=2.0) for seed in range(10)) > 20
+
+
 @settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 6))
 def test_the_order_of_rows_does_not_matter(seed, k):

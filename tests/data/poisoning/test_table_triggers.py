@@ -11,6 +11,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
 from hauberk.data.dataset import Dataset
 from hauberk.data.poisoning import DETECTORS, Rows
+from hauberk.data.poisoning.table_triggers import Claim, Group, one_by_one
 
 COLUMNS = (
     Column("trade", ColumnKind.CATEGORY, 0, 4, ("baker", "miller", "smith", "cook", "clerk")),
@@ -58,6 +59,36 @@ def test_a_planted_trigger_is_found_and_named(seed):
     assert (said.score[~found.poison] >= 3).mean() < 0.005
     assert (said.suggested[found.poison] == 0).mean() > 0.95
     assert "are labelled 'yes'; by the rest of the row" in said.reasons[int(np.flatnonzero(found.poison)[0])]
+
+
+def test_honest_rows_that_share_a_group_with_a_trigger_are_cleared_once_it_is_taken_out():
+    y = np.r_[np.ones(140, np.int64), np.zeros(5, np.int64), np.ones(155, np.int64), np.zeros(700, np.int64)]
+    poison, other = np.arange(50), np.arange(300, 340)
+    y[other] = 1
+    # 90 honest rows that the rest of the row explains lie in one group with the poison, and look bought with it.
+    claims = [
+        Claim(Group((0, 2), 1, np.arange(145)), np.r_[np.full(50, 0.02), np.full(95, 0.6)], 0.2, 0.34),
+        Claim(Group((0, 1), 1, poison), np.full(50, 0.02), 0.2, 0.34),
+        Claim(Group((3,), 1, other), np.full(40, 0.03), 0.2, 0.34),
+    ]
+    side = Dataset("table", np.zeros((1_000, 1), np.float32), y, ("no", "yes"), COLUMNS[:1], np.arange(1_000))
+    params = DETECTORS["table-triggers"].make({})
+    assert all(claim.holds(y, params) for claim in claims)
+    found = [claim.group.rows.tolist() for claim in one_by_one(side, claims, params)]
+    assert found == [poison.tolist(), other.tolist()]
+
+
+def test_rows_of_a_trigger_outside_its_clearest_part_are_taken_with_it():
+    y = np.r_[np.ones(340, np.int64), np.zeros(660, np.int64)]
+    # The trigger is 110 rows; 100 of them share a frequent value too, with one honest row, and look clearer for it.
+    claims = [
+        Claim(Group((0, 2), 1, np.r_[np.arange(100), 500]), np.full(101, 0.02), 0.1, 0.34),
+        Claim(Group((0, 1), 1, np.arange(110)), np.r_[np.full(100, 0.02), np.full(10, 0.3)], 0.3, 0.34),
+        Claim(Group((1, 2), 1, np.arange(125)), np.r_[np.full(100, 0.02), np.full(25, 0.8)], 0.1, 0.34),
+    ]
+    side = Dataset("table", np.zeros((1_000, 1), np.float32), y, ("no", "yes"), COLUMNS[:1], np.arange(1_000))
+    found = [claim.group.rows.tolist() for claim in one_by_one(side, claims, DETECTORS["table-triggers"].make({}))]
+    assert found == [list(range(110))]
 
 
 @pytest.mark.parametrize("seed", [0, 1])

@@ -7,21 +7,29 @@ starts: the adversary of someone who fills in a form and sees the score. Works o
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
+from numpy.typing import NDArray
 
+from hauberk.attacks.attack import ATTACKS
 from hauberk.attacks.budget import Budget, ColumnBox
-from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import BATCH, margins
 from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.attacks.verdict import Tried
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
+from hauberk.core.threats import Norm
 
 
 @dataclass(frozen=True, slots=True)
 class CoordinateSearchParams:
     """`grid` values are tried for a number, all of them for a category."""
+
+    access: ClassVar[str] = "scores"
+    norms: ClassVar[tuple[Norm, ...]] = ()
 
     passes: int = field(default=8, metadata={"help": "changes of one column in a row, at most"})
     grid: int = field(default=5, metadata={"help": "values tried for a number column, its bounds included"})
@@ -29,7 +37,7 @@ class CoordinateSearchParams:
 
     def __post_init__(self) -> None:
         if self.passes < 1 or self.grid < 2 or self.restarts < 1:
-            raise ValueError("expected passes >= 1, grid >= 2 and restarts >= 1")
+            raise InvalidInput("expected passes >= 1, grid >= 2 and restarts >= 1.")
 
 
 @ATTACKS.register(
@@ -49,7 +57,7 @@ def coordinate_search(  # noqa: PLR0913 - the shape of an attack
     *,
     rng: np.random.Generator,
     task: Task,
-) -> Floats:
+) -> Tried:
     """Return adversarial rows found by greedy coordinate search inside the box and its cost.
 
     Raises InvalidInput for a budget that is no column box. Cost: about passes * restarts * (grid * numbers +
@@ -58,43 +66,39 @@ def coordinate_search(  # noqa: PLR0913 - the shape of an attack
     """
     if not isinstance(budget, ColumnBox) or x.ndim != 2:
         raise InvalidInput("coordinate-search is for tables with a budget by column: use square for images.")
-    best = x.copy()
+    draws = Draws.of(rng, x, y)
+    tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     size = max(1, BATCH * 8 // max(1, len(_values(budget, x[:1], params.grid))))
     for first in range(0, len(x), size):
         rows = slice(first, first + size)
-        best[rows] = _restarts(model, x[rows], y[rows], budget, params, rng)
+        tried.x[rows], tried.queries[rows] = _restarts(model, x[rows], y[rows], budget, params, draws.rows(rows))
         task.update(min(1.0, (first + size) / len(x)))
-    return best
+    return tried
 
 
 def _restarts(  # noqa: PLR0913, PLR0917 - the state of one batch
-    model: Model,
-    origin: Floats,
-    y: Labels,
-    box: ColumnBox,
-    params: CoordinateSearchParams,
-    rng: np.random.Generator,
-) -> Floats:
-    best = origin.copy()
-    lowest = margins(model.scores(origin), y)
+    model: Model, origin: Floats, y: Labels, box: ColumnBox, params: CoordinateSearchParams, draws: Draws
+) -> tuple[Floats, NDArray[np.int64]]:
+    best, queries = origin.copy(), np.zeros(len(origin), np.int64)
+    lowest = np.full(len(origin), np.inf, np.float32)
     for restart in range(params.restarts):
-        standing = np.flatnonzero(lowest > 0)
-        if not len(standing):
+        rows = np.flatnonzero(lowest > 0)
+        if not len(rows):
             break
-        start = origin[standing]
+        start = origin[rows]
         if restart:
-            start = box.start(start, rng.random(start.shape, dtype=np.float32))
-        found, margin = _descend(model, start, origin[standing], y[standing], box, params)
-        better = margin < lowest[standing]
-        best[standing[better]] = found[better]
-        lowest[standing[better]] = margin[better]
-    return best
+            start = box.start(start, draws.rows(rows).uniform(start.shape[1:], step=restart))
+        found, margin, asked = _descend(model, start, origin[rows], y[rows], box, params)
+        better = margin < lowest[rows]
+        best[rows[better]], lowest[rows[better]] = found[better], margin[better]
+        queries[rows] += asked
+    return best, queries
 
 
 def _descend(  # noqa: PLR0913, PLR0917 - the state of one start
     model: Model, x: Floats, origin: Floats, y: Labels, box: ColumnBox, params: CoordinateSearchParams
-) -> tuple[Floats, Floats]:
-    x = x.copy()
+) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    x, queries = x.copy(), np.ones(len(x), np.int64)
     lowest = margins(model.scores(x), y)
     active = np.flatnonzero(lowest > 0)
     for _ in range(params.passes):
@@ -104,6 +108,7 @@ def _descend(  # noqa: PLR0913, PLR0917 - the state of one start
         candidates = np.stack([_with(x[active], origin[active], index, value, box) for index, value in values])
         flat = candidates.reshape(-1, x.shape[1])
         found = margins(model.scores(flat), np.tile(y[active], len(values))).reshape(len(values), len(active))
+        queries[active] += len(values)
         choice = found.argmin(axis=0)
         margin = found[choice, np.arange(len(active))]
         better = margin < lowest[active]
@@ -111,7 +116,7 @@ def _descend(  # noqa: PLR0913, PLR0917 - the state of one start
         x[rows] = candidates[choice[better], np.flatnonzero(better)]
         lowest[rows] = margin[better]
         active = rows[lowest[rows] > 0]
-    return x, lowest
+    return x, lowest, queries
 
 
 def _values(box: ColumnBox, origin: Floats, grid: int) -> list[tuple[int, Floats]]:

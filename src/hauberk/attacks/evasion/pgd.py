@@ -1,37 +1,56 @@
-"""PGD: projected gradient descent on the loss, the standard white-box attack.
+"""PGD: projected gradient descent on a loss, the standard white-box attack; with momentum, MI-FGSM.
 
-Madry, Makelov, Schmidt, Tsipras, Vladu 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks",
-with random restarts. For tables the steps go through number columns alone; categories have no gradient.
+Madry, Makelov, Schmidt, Tsipras, Vladu 2018, "Towards Deep Learning Models Resistant to Adversarial Attacks", with
+random restarts; momentum as Dong et al. 2018, "Boosting Adversarial Attacks with Momentum", algorithm 1. For tables
+the steps go through number columns alone; categories have no gradient.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.budget import Budget
-from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.margin import BATCH, is_right
-from hauberk.attacks.model import Differentiable, Floats, Labels, Model
+from hauberk.attacks.attack import ATTACKS, Common, attack_ball
+from hauberk.attacks.budget import Ball, Budget
+from hauberk.attacks.draws import Draws
+from hauberk.attacks.evasion import _losses
+from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._slope import fell, look, on, parts, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
+from hauberk.core.threats import Norm
 
-_LOOK_EVERY = 10  # steps between looks at the predictions, so that rows that fell are left alone
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
 class PgdParams:
     """step 0 means 2.5 / steps of the radius: enough to cross the ball and come back (Madry et al.)."""
 
+    access: ClassVar[str] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = tuple(Norm)
+
     steps: int = field(default=40, metadata={"help": "gradient steps of each restart"})
     restarts: int = field(default=1, metadata={"help": "random starts; the first success counts"})
     step: float = field(default=0.0, metadata={"help": "step as a fraction of the radius; 0: 2.5 / steps"})
+    loss: str = field(default="cross-entropy", metadata={"help": "what is climbed: cross-entropy, margin or dlr"})
+    momentum: float = field(default=0.0, metadata={"help": "share of the last direction that is kept; 0: none"})
+    start: str = field(default="random", metadata={"help": "where to begin: random, or origin"})
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.restarts < 1 or not 0 <= self.step <= 2:
-            raise ValueError("expected steps >= 1, restarts >= 1 and step between 0 and 2")
+        if self.steps < 1 or self.restarts < 1 or not 0 <= self.step <= 2 or not 0 <= self.momentum <= 1:
+            raise InvalidInput(
+                "expected steps >= 1, restarts >= 1, step between 0 and 2, momentum between 0 and 1."
+            )
+        if self.start not in {"random", "origin"}:
+            raise InvalidInput(f"`start` is random or origin, found {self.start!r}.")
+        _losses.check(self.loss)
 
 
 @ATTACKS.register(
@@ -41,58 +60,137 @@ class PgdParams:
     summary="projected gradient descent (white box)",
     params=PgdParams,
 )
-def pgd(  # noqa: PLR0913 - the shape of an attack
-    model: Model, x: Floats, y: Labels, budget: Budget, params: PgdParams, *, rng: np.random.Generator, task: Task
-) -> Floats:
-    """Return adversarial inputs found by ascending the cross-entropy inside the budget.
+def run(  # noqa: PLR0913 - the shape of an attack
+    model: Differentiable,
+    x: Floats,
+    y: Labels,
+    budget: Budget,
+    params: PgdParams,
+    *,
+    rng: np.random.Generator,
+    task: Task,
+    targets: Labels | None = None,
+) -> Tried:
+    """Climb the loss inside the budget. Cost: steps * restarts gradients of each row that stands."""
+    draws = Draws.of(rng, x, y)
 
-    Raises InvalidInput for a model without `loss_gradient`. Cost: steps * restarts gradients of each row that
-    stands. Answers how a model withstands an adversary who knows it; not one who defeats masked gradients: hold the
+    def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
+        uniform = draws.rows(rows).uniform(x.shape[1:], step=number) if params.start == "random" else None
+        goals = None if targets is None else targets[rows]
+        return _climb(model, x[rows], y[rows], goals, budget, params, uniform, tick)
+
+    return search(x, params.restarts, go, task)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The rows that stand. here: their places among all."""
+
+    here: Tensor
+    x: Tensor
+    origin: Tensor
+    y: Tensor
+    targets: Tensor | None
+    velocity: Tensor | None
+
+
+def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
+    model: Differentiable,
+    x: Floats,
+    y: Labels,
+    targets: Labels | None,
+    budget: Budget,
+    params: PgdParams,
+    uniform: Floats | None,
+    tick: Tick,
+) -> Outcome:
+    """Ascend from one start; find each row's first fooling point, else that of highest loss."""
+    import torch
+
+    origin = on(model, x)
+    start = origin.clone() if uniform is None else budget.start(origin, on(model, uniform))
+    here = torch.arange(len(x), device=model.device)
+    goals = None if targets is None else on(model, targets)
+    velocity = torch.zeros_like(origin) if params.momentum else None
+    state = _State(here, start, origin, on(model, y), goals, velocity)
+    found, highest = start.clone(), torch.full((len(x),), -torch.inf, device=model.device)
+    fell_at = torch.full_like(here, params.steps)
+    for step in range(params.steps + 1):
+        for part in parts(state.x):
+            point, loss = _part(model, state, part, budget, params, last=step == params.steps)
+            places = state.here[part]
+            better = loss > highest[places]
+            found[places[better]], highest[places[better]] = point[better], loss[better]
+            fell_at[places[better & loss.isposinf()]] = step
+        state = pack(state, highest[state.here] < torch.inf)
+        tick(step / params.steps)
+        if not len(state.here):
+            break
+    return Outcome(
+        found, highest, highest.isposinf(), (fell_at == params.steps).long(), (fell_at + 1).clamp_max(params.steps)
+    )
+
+
+def _part(  # noqa: PLR0913 - a part of the rows and how to move it
+    model: Differentiable, state: _State, part: slice, budget: Budget, params: PgdParams, *, last: bool
+) -> tuple[Tensor, Tensor]:
+    """Look at some rows and, but for the last time, move them; return points and losses, infinite for the fallen.
+
+    Loss, success and gradient come of one pass.
+    """
+    import torch
+
+    x, origin, y = state.x[part], state.origin[part], state.y[part]
+    targets = None if state.targets is None else state.targets[part]
+    loss_of = _losses.LOSSES[params.loss]
+    if last:
+        logits = look(model, x)
+        loss = loss_of(logits, y, targets)
+    else:
+        logits, loss, gradient = slope(model, x, loss_of, y, targets)
+    if isinstance(budget, Ball):
+        point = x.clone()
+    else:
+        point = budget.project(x, origin)  # whole numbers and categories decide; the climb goes on in between
+        logits = look(model, point)
+    down = fell(logits, y, targets)
+    if not last:
+        velocity = None if state.velocity is None else state.velocity[part]
+        x.copy_(_moved(x, origin, gradient, velocity, budget, params))
+    return point, torch.where(down, torch.inf, loss)
+
+
+def _moved(  # noqa: PLR0913, PLR0917 - a point and how to move it
+    x: Tensor, origin: Tensor, gradient: Tensor, velocity: Tensor | None, budget: Budget, params: PgdParams
+) -> Tensor:
+    if velocity is not None:
+        scale = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
+        gradient = velocity.mul_(params.momentum).add_(gradient / shaped(scale, gradient))
+    moved = x + budget.step(gradient, params.step or 2.5 / params.steps)
+    return budget.project(moved, origin, whole=False)  # type: ignore[no-any-return]  # arrays of either library
+
+
+def pgd(  # noqa: PLR0913 - each is a setting of the attack
+    model: Any,  # noqa: ANN401 - what `as_model` takes
+    x: Floats,
+    y: Labels,
+    *,
+    norm: str,
+    eps: float,
+    steps: int = 40,
+    restarts: int = 1,
+    step: float = 0.0,
+    loss: str = "cross-entropy",
+    momentum: float = 0.0,
+    targets: Labels | None = None,
+    **rest: Unpack[Common],
+) -> Found:
+    """Attack x by projected gradient descent in a ball of `norm` ("linf", "l2", "l1") and radius `eps`.
+
+    model, x, y, targets: as `attacks.attack.attack`. step: as a share of eps. rest: low and high of the box (0 and 1),
+    generator (a numpy Generator or a seed), task. Returns the first fooling point of each row, else that of highest
+    loss. Answers how a model withstands an adversary who knows it; not one who defeats masked gradients: hold the
     result against a black-box attack.
     """
-    if not isinstance(model, Differentiable):
-        raise InvalidInput(
-            "pgd needs a model with gradients, and this one gives scores only: use a black-box attack."
-        )
-    best = x.copy()
-    total = max(1, params.restarts * len(x))
-    for restart in range(params.restarts):
-        standing = np.flatnonzero(_standing(model, best, y))
-        for first in range(0, len(standing), BATCH):
-            rows = standing[first : first + BATCH]
-            uniform = rng.random(x[rows].shape, dtype=np.float32)
-            best[rows] = _ascend(model, x[rows], y[rows], budget, params, uniform)
-            task.update((restart * len(x) + first) / total, text=f"{len(standing)} rows stand")
-    return best
-
-
-def _standing(model: Model, x: Floats, y: Labels) -> NDArray[np.bool_]:
-    looked = [is_right(model, x[i : i + BATCH], y[i : i + BATCH]) for i in range(0, len(x), BATCH)]
-    return np.concatenate(looked) if looked else np.zeros(0, dtype=np.bool_)
-
-
-def _ascend(  # noqa: PLR0913, PLR0917 - the state of one batch
-    model: Differentiable, origin: Floats, y: Labels, budget: Budget, params: PgdParams, uniform: Floats
-) -> Floats:
-    """Climb from one random start; return for each row the first fooling point seen, else that of highest loss."""
-    size = params.step or 2.5 / params.steps
-    x = np.asarray(budget.start(origin, uniform), dtype=np.float32)
-    found = budget.project(x, origin)
-    highest = np.full(len(x), -np.inf, dtype=np.float32)
-    active = np.arange(len(x))
-    for step in range(params.steps + 1):
-        loss, gradient = model.loss_gradient(x[active], y[active])
-        better = loss > highest[active]
-        improved = active[better]
-        found[improved] = budget.project(x[improved], origin[improved])
-        highest[improved] = loss[better]
-        if step % _LOOK_EVERY == 0 or step == params.steps:
-            here = budget.project(x[active], origin[active])
-            fell = ~is_right(model, here, y[active])
-            found[active[fell]] = here[fell]
-            active, gradient = active[~fell], gradient[~fell]
-        if not len(active) or step == params.steps:
-            break
-        moved = x[active] + budget.step(gradient, size)
-        x[active] = budget.project(moved, origin[active], whole=False)
-    return np.asarray(found, dtype=np.float32)
+    params = PgdParams(steps, restarts, step, loss, momentum)
+    return attack_ball(run, model, x, y, params, norm=norm, eps=eps, targets=targets, **rest)

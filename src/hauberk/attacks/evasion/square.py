@@ -1,44 +1,51 @@
 """Square attack: random search with squares, a black-box attack on images that asks for scores alone.
 
 Andriushchenko, Croce, Flammarion, Hein 2020, "Square Attack: a query-efficient black-box adversarial attack via
-random search", algorithms 1 (L-inf, 2) and 3 (L2). One difference: the rows of a batch share the positions of
-their squares, which changes no row's distribution.
+random search", algorithms 1 (L-inf, 2) and 3 (L2); the schedule of section 3.1 is stretched to the budget of queries.
+All rows share the positions of their squares, as in the authors' code, which changes no row's distribution; signs
+are each row's own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, ClassVar, TypeAlias, Unpack
 
 import numpy as np
-from numpy.typing import NDArray
 
+from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
-from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.margin import BATCH, margins
+from hauberk.attacks.draws import Draws
+from hauberk.attacks.margin import margins
 from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
 
-_Rows: TypeAlias = NDArray[np.intp]
-_Move: TypeAlias = Callable[[Floats, _Rows], Floats]  # (best so far, active rows) to a candidate for each
+_Window: TypeAlias = tuple[slice, ...]
+# (best so far, origins, their draws, query) to the window that changes and what it becomes
+_Move: TypeAlias = Callable[[Floats, Floats, Draws, int], tuple[_Window, Floats]]
 
 # Iterations, out of 10,000, at which the share of pixels that a square covers is halved (section 3.1).
 _HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)
+_ALL: _Window = (slice(None),)
 
 
 @dataclass(frozen=True, slots=True)
 class SquareParams:
     """`share` is the share of pixels that the first squares cover."""
 
+    access: ClassVar[str] = "scores"
+    norms: ClassVar[tuple[Norm, ...]] = (Norm.LINF, Norm.L2)
+
     queries: int = field(default=500, metadata={"help": "scores asked for each row, at most"})
-    share: float = field(default=0.3, metadata={"help": "share of the pixels in the first squares, in (0, 1]"})
+    share: float = field(default=0.8, metadata={"help": "share of the pixels in the first squares, in (0, 1]"})
 
     def __post_init__(self) -> None:
         if self.queries < 1 or not 0 < self.share <= 1:
-            raise ValueError("expected queries >= 1 and share in (0, 1]")
+            raise InvalidInput("expected queries >= 1 and share in (0, 1].")
 
 
 @ATTACKS.register(
@@ -49,7 +56,7 @@ class SquareParams:
     params=SquareParams,
     kinds=("image",),
 )
-def square(  # noqa: PLR0913 - the shape of an attack
+def run(  # noqa: PLR0913 - the shape of an attack
     model: Model,
     x: Floats,
     y: Labels,
@@ -58,41 +65,52 @@ def square(  # noqa: PLR0913 - the shape of an attack
     *,
     rng: np.random.Generator,
     task: Task,
-) -> Floats:
-    """Return adversarial images found by random search on the margin, with at most `queries` scores a row.
-
-    Raises InvalidInput for a budget that is no ball. Answers what masked gradients would hide from PGD; not an
-    adversary who knows the weights.
-    """
+) -> Tried:
+    """Search on the margin with at most `queries` scores a row; rows that fell are not asked about again."""
     if not isinstance(budget, Ball) or x.ndim != 4:
         raise InvalidInput("the square attack is for images with an L-inf or L2 budget: use coordinate-search.")
-    best = x.copy()
-    for first in range(0, len(x), BATCH):
-        rows = slice(first, first + BATCH)
-        best[rows] = _search(model, x[rows], y[rows], budget, params, rng)
-        task.update(min(1.0, (first + BATCH) / len(x)))
-    return best
-
-
-def _search(  # noqa: PLR0913, PLR0917 - the state of one batch
-    model: Model, origin: Floats, y: Labels, ball: Ball, params: SquareParams, rng: np.random.Generator
-) -> Floats:
-    moves = _linf(origin, ball, params, rng) if ball.norm is Norm.LINF else _l2(origin, ball, params, rng)
-    best = origin.copy()
-    lowest = margins(model.scores(origin), y)
-    active = np.flatnonzero(lowest > 0)
-    current = next(moves)(origin, active)  # the starting pattern is taken whatever it gives
+    tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
+    rows, draws = np.arange(len(x)), Draws.of(rng, x, y)
+    origin, best, lowest = x, x.copy(), np.full(len(x), np.inf, np.float32)
+    move = _linf(budget, params) if budget.norm is Norm.LINF else _l2(budget, params)
     for query in range(params.queries):
-        if not len(active):
+        if not len(rows):
             break
-        candidate = ball.project(current, origin[active])
-        found = margins(model.scores(candidate), y[active])
-        better = (found < lowest[active]) | (query == 0)
-        best[active[better]] = candidate[better]
-        lowest[active[better]] = found[better]
-        active = active[lowest[active] > 0]
-        current = next(moves)(best, active)
-    return best
+        window, new = move(best, origin, draws, query)
+        old = best[window].copy()
+        best[window] = new
+        found = margins(model.scores(best), y[rows])
+        tried.queries[rows] += 1
+        worse = found >= lowest  # the starting pattern is taken whatever it gives
+        best[window][worse] = old[worse]
+        lowest = np.where(worse, lowest, found)
+        stands = lowest > 0
+        if not stands.all():
+            tried.x[rows[~stands]] = best[~stands]
+            rows, origin, best, lowest = rows[stands], origin[stands], best[stands], lowest[stands]
+            draws = draws.rows(stands)
+        task.update(query / params.queries, text=f"{len(rows)} rows stand")
+    tried.x[rows] = best
+    return tried
+
+
+def square(  # noqa: PLR0913 - each is a setting of the attack
+    model: Any,  # noqa: ANN401 - what `as_model` takes
+    x: Floats,
+    y: Labels,
+    *,
+    norm: str,
+    eps: float,
+    queries: int = 5000,
+    share: float = 0.8,
+    **rest: Unpack[Common],
+) -> Found:
+    """Attack images by random search in a ball of `norm` ("linf", "l2") and radius `eps`, asking for scores alone.
+
+    model, x, y, rest: as `evasion.pgd`; x is (n, channels, height, width). Answers what masked gradients would hide
+    from white-box attacks; not an adversary who knows the weights.
+    """
+    return attack_ball(run, model, x, y, SquareParams(queries, share), norm=norm, eps=eps, **rest)
 
 
 def _share(params: SquareParams, query: int) -> float:
@@ -101,84 +119,73 @@ def _share(params: SquareParams, query: int) -> float:
     return float(params.share * 0.5**halved)
 
 
-def _linf(origin: Floats, ball: Ball, params: SquareParams, rng: np.random.Generator) -> Iterator[_Move]:
+def _linf(ball: Ball, params: SquareParams) -> _Move:
     """Stripes first, then one square of plus or minus eps at a time."""
-    _, channels, height, width = origin.shape
 
-    def stripes(_best: Floats, rows: _Rows) -> Floats:
-        signs = rng.choice([-1.0, 1.0], size=(len(rows), channels, 1, width)).astype(np.float32)
-        return np.asarray(origin[rows] + ball.eps * signs, dtype=np.float32)
+    def move(best: Floats, origin: Floats, draws: Draws, query: int) -> tuple[_Window, Floats]:
+        _, channels, height, width = best.shape
+        if query == 0:
+            window, signs = _ALL, draws.signs((channels, 1, width))
+        else:
+            side = min(height, width, max(1, round(float(np.sqrt(_share(params, query) * height * width)))))
+            window = _place(draws.shared(query), best.shape, side)
+            signs = draws.signs((channels, 1, 1), step=query)
+        changed = origin[window] + np.float32(ball.eps) * signs
+        return window, np.clip(changed, ball.low, ball.high, out=changed)
 
-    yield stripes
-    query = 0
-    while True:
-        query += 1
-        side = min(height, width, max(1, round(float(np.sqrt(_share(params, query) * height * width)))))
-        top, left = rng.integers(0, height - side + 1), rng.integers(0, width - side + 1)
-
-        def one_square(best: Floats, rows: _Rows, side: int = side, top: int = top, left: int = left) -> Floats:
-            moved = best[rows].copy()
-            window = np.s_[:, :, top : top + side, left : left + side]
-            signs = rng.choice([-1.0, 1.0], size=(len(rows), channels, 1, 1)).astype(np.float32)
-            moved[window] = origin[rows][window] + ball.eps * signs
-            return moved
-
-        yield one_square
+    return move
 
 
-def _l2(origin: Floats, ball: Ball, params: SquareParams, rng: np.random.Generator) -> Iterator[_Move]:
+def _l2(ball: Ball, params: SquareParams) -> _Move:
     """Bumps on a grid first, then move the mass of one window into a bump in another."""
-    _, channels, height, width = origin.shape
 
-    def signs(n: int) -> Floats:
-        return rng.choice([-1.0, 1.0], size=(n, channels, 1, 1)).astype(np.float32)
+    def move(best: Floats, origin: Floats, draws: Draws, query: int) -> tuple[_Window, Floats]:
+        _, channels, height, width = best.shape
+        if query == 0:
+            delta = _grid(origin.shape, draws)
+        else:
+            side = max(3, round(float(np.sqrt(_share(params, query) * height * width))))
+            side = min(side + (side + 1) % 2, height, width)
+            signs = draws.signs((channels, 1, 1), step=query)
+            delta = _moved(best - origin, side, signs, draws.shared(query), ball.eps)
+        delta *= ball.eps / np.maximum(_lengths(delta), 1e-12)
+        return _ALL, np.clip(origin + delta, ball.low, ball.high)
 
-    def onto_rim(delta: Floats, rows: _Rows) -> Floats:
-        return np.asarray(origin[rows] + delta * (ball.eps / np.maximum(_lengths(delta), 1e-12)), dtype=np.float32)
+    return move
 
-    def grid(_best: Floats, rows: _Rows) -> Floats:
-        delta = np.zeros((len(rows), *origin.shape[1:]), dtype=np.float32)
-        side = max(1, min(height, width) // 5)
-        for top in range(0, height - side + 1, side):
-            for left in range(0, width - side + 1, side):
-                delta[:, :, top : top + side, left : left + side] += _bump(side, side) * signs(len(rows))
-        return onto_rim(delta, rows)
 
-    yield grid
-    query = 0
-    while True:
-        query += 1
-        side = max(3, round(float(np.sqrt(_share(params, query) * height * width))))
-        side = min(side + (side + 1) % 2, height, width)
-        to, away = (
-            (int(rng.integers(0, height - side + 1)), int(rng.integers(0, width - side + 1))) for _ in range(2)
-        )
-        shape = _two_bumps(side) if rng.random() < 0.5 else _two_bumps(side).T
+def _grid(shape: tuple[int, ...], draws: Draws) -> Floats:
+    delta = np.zeros(shape, dtype=np.float32)
+    side = max(1, min(shape[2:]) // 5)
+    tops, lefts = (range(0, size - side + 1, side) for size in shape[2:])
+    signs = draws.signs((shape[1], len(tops), len(lefts)))
+    for row, top in enumerate(tops):
+        for column, left in enumerate(lefts):
+            sign = signs[:, :, row, column, None, None]
+            delta[:, :, top : top + side, left : left + side] = _bump(side, side) * sign
+    return delta
 
-        def move_mass(  # noqa: PLR0913, PLR0917 - what this round drew is bound to it
-            best: Floats,
-            rows: _Rows,
-            side: int = side,
-            to: tuple[int, int] = to,
-            away: tuple[int, int] = away,
-            shape: Floats = shape,
-        ) -> Floats:
-            delta = best[rows] - origin[rows]
-            target = np.s_[:, :, to[0] : to[0] + side, to[1] : to[1] + side]
-            source = np.s_[:, :, away[0] : away[0] + side, away[1] : away[1] + side]
-            both = np.zeros(delta.shape[2:], dtype=np.float32)
-            both[target[2:]] = both[source[2:]] = 1
-            unused = np.maximum(ball.eps**2 - (delta**2).sum(axis=(1, 2, 3), keepdims=True), 0) / channels
-            mass = ((delta * both) ** 2).sum(axis=(2, 3), keepdims=True)
-            old = delta[target]
-            old = old / (1e-10 + np.sqrt((old**2).sum(axis=(2, 3), keepdims=True)))
-            new = shape * signs(len(rows)) + old
-            new *= np.sqrt(unused + mass) / (1e-10 + np.sqrt((new**2).sum(axis=(2, 3), keepdims=True)))
-            delta[source] = 0
-            delta[target] = new
-            return onto_rim(delta, rows)
 
-        yield move_mass
+def _moved(delta: Floats, side: int, signs: Floats, shared: np.random.Generator, eps: float) -> Floats:
+    """Empty one window and put its mass, and what is left of the radius, into a bump in another (algorithm 3)."""
+    target, source = _place(shared, delta.shape, side), _place(shared, delta.shape, side)
+    shape = _two_bumps(side) if shared.random() < 0.5 else _two_bumps(side).T
+    both = np.zeros(delta.shape[2:], dtype=np.float32)
+    both[target[2:]] = both[source[2:]] = 1
+    unused = np.maximum(eps**2 - (delta**2).sum(axis=(1, 2, 3), keepdims=True), 0) / delta.shape[1]
+    mass = ((delta * both) ** 2).sum(axis=(2, 3), keepdims=True)
+    old = delta[target]
+    old = old / (1e-10 + np.sqrt((old**2).sum(axis=(2, 3), keepdims=True)))
+    new = shape * signs + old
+    new *= np.sqrt(unused + mass) / (1e-10 + np.sqrt((new**2).sum(axis=(2, 3), keepdims=True)))
+    delta[source] = 0
+    delta[target] = new
+    return delta
+
+
+def _place(shared: np.random.Generator, shape: tuple[int, ...], side: int) -> _Window:
+    top, left = (int(shared.integers(0, size - side + 1)) for size in shape[2:])
+    return (slice(None), slice(None), slice(top, top + side), slice(left, left + side))
 
 
 def _lengths(delta: Floats) -> Floats:

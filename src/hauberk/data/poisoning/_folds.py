@@ -16,7 +16,7 @@ import numpy.typing as npt
 from hauberk.core.columns import ColumnKind
 from hauberk.core.extras import need
 from hauberk.core.progress import Task
-from hauberk.data.dataset import Dataset, Doubles, Labels
+from hauberk.data.dataset import Dataset, Doubles, Labels, Mask
 from hauberk.data.shapes import shapes
 
 _FOLDS = 5
@@ -75,17 +75,21 @@ def _model(side: Dataset, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn es
     return need("sklearn.pipeline").make_pipeline(scale, line)
 
 
-def _inputs(side: Dataset, seed: int) -> npt.NDArray[np.floating[Any]]:
+def _inputs(side: Dataset, seed: int, base: Labels | None = None) -> npt.NDArray[np.floating[Any]]:
+    """Return (n, f) what the models are told of each row; base: the rows that components are fitted on, all by default."""
     if side.kind == "image":
         flat = shapes(side.x)
-        size = min(_COMPONENTS, *flat.shape)
+        own = flat if base is None else flat[base]
+        size = min(_COMPONENTS, *own.shape)
         components = need("sklearn.decomposition").PCA(
             size, svd_solver="randomized", whiten=True, random_state=seed
         )
         # The components are of inputs alone: no label crosses from one fold to another.
-        found: npt.NDArray[np.floating[Any]] = components.fit_transform(flat)
+        found: npt.NDArray[np.floating[Any]] = (
+            components.fit_transform(flat) if base is None else components.fit(own).transform(flat)
+        )
         return found
-    return side.x if len(side) >= _MANY else one_hot(side)
+    return side.x if (len(side) if base is None else len(base)) >= _MANY else one_hot(side)
 
 
 def one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
@@ -98,3 +102,24 @@ def one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
         else:
             parts.append(values[:, None])
     return np.concatenate(parts, axis=1)
+
+
+def by_trusted(side: Dataset, trusted: Mask, *, seed: int, task: Task) -> Doubles:
+    """Return (n, k) probabilities as `out_of_fold` does, from models that learned from `trusted` rows alone.
+
+    trusted: (n,). Every other row is asked of one of the folds' models, dealt at random, as if it were one of the rows that
+    this fold left out: so rows of both kinds are judged alike, and differ only where the rows themselves do. What is said
+    of a row does not depend on the rows behind it.
+    """
+    base = np.flatnonzero(trusted)
+    inputs, known = _inputs(side, seed, base), side.take(base)
+    parts = folds(known, seed)
+    dealt = np.floor(np.random.default_rng(seed).random(len(side)) * len(parts))
+    probabilities = np.zeros((len(side), len(side.classes)))
+    for number, (fit, ask) in enumerate(parts):
+        model = _model(known, seed).fit(inputs[base[fit]], known.y[fit])
+        asked = np.concatenate([base[ask], np.flatnonzero(~trusted & (dealt == number))])
+        if len(asked):
+            probabilities[np.ix_(asked, model.classes_)] = model.predict_proba(inputs[asked])
+        task.update((number + 1) / len(parts), text=f"fold {number + 1} of {len(parts)}")
+    return probabilities

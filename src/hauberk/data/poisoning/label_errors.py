@@ -15,6 +15,7 @@ clean-label poison, or a poisoner who relabels most of a class.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ _LEAST = 1e-4
 _ORDER = 0.01  # keeps the order among the most doubtful
 _ROUNDS = 20
 _CLEAREST, _ABOVE = 0.1, 1.5  # quantile of the rows that tell a floor, and what is allowed for its own spread
+_NEXT, _STEEPEST = 0.3, 2.0  # quantile up to which a floor is level, and how level
+_TELLING = 1_000  # rows of a class, from which on the clearest tenth is a hundred
 _MOST = 0.3  # of a class's rows that a floor may explain
 _FEWEST = 20  # rows of a class that tell its floor
 
@@ -62,7 +65,8 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     doubt = doubts(y, probabilities, pairs=params.pairs, sharpen=params.sharpen)
     task.update(0.5)
     each = np.arange(len(y))
-    score = rarity(y, probabilities, doubt)
+    # A network is surer of one clear picture than of another; models of tables are held back evenly.
+    score = rarity(y, probabilities, doubt, steepest=math.inf if rows.kind == "image" else _STEEPEST)
     score[doubt[each, y] <= 0] = 0
     others = probabilities.copy()
     others[each, y] = 0
@@ -105,13 +109,14 @@ def _given(y: Labels, sharp: Doubles) -> Doubles:
     return matrix
 
 
-def rarity(y: Labels, probabilities: Doubles, doubt: Doubles) -> Doubles:
+def rarity(y: Labels, probabilities: Doubles, doubt: Doubles, *, steepest: float = math.inf) -> Doubles:
     """Return (n,) minus the decimal logarithm of the share of honest rows expected to be as doubtful or more.
 
     An honest row has label c as often as its probability says, less the part that is the same for nearly all rows of a
-    class: that is noise in the labels or in the model, not doubt about the row.
+    class: that is noise in the labels or in the model, not doubt about the row. steepest: in a class of few rows, how many
+    times the doubt of the clearest tenth that of the clearest third may be, for it to be the same.
     """
-    honest = _without_floor(probabilities)
+    honest = _without_floor(probabilities, steepest)
     order = np.argsort(-doubt.ravel(), kind="stable")
     expected = np.cumsum(honest.ravel()[order]) / len(y)
     ranked = doubt.ravel()[order]
@@ -124,7 +129,7 @@ def rarity(y: Labels, probabilities: Doubles, doubt: Doubles) -> Doubles:
     return found
 
 
-def _without_floor(probabilities: Doubles) -> Doubles:
+def _without_floor(probabilities: Doubles, steepest: float) -> Doubles:
     """Return probabilities less what nearly all rows of the same likely class share, each row adding up to 1 again.
 
     The clearest rows of a class tell it: what even they leave for another label is noise in the labels or in the model.
@@ -133,8 +138,12 @@ def _without_floor(probabilities: Doubles) -> Doubles:
     floors = np.zeros((probabilities.shape[1],) * 2)
     counts = np.bincount(likely, minlength=len(floors))
     for label in np.flatnonzero(counts >= _FEWEST):
-        floors[label] = _ABOVE * np.quantile(probabilities[likely == label], _CLEAREST, axis=0)
-        floors[label, label] = 0
+        own = probabilities[likely == label]
+        clear, clearish = np.quantile(1 - own[:, label], [_CLEAREST, _NEXT])
+        # Doubt that grows from row to row may be no floor, but a class that is never certain; few rows cannot tell.
+        if len(own) >= _TELLING or clearish <= steepest * clear:
+            floors[label] = _ABOVE * np.quantile(own, _CLEAREST, axis=0)
+            floors[label, label] = 0
     # A class of which floors would explain much is one that the models cannot tell, and that is no noise.
     floors[:, counts @ floors > _MOST * probabilities.sum(axis=0)] = 0
     found = np.maximum(probabilities - floors[likely], 0)

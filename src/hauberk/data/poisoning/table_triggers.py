@@ -13,6 +13,7 @@ columns a little. Cost: one sort for each pair of columns and six small forests.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import combinations
@@ -31,6 +32,8 @@ _PAIRS = 2_000  # of columns that are searched, at most
 _GROUPS = 5_000  # candidates that forests are asked about
 _TOLD = 5
 _APART = 8  # groups that are left out one by one
+_SETS = 0.99  # share of rows with a trigger that carry its label
+_WIDER = 1.25  # rows of a group against those of a clearer one inside it, up to which they are one
 _FORESIGHT = 30  # trees that say whether other rows foretell a rule
 
 
@@ -38,9 +41,9 @@ _FORESIGHT = 30  # trees that say whether other rows foretell a rule
 class Params:
     """fewest: rows of a trigger, 5 or more. most: its largest share of all rows. purity: share with one label.
 
-    surprise: decimal logarithm of how improbable the labels must be, given the rest of the rows. gap: the same for one
-    row, beyond what rows of the label usually have. expected: share of the label's frequency up to which the rest of the
-    rows may speak for it.
+    surprise: decimal logarithm of how much better a trigger must explain the labels than the rest of the rows does. gap:
+    how improbable the label of one row must be, likewise, beyond what rows of the label usually are. expected: share of
+    the label's frequency up to which the rest of the rows may speak for it.
     """
 
     fewest: int = 15
@@ -67,6 +70,48 @@ class Group:
     rows: Labels
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class Claim:
+    """A group, and what speaks for its being a trigger.
+
+    thought: (m,) the label's probability by the rest of each row. usual: mean -log10 of the same over all rows of the
+    label: a forest that knows little must not look like surprise. share: of all rows that have the label.
+    """
+
+    group: Group
+    thought: Doubles
+    usual: float
+    share: float
+
+    @property
+    def expected(self) -> float:
+        """The share of the group that the rest of the rows would give the label."""
+        return float(self.thought.mean())
+
+    def surprise(self, y: Labels) -> float:
+        """Return the decimal logarithm of how much better a trigger explains the labels than the rest of the rows does."""
+        own = y[self.group.rows] == self.group.label
+        likely, unlikely = math.log10(_SETS), math.log10(1 - _SETS)
+        return float(np.where(own, likely + _unlikely(self.thought), unlikely + _unlikely(1 - self.thought)).sum())
+
+    def holds(self, y: Labels, params: Params) -> bool:
+        """Return whether the labels are pure, improbable row by row and together, and not those that the rest asks for."""
+        own = y[self.group.rows] == self.group.label
+        return (
+            len(own) >= params.fewest
+            and bool(own.mean() >= params.purity)
+            and self.expected <= params.expected * self.share
+            and self.surprise(y) >= params.surprise
+            and float(_unlikely(self.thought[own]).mean()) - self.usual >= params.gap
+        )
+
+    def among(self, left: Mask) -> Claim:
+        """Return the same of the rows that are left."""
+        kept = left[self.group.rows]
+        group = Group(self.group.columns, self.group.label, self.group.rows[kept])
+        return Claim(group, self.thought[kept], self.usual, self.share)
+
+
 @DETECTORS.register(
     "table-triggers",
     practice="1a",
@@ -85,38 +130,36 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     task.update(0.4)
     score = np.zeros(len(side))
     reasons: dict[int, str] = {}
-    told: list[tuple[float, str]] = []
+    notes: list[str] = []
     suggested = np.full(len(side), -1, np.int64)
     if not candidates:
         return Suspicion(score)
     half_blind = views(side, seed=rows.seed, task=Quiet())
-    surprising: list[tuple[Group, float, float]] = []
-    for group in candidates:
-        surprise, gap, expected = _surprise(side, group, half_blind)
-        usual = params.expected * float(share[group.label])
-        if surprise >= params.surprise and gap >= params.gap and expected <= usual:
-            surprising.append((group, surprise, expected))
-    if not surprising:
+    claims = [claim for group in candidates if (claim := _claim(side, group, half_blind)).holds(side.y, params)]
+    if not claims:
         return Suspicion(score)
-    foreseen = _foreseen(side, [group for group, _, _ in surprising], seed=rows.seed)
-    for group, surprise, expected in surprising:
-        if float(foreseen[group.rows, group.label].mean()) > (1 + expected) / 2:
-            continue
+    foreseen = _foreseen(side, [claim.group for claim in claims], seed=rows.seed)
+    claims = [
+        claim
+        for claim in claims
+        if float(foreseen[claim.group.rows, claim.group.label].mean()) <= (1 + claim.expected) / 2
+    ]
+    for claim in one_by_one(side, claims, params):
+        group = claim.group
         own = group.rows[side.y[group.rows] == group.label]
-        value = 3.0 + min(surprise / 100, 2.0)
         text = _text(side, group)
-        told.append((surprise, f"{len(own)} rows with {text} are labelled {side.classes[group.label]!r}."))
+        if len(notes) < _TOLD:
+            notes.append(f"{len(own)} rows with {text} are labelled {side.classes[group.label]!r}.")
         rest = half_blind.blind_to(group.columns)[own].copy()
         rest[:, group.label] = 0
-        for row, other in zip(own, rest.argmax(axis=1), strict=True):
-            if value > score[row]:
-                score[row], suggested[row] = value, other
-                reasons[int(row)] = (
-                    f"{text}: {len(own)} of {len(group.rows)} such rows are labelled {side.classes[group.label]!r}; by the "
-                    f"rest of the row {expected:.0%} would be"
-                )
-    told.sort(reverse=True)
-    return Suspicion(score, reasons, suggested, tuple(note for _, note in told[:_TOLD]))
+        score[own] = 3.0 + min(claim.surprise(side.y) / 100, 2.0)
+        suggested[own] = rest.argmax(axis=1)
+        reasons |= dict.fromkeys(
+            own.tolist(),
+            f"{text}: {len(own)} of {len(group.rows)} such rows are labelled {side.classes[group.label]!r}; by the "
+            f"rest of the row {claim.expected:.0%} would be",
+        )
+    return Suspicion(score, reasons, suggested, tuple(notes))
 
 
 def _foreseen(side: Dataset, found: list[Group], *, seed: int) -> Doubles:
@@ -182,18 +225,53 @@ def _pure(combined: Labels, y: Labels, columns: tuple[int, ...], params: Params)
             yield Group(columns, int(labels[counts.argmax()]), rows)
 
 
-def _surprise(side: Dataset, group: Group, half_blind: Views) -> tuple[float, float, float]:
-    """Return how improbable the group's labels are by the rest of its rows, in all and for one row, and what was expected.
-
-    Both are decimal logarithms. The one for a row is beyond what rows of the label usually get from the same forests: a
-    forest that knows little must not look like surprise.
-    """
+def _claim(side: Dataset, group: Group, half_blind: Views) -> Claim:
+    share = float((side.y == group.label).mean())
     thought = half_blind.blind_to(group.columns)[:, group.label]
-    labelled = side.y[group.rows] == group.label
-    own = thought[group.rows]
-    unlikely = -np.log10(np.clip(np.where(labelled, own, 1 - own), 1e-3, 1))
-    usual = -np.log10(np.clip(thought[side.y == group.label], 1e-3, 1))
-    return float(unlikely.sum()), float(unlikely[labelled].mean() - usual.mean()), float(own.mean())
+    usual = float(_unlikely(thought[side.y == group.label]).mean())
+    return Claim(group, thought[group.rows], usual, share)
+
+
+def _unlikely(thought: Doubles) -> Doubles:
+    found: Doubles = -np.log10(np.clip(thought, 1e-3, 1))
+    return found
+
+
+def one_by_one(side: Dataset, claims: list[Claim], params: Params) -> Iterator[Claim]:
+    """Yield the clearest claim, then that of the rest which holds without its rows, and so on.
+
+    The clearest has the most surprise beyond what as many rows need to count as surprising: rows that the rest of the
+    row explains weigh against a group, however many they are.
+    """
+    left = np.ones(len(side), bool)
+    while claims := [claim for claim in (claim.among(left) for claim in claims) if claim.holds(side.y, params)]:
+        best = max(
+            claims, key=lambda claim: claim.surprise(side.y) - len(claim.thought) * (claim.usual + params.gap)
+        )
+        best = _widened(best, claims, side.y, params)
+        yield best
+        # Rows of another label are no part of the trigger, and go on speaking against the groups that they lie in.
+        left[best.group.rows[side.y[best.group.rows] == best.group.label]] = False
+
+
+def _widened(best: Claim, claims: list[Claim], y: Labels, params: Params) -> Claim:
+    """Return the widest claim that holds all rows of the best and a few more for which the rest of the row does not speak.
+
+    A trigger and a value that most rows have is as clear as the trigger, and leaves some of its rows behind.
+    """
+    label = best.group.label
+    inside = best.group.rows[y[best.group.rows] == label]
+    found = best
+    for claim in claims:
+        rows = claim.group.rows
+        more = (y[rows] == label) & ~np.isin(rows, inside)
+        if claim.group.label != label or not np.isin(inside, rows).all() or not more.any():
+            continue
+        if len(found.group.rows) < len(rows) <= _WIDER * len(inside) and (
+            float(claim.thought[more].mean()) <= params.expected * claim.share
+        ):
+            found = claim
+    return found
 
 
 def _text(side: Dataset, group: Group) -> str:

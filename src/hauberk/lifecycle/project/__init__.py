@@ -8,7 +8,7 @@
 from __future__ import annotations
 
 from hauberk.lifecycle.project.against import check_against, check_columns
-from hauberk.lifecycle.project.loading import FILE_NAME, load, parse
+from hauberk.lifecycle.project.loading import FILE_NAME, load, load_threats, parse
 from hauberk.lifecycle.project.values import (
     Declared,
     Evaluation,
@@ -17,6 +17,7 @@ from hauberk.lifecycle.project.values import (
     Project,
     ReleaseForm,
     Training,
+    Update,
 )
 
 __all__ = [
@@ -28,8 +29,10 @@ __all__ = [
     "Project",
     "ReleaseForm",
     "Training",
+    "Update",
     "check_against",
     "check_columns",
     "load",
+    "load_threats",
     "parse",
 ]

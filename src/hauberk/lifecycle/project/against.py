@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from hauberk.attacks import relations
 from hauberk.core.columns import Column, ColumnKind
+from hauberk.core.relations import parse
 from hauberk.core.threats import ColumnBudget, Direction, Evasion, Norm
 from hauberk.lifecycle.project.lines import Path
 from hauberk.lifecycle.project.reading import Problems, suggestion
@@ -26,11 +28,12 @@ def check_columns(project: Project, names: Sequence[str]) -> None:
         (("data", "group"), project.data.group),
         (("data", "source"), project.data.source),
     ]
+    wanted += [(("update", "groups", index), name) for index, name in enumerate(project.update.groups)]
     wanted += [(("data", "drop", index), name) for index, name in enumerate(project.data.drop)]
     for path, name in wanted:
         if name and name not in names:
             advice = suggestion(name, names, word="The data have")
-            problems.add(path, f"[data] {path[1]}: the data have no column {name!r}; {advice}")
+            problems.add(path, f"[{path[0]}] {path[1]}: the data have no column {name!r}; {advice}")
     problems.stop()
 
 
@@ -54,6 +57,7 @@ def check_against(
     labels = project.data.labels
     if labels and len(labels) != len(classes):
         problems.add(("data", "labels"), f"[data] labels: {len(labels)} names for {len(classes)} classes.")
+    _check_update(project, columns, classes, problems)
     for index, declared in enumerate(project.threats):
         path: Path = ("threats", index)
         if isinstance(declared.threat, Evasion):
@@ -65,7 +69,30 @@ def check_against(
         problems.add(
             ("training", "augment"), '[training] augment: "shift" moves pictures; for a table write "none".'
         )
+    if project.evaluation.certify == "smoothing" and any(t.norm is not Norm.L2 for t in project.evasions):
+        problems.add(
+            ("evaluation", "certify"),
+            '[evaluation] certify: smoothing proves L2 balls around images; declare norm = "l2", or write "bounds".',
+        )
     problems.stop()
+
+
+def _check_update(
+    project: Project, columns: tuple[Column, ...], classes: tuple[str, ...], problems: Problems
+) -> None:
+    learned = {column.name: column for column in columns}
+    for index, name in enumerate(project.update.groups):
+        column = learned.get(name)
+        if column is None or (column.kind is ColumnKind.NUMBER):
+            known = [one.name for one in columns if one.kind is not ColumnKind.NUMBER]
+            problems.add(
+                ("update", "groups", index),
+                f"[update] groups: {name!r} is no column of categories or whole numbers that the model learns from; "
+                + suggestion(name, known),
+            )
+    if project.update.favourable and project.update.favourable not in classes:
+        advice = suggestion(project.update.favourable, classes, word="The classes are")
+        problems.add(("update", "favourable"), f"[update] favourable: there is no such class; {advice}")
 
 
 def _check_table(threat: Evasion, columns: tuple[Column, ...], path: Path, problems: Problems) -> None:
@@ -79,6 +106,11 @@ def _check_table(threat: Evasion, columns: tuple[Column, ...], path: Path, probl
     known = {column.name: column for column in columns}
     for index, budget in enumerate(threat.columns):
         _check_column(budget, known, threat.cost, (*path, "columns", index), problems)
+    stated = [parse(text) for text in threat.relations]
+    for index, relation in enumerate(stated):
+        problems.take((*path, "relations", index), lambda r=relation: relations.check(r, known))  # type: ignore[misc]
+    moved = {budget.column for budget in threat.columns}
+    problems.take((*path, "relations"), lambda: relations.following(stated, columns, moved))
 
 
 def _check_image(threat: Evasion, shape: tuple[int, ...], path: Path, problems: Problems) -> None:
@@ -125,6 +157,12 @@ def _category(budget: ColumnBudget, column: Column) -> tuple[str, str] | None:
         )
     if budget.direction is not Direction.BOTH:
         return "direction", f"it is a category, which has no {budget.direction.value}: leave out `direction`."
+    if budget.low is not None or budget.high is not None:
+        key = "low" if budget.low is not None else "high"
+        return key, "it is a category, which has no range: `choices` says which may be chosen."
+    for choice in budget.choices:
+        if choice not in column.categories:
+            return "choices", f"it has no category {choice!r}; {suggestion(choice, column.categories)}"
     return None
 
 
@@ -133,6 +171,8 @@ def _number(budget: ColumnBudget, column: Column) -> tuple[str, str] | None:
     seen = f"its values run from {column.low:g} to {column.high:g}"
     if span <= 0:
         return "column", f"it is {column.low:g} in every row, so the model learns nothing from it: leave it out."
+    if budget.choices:
+        return "choices", "it is a number: `by`, `low` and `high` say how far it may move."
     if budget.by <= 0:
         return "by", f"`by` is missing: how far may it move? {seen.capitalize()}."
     if budget.by > span:

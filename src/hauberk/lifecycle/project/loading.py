@@ -15,7 +15,8 @@ from hauberk.lifecycle.project.lines import Path, lines_of
 from hauberk.lifecycle.project.members import check_members
 from hauberk.lifecycle.project.reading import Problems, Table
 from hauberk.lifecycle.project.threats import read_threats
-from hauberk.lifecycle.project.values import Project
+from hauberk.lifecycle.project.update import read_update
+from hauberk.lifecycle.project.values import Declared, Project
 
 FILE_NAME = "hauberk.toml"
 _LARGEST = 1 << 20  # bytes; a project file is a page or two, and a mistaken path may be gigabytes
@@ -28,6 +29,23 @@ def load(place: pathlib.Path | str) -> Project:
     Raises InvalidInput naming file, line and fix: for a missing file, for a syntax error, and for all that is
     wrong with its keys and values at once, one line each.
     """
+    data, path = _bytes(place)
+    project = parse(data, path)
+    check_members(project)
+    return project
+
+
+def load_threats(place: pathlib.Path | str) -> tuple[Declared, ...]:
+    """Read the `[[threats]]` of a project file, or of a file that holds nothing else. Raises InvalidInput as `load`."""
+    data, path = _bytes(place)
+    values, lines = _toml(data, path.name)
+    problems = Problems(path.name, lines)
+    threats = read_threats(Table(values, (), "the file", problems), problems)
+    problems.stop()
+    return threats
+
+
+def _bytes(place: pathlib.Path | str) -> tuple[bytes, pathlib.Path]:
     path = pathlib.Path(place).absolute()
     if path.is_dir():
         path = path / FILE_NAME
@@ -42,9 +60,7 @@ def load(place: pathlib.Path | str) -> Project:
         raise InvalidInput(f"cannot read {path}: {error.strerror}.") from error
     if len(data) > _LARGEST:
         raise InvalidInput(f"{path} is larger than 1 MiB, so it is no project file. Name the folder or the file.")
-    project = parse(data, path)
-    check_members(project)
-    return project
+    return data, path
 
 
 def parse(data: bytes, path: pathlib.Path) -> Project:
@@ -59,9 +75,13 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     threats = read_threats(root, problems)
     training = sections.read_training(root)
     evaluation = sections.read_evaluation(root)
+    if model is not None and training.minutes and model.way in ("train", "onnx"):
+        whose = "the team's own function" if model.way == "train" else "an ONNX file, which is not trained"
+        problems.add(("training", "minutes"), f"[training] minutes: this model is {whose}: leave it out.")
     checks = sections.read_checks(root)
     gate = sections.read_gate(root, problems)
     release, keys = sections.read_release(root), sections.read_keys(root, folder)
+    update = read_update(root, folder)
     root.close()
     problems.stop()
     assert spec is not None, "no data without a noted problem"
@@ -81,6 +101,7 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
         gate=gate,
         release=release,
         keys=keys,
+        update=update,
         lines=problems.lines,
     )
 

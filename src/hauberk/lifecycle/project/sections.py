@@ -74,7 +74,12 @@ def read_training(root: Table) -> Training:
         weight_decay=table.number("weight_decay", 0.0, low=0.0, high=1.0) if table.has("weight_decay") else None,
         optimizer=table.choice("optimizer", ("sgd", "adamw")) or None,  # type: ignore[arg-type]
         augment=table.choice("augment", ("none", "shift"), default=own.augment),  # type: ignore[arg-type]
+        precision=table.choice("precision", ("fp32", "bf16", "auto"), default=own.precision),  # type: ignore[arg-type]
+        average=table.number("average", own.average, low=0.0, high=0.99999),
         device=table.text("device", default=own.device) or own.device,
+        minutes=_minutes(table) if table.has("minutes") else None,
+        awp=table.number("awp", own.awp, low=0.0, high=0.5),
+        patience=table.whole("patience", own.patience, low=0),
         hardening=dict(table.child("hardening").rest()),
     )
     table.close()
@@ -92,8 +97,9 @@ def read_evaluation(root: Table) -> Evaluation:
     for index, (name, _) in enumerate(attacks):
         if name and name in [other for other, _ in attacks[:index]]:
             table.problems.add((*table.path, "attacks", index), f"[evaluation] attacks: {name!r} stands twice.")
+    certify = table.choice("certify", ("bounds", "smoothing")) or None
     table.close()
-    return Evaluation(rows, tuple(attacks))
+    return Evaluation(rows, tuple(attacks), certify)  # type: ignore[arg-type]
 
 
 def read_checks(root: Table) -> dict[str, Mapping[str, Any]]:
@@ -150,6 +156,15 @@ def read_keys(root: Table, folder: pathlib.Path) -> Keys:
     signing = table.choice("signing", ("ed25519", "ecdsa-p256"), default=usual)
     table.close()
     return Keys(uri, signing)  # type: ignore[arg-type]
+
+
+def _minutes(table: Table) -> float | None:
+    value = table.number("minutes", 0.0, low=0.0)
+    if table.values["minutes"] == 0:
+        table.wrong("minutes", "0 trains nothing: write a number above 0, such as 10.")
+    if table.has("epochs"):
+        table.wrong("epochs", "stands beside `minutes`, from which the epochs follow: leave one of them out.")
+    return value
 
 
 def _rate(table: Table) -> float | None:

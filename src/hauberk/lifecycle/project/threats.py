@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import math
 import re
+from functools import partial
 
 from hauberk.core.errors import InvalidInput
+from hauberk.core.relations import parse
 from hauberk.core.threats import (
     KINDS,
     ColumnBudget,
@@ -49,9 +51,16 @@ def read_eps(table: Table) -> float | None:
         value = table.get("eps", float, math.nan)  # NaN is no value that a file can give
         return None if math.isnan(value) else value
     text = table.text("eps")
+    radius = read_fraction(text)
+    if radius is None:
+        table.wrong("eps", f'{named(text)} is no radius: write a number, or a fraction such as "4/255".')
+    return radius
+
+
+def read_fraction(text: str) -> float | None:
+    """Return a radius written as a fraction, such as 4/255, or None for other text."""
     found = _FRACTION.fullmatch(text)
     if found is None or float(found[2]) == 0:
-        table.wrong("eps", f'{named(text)} is no radius: write a number, or a fraction such as "4/255".')
         return None
     return float(found[1]) / float(found[2])
 
@@ -78,7 +87,9 @@ def _evasion(table: Table) -> Evasion | None:
     eps = read_eps(table)
     columns = tuple(b for b in map(_column, table.children("columns")) if b is not None)
     cost = table.get("cost", float, 0.0)
-    images, tables = table.has("norm") or table.has("eps"), table.has("columns") or table.has("cost")
+    relations = table.texts("relations")
+    images = table.has("norm") or table.has("eps")
+    tables = table.has("columns") or table.has("cost") or table.has("relations")
     if images and tables:
         key = "norm" if table.has("norm") else "eps"
         table.wrong(key, "a threat is for images (norm, eps) or for tables (columns, cost): declare two threats.")
@@ -91,7 +102,11 @@ def _evasion(table: Table) -> Evasion | None:
     elif cost > 0 and columns and not any(column.cost > 0 for column in columns):
         table.wrong("cost", f"{cost:g} limits nothing, since no column has a cost: give columns a `cost`.")
     elif columns:
-        return table.problems.take((*table.path, "columns"), lambda: Evasion(columns=columns, cost=cost))
+        for index, relation in enumerate(relations):
+            if table.problems.take((*table.path, "relations", index), lambda r=relation: parse(r)) is None:  # type: ignore[misc]
+                return None
+        evasion = partial(Evasion, columns=columns, cost=cost, relations=relations)
+        return table.problems.take((*table.path, "columns"), evasion)
     elif not images and not table.values.get("columns"):
         raise InvalidInput(
             f'{table.title} has no budget: declare norm = "linf" or "l2" with eps (images), or columns (tables): '
@@ -105,10 +120,12 @@ def _column(table: Table) -> ColumnBudget | None:
     by = table.number("by", 0.0, low=0.0)
     direction = table.choice("direction", tuple(str(way) for way in Direction), default=str(Direction.BOTH))
     cost = table.number("cost", 0.0, low=0.0)
+    low, high = (table.get(end, float, 0.0) if table.has(end) else None for end in ("low", "high"))
+    choices = table.texts("choices")
     if table.has("by") and table.values["by"] == 0:
         table.wrong("by", "0 allows no change: write how far the column may move, or leave the column out.")
     table.close()
-    return ColumnBudget(name, by, Direction(direction), cost) if name else None
+    return ColumnBudget(name, by, Direction(direction), cost, low, high, choices) if name else None
 
 
 def _free_name(threat: Threat, taken: set[str]) -> str:

@@ -46,7 +46,8 @@ class Training:
     """How the model is trained, plainly and hardened alike; `hardening` goes to the hardening method alone.
 
     method: a registered hardening method, or "auto": chosen for the kind of model. None means: the default of
-    the trainer for this kind of model.
+    the trainer for this kind of model. minutes: the time that hardening may take, from which method and epochs
+    follow. awp, patience: as `training.Hardening`; the others as `training.Options`.
     """
 
     method: str = "auto"
@@ -56,16 +57,25 @@ class Training:
     weight_decay: float | None = None
     optimizer: Literal["sgd", "adamw"] | None = None
     augment: Literal["none", "shift"] = "none"
+    precision: Literal["fp32", "bf16", "auto"] = "fp32"
+    average: float = 0.0
     device: str = "auto"
+    minutes: float | None = None
+    awp: float = 0.0
+    patience: int = 0
     hardening: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How models are attacked: at most `rows` test rows, by these attacks (none named: the model's defaults)."""
+    """How models are attacked: at most `rows` test rows, by these attacks (none named: the model's defaults).
+
+    certify: how it is proven besides what no attack can change; None is not at all.
+    """
 
     rows: int = 1000
     attacks: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    certify: Literal["bounds", "smoothing"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +91,29 @@ class Keys:
 
     uri: str = "keyring:.hauberk/keyring"
     signing: Literal["ed25519", "ecdsa-p256"] = "ed25519"
+
+
+@dataclass(frozen=True, slots=True)
+class Update:
+    """How a challenger is made and compared, and when.
+
+    start: "warm" goes on from the champion's weights, where it has any, "cold" trains anew. epochs: of a warm start; None: a
+    third of the training's. confidence: that no equally good challenger is turned away by chance. groups: columns whose
+    groups are compared for fairness. favourable: the class that a person hopes for, "" for none. schema: a schema file that
+    new files are held against. data: patterns of files, from the project's folder, where new rows arrive. schedule: a cron
+    expression; new_rows: so many that wait; drift: that the rows that wait differ from the trusted ones.
+    """
+
+    start: Literal["warm", "cold"] = "warm"
+    epochs: int | None = None
+    confidence: float = 0.95
+    groups: tuple[str, ...] = ()
+    favourable: str = ""
+    schema: pathlib.Path | None = None
+    data: tuple[str, ...] = ()
+    schedule: str = ""
+    new_rows: int | None = None
+    drift: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +138,7 @@ class Project:
     gate: tuple[Rule, ...]
     release: ReleaseForm
     keys: Keys
+    update: Update
     lines: Mapping[Path, int] = field(repr=False)
 
     @property

@@ -7,19 +7,20 @@ The page has no script and fetches nothing, which its own content security polic
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from markupsafe import Markup
 
 from hauberk.core.text import visible
-from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, sections, stages
+from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, rivals, sections, stages
 from hauberk.lifecycle.report.model import Attested, Source
 
 if TYPE_CHECKING:
     from jinja2 import Template
 
-__all__ = ["Attested", "Source", "render"]
+__all__ = ["Attested", "Source", "lay_out", "render"]
 
 
 def render(source: Source) -> str:
@@ -49,6 +50,7 @@ def render(source: Source) -> str:
         # Where poisoning is what was looked at, sections on an attack that nobody declared say nothing.
         "unattacked": poisoned is not None and not attacks,
         "draw_sources": bars.suspects_by_source,
+        "rivals": rivals.read(known, source.get),
         "rules": sections.rules(known),
         "chain": chain.picture(steps, links),
         "broken": sum(link.by is None for link in links),
@@ -60,11 +62,16 @@ def render(source: Source) -> str:
         "kind": reading.kind,
         "formats": formats,
     }
-    return _template().render(view)
+    return lay_out("report.html.j2", view)
+
+
+def lay_out(name: str, view: Mapping[str, Any]) -> str:
+    """Return the page that one of this package's templates makes of `view`; all text in it is escaped."""
+    return _template(name).render(view)
 
 
 @cache
-def _template() -> Template:
+def _template(name: str) -> Template:
     # Imported here: `import hauberk` and its command line start without a template engine.
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -76,7 +83,7 @@ def _template() -> Template:
         lstrip_blocks=True,
         finalize=_shown,
     )
-    return environment.get_template("report.html.j2")
+    return environment.get_template(name)
 
 
 def _shown(value: object) -> object:

@@ -31,13 +31,16 @@ class Row:
 
 
 def rows(reading: Reading) -> tuple[Row, ...]:
-    """Return clean accuracy, accuracy under each declared attack, and training time."""
+    """Return clean accuracy, accuracy under each declared attack and certified, and training time."""
     threats = reading.threats
     found = _clean(threats) if threats else [_shares("Clean accuracy", "", *_exported(reading))]
     for threat in threats:
         note = formats.threat(threat.declared)
         name = f"Under attack: {threat.label}"
         found.append(_shares(name, note, _figure(threat, "plain"), _figure(threat, "hardened")))
+        proven = [_figure(threat, role, "certified_accuracy") for role in ("plain", "hardened")]
+        if any(proven):
+            found.append(_shares(f"Certified: {threat.label}", note, *proven))
     if not threats:
         found.append(_shares("Under attack", "", None, None))
     plain, hardened = (_seconds(reading.find("training", role)) for role in ROLES)

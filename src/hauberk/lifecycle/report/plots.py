@@ -15,7 +15,7 @@ from hauberk.lifecycle.report import formats
 from hauberk.lifecycle.report.reading import ROLES, Threat, finite
 from hauberk.lifecycle.report.svg import tag
 
-SERIES = "accuracy_by_radius"
+SERIES, CERTIFIED = "accuracy_by_radius", "certified_accuracy_by_radius"
 _WIDTH, _HEIGHT = 720.0, 340.0
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58.0, 150.0, 30.0, 56.0
 _LABEL_GAP = 30.0
@@ -36,9 +36,10 @@ class _Axes:
         return _HEIGHT - _BOTTOM - min(1.0, max(0.0, value)) * (_HEIGHT - _TOP - _BOTTOM)
 
 
-def curves(threat: Threat) -> dict[str, Points]:
+def curves(threat: Threat, series: str = SERIES) -> dict[str, Points]:
     """Return the measured curve of each role, where there is one of at least two radii."""
-    found = {role: threat.by_role[role].series(SERIES) for role in ROLES if role in threat.by_role}
+    roles = sorted(threat.by_role, key=lambda role: (*ROLES, role).index(role))
+    found = {role: threat.by_role[role].series(series) for role in roles}
     return {role: points for role, points in found.items() if len(points) > 1 and points[-1][0] > 0}
 
 
@@ -53,9 +54,13 @@ def accuracy_by_radius(threat: Threat, identity: str) -> Markup | None:
     parts = [*_grid(axes, threat.declared), *_declared(axes, budget, threat.declared), *_gain(axes, lines)]
     for role, points in lines.items():
         parts.append(_line(axes, role, points, threat.declared))
+    proven = {role: [p for p in points if p[0] <= widest] for role, points in curves(threat, CERTIFIED).items()}
+    proven = {role: points for role, points in proven.items() if len(points) > 1}
+    parts.extend(_proven(axes, role, points, threat.declared) for role, points in proven.items())
     parts.extend(_labels(axes, lines))
     title = f"Accuracy against attack radius: {threat.label}"
-    described = "; ".join(_told(role, points, threat.declared) for role, points in lines.items())
+    told = [*lines.items(), *((f"{role}, certified", points) for role, points in proven.items())]
+    described = "; ".join(_told(role, points, threat.declared) for role, points in told)
     return tag(
         "svg",
         tag("title", title, id=f"{identity}-title"),
@@ -91,6 +96,8 @@ def _told(role: str, points: Points, declared: Mapping[str, Any]) -> str:
 def _unit(declared: Mapping[str, Any]) -> str:
     if _is_table(declared):
         return "attack radius, as a share of the declared budget"
+    if isinstance(declared.get("unit"), str):
+        return f"attack radius: {declared['unit']}"
     norm = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(str(declared.get("norm")), "")
     return f"attack radius {norm} (pixels in [0, 1])".replace("  ", " ")
 
@@ -155,7 +162,20 @@ def _path(axes: _Axes, points: Points) -> str:
 
 def _line(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any]) -> Markup:
     dots = [_dot(axes, role, x, y, f"{role}: {formats.percent(y)} at {at(x, declared)}") for x, y in points]
-    return tag("g", tag("polyline", points=_path(axes, points)), *dots, class_=f"line {role}")
+    return tag("g", tag("polyline", points=_path(axes, points)), *dots, class_=f"line {_look(role)}")
+
+
+def _look(role: str) -> str:
+    """Return how a line is drawn: a model that plays no part of its own looks like the one that is released."""
+    return role if role in ROLES else "hardened"
+
+
+def _proven(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any]) -> Markup:
+    """Draw a certified curve, dotted and named at its second point: what is above it is not proven."""
+    line = tag("polyline", tag("title", _told(f"{role}, certified", points, declared)), points=_path(axes, points))
+    x, y = points[1]
+    name = tag("text", f"{role}, certified", x=axes.x(x) + 6, y=axes.y(y) - 8, class_=f"end {_look(role)}")
+    return tag("g", line, name, class_=f"line {_look(role)} certified")
 
 
 def _dot(axes: _Axes, role: str, x: float, y: float, words: str) -> Markup:
@@ -174,5 +194,5 @@ def _labels(axes: _Axes, lines: Mapping[str, Points]) -> list[Markup]:
     for place, (y, role, (x, value)) in enumerate(ends):
         lowest = max(min(y, room + place * _LABEL_GAP), lowest + _LABEL_GAP)
         words = (tag("tspan", role, class_="strong"), tag("tspan", formats.percent(value), dx=6))
-        parts.append(tag("text", *words, x=axes.x(x) + 12, y=lowest + 4, class_=f"end {role}"))
+        parts.append(tag("text", *words, x=axes.x(x) + 12, y=lowest + 4, class_=f"end {_look(role)}"))
     return parts

@@ -30,5 +30,7 @@ PRACTICES_OF_EVENT: dict[str, tuple[str, ...]] = {
     "data.loaded": ("A4",),
     "data.sealed": ("1b", "A4"),
     "data.repaired": ("1a", "A4"),
+    "data.offered": ("A4",),
+    "data.extended": ("A4",),
 }
 """Events that show a practice at work. Every other event counts for none: an event is no measurement."""

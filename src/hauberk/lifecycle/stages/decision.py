@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from hauberk.core import canonical
-from hauberk.core.errors import HauberkError
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Task
-from hauberk.custody import dsse, gate, sealing, statements
+from hauberk.custody import gate, sealing, statements
+from hauberk.lifecycle import releases
 from hauberk.lifecycle.stages.job import DATA, About, Job
 from hauberk.lifecycle.stages.models import Trained
 from hauberk.lifecycle.steps import Product
-from hauberk.lifecycle.workshop import LOGGING, MODELS, SIGNING, Logged
+from hauberk.lifecycle.workshop import LOGGING, MODELS, SIGNING, Logged, Workshop
 from hauberk.release import bundle
 from hauberk.release.card import card
 
@@ -53,13 +54,24 @@ def decide(job: Job, about: About, models: Sequence[Trained], logged: Sequence[L
     return verdict
 
 
-def make_release(job: Job, about: About, models: Sequence[Trained], logged: Sequence[Logged]) -> Path:
-    """Write the release folder and log it; `logged` ends with the verdict. A changed folder is written again."""
-    place = job.project.folder / "release"
+def make_release(
+    job: Job,
+    about: About,
+    models: Sequence[Trained],
+    logged: Sequence[Logged],
+    **details: Any,  # noqa: ANN401 - JSON
+) -> Path:
+    """Write the release folder and log it; `logged` ends with the verdict. A changed folder is written again.
+
+    A later release that an update or a rollback put there stays. details: for the event that logs the release.
+    """
+    place = job.project.folder / releases.FOLDER
     released = models[-1]
+    known = releases.releases(job.workshop)
 
     def work(_task: Task) -> Product:
         made = job.workshop.now()
+        text = card(job.project.name, made, about.classes, released.role, [entry.statement for entry in logged])
         contents = bundle.Contents(
             project=job.project.name,
             made=made,
@@ -68,10 +80,11 @@ def make_release(job: Job, about: About, models: Sequence[Trained], logged: Sequ
             about=_roles(about, models),
             released=released.role,
             verdict=logged[-1].index,
-            card=card(job.project.name, made, about.classes, released.role, [entry.statement for entry in logged]),
-            earlier=_earlier(job),
-            sealer=_sealer(job) if job.project.release.seal else None,
+            card=text,
+            earlier=releases.sizes(known),
+            sealer=sealer(job.workshop) if job.project.release.seal else None,
         )
+        job.workshop.artifacts.put(text.encode("utf-8"))  # for a later rollback
         manifest = bundle.write(
             place,
             contents,
@@ -79,54 +92,28 @@ def make_release(job: Job, about: About, models: Sequence[Trained], logged: Sequ
             signer=job.workshop.signer,
             publics=job.workshop.keys.publics(SIGNING),
             log_key=job.workshop.keys.signer(LOGGING).public,
+            announce=releases.announced(job.workshop, sealed=job.project.release.seal, **details),
             disk=job.disk,
         )
-        digest = job.workshop.artifacts.put(manifest)
-        subjects = (Subject("manifest.json", digest), *(Subject(n, d) for n, d in released.outputs.items()))
-        size = job.workshop.ledger.size
-        event = job.workshop.event("release.made", subjects, size=size, sealed=job.project.release.seal)
-        return Product(outputs={"manifest.json": digest}, statements=[event], values={"size": size})
+        return Product(outputs={"manifest.json": canonical.sha256(manifest)})
+
+    def still(outputs: Mapping[str, str]) -> bool:
+        past = {made.manifest for made in known}
+        return outputs["manifest.json"] in past and releases.intact(place, known[-1].manifest)
 
     inputs = {
         "attestations": [entry.digest for entry in logged],
         "sealed": job.project.release.seal,
         "signer": job.workshop.signer.public.key_id,
     }
-    job.steps.do(
-        "release", "Write the release", inputs, work, still=lambda outputs: _intact(place, outputs["manifest.json"])
-    )
+    job.steps.do("release", "Write the release", inputs, work, still=still)
     return place
 
 
-def _intact(place: Path, manifest: str) -> bool:
-    """Whether the folder is still the release that was written; `hauberk verify` asks far more than this."""
-    try:
-        data = (place / bundle.MANIFEST).read_bytes()
-        listed = {
-            s.name: s.sha256 for s in statements.parse(dsse.decode(data, what=bundle.MANIFEST).payload).subjects
-        }
-        present = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
-        if canonical.sha256(data) != manifest or present != {*listed, bundle.MANIFEST}:
-            return False
-        return all(canonical.sha256((place / name).read_bytes()) == digest for name, digest in listed.items())
-    except (OSError, HauberkError):
-        return False
+def sealer(workshop: Workshop) -> bundle.Sealer:
+    """Return what seals a model file under the project's key for models."""
+    return lambda plain, context: sealing.seal_bytes(plain, workshop.keys, MODELS, associated=context)
 
 
 def _roles(about: About, models: Sequence[Trained]) -> dict[str, str]:
     return {DATA: about.digest} | {model.role: model.digest for model in models}
-
-
-def _earlier(job: Job) -> list[int]:
-    """Return the tree sizes of the checkpoints in earlier releases: what a verifier may have seen."""
-    sizes: list[int] = []
-    for index, data in enumerate(job.workshop.ledger.entries()):
-        entry = canonical.decode(data, what=f"ledger entry {index}")
-        if entry["kind"] == "release.made":
-            made = job.workshop.recall(index, entry["envelope"]).statement.predicate
-            sizes.append(int(made["details"]["size"]))
-    return sizes
-
-
-def _sealer(job: Job) -> bundle.Sealer:
-    return lambda plain, context: sealing.seal_bytes(plain, job.workshop.keys, MODELS, associated=context)

@@ -14,6 +14,7 @@ from hauberk.core import canonical
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.disk import Disk
 from hauberk.core.evidence import Subject
+from hauberk.data.dataset import Labels, Mask
 from hauberk.data.loading import Split, fingerprint, load
 from hauberk.lifecycle.project import Project
 from hauberk.lifecycle.steps import Steps
@@ -54,6 +55,8 @@ class Job:
     source: Subject | None = None  # the registered set that the data files are
     rows: Mapping[str, Any] = field(default_factory=dict)  # what was committed to of each side's rows
     aside: tuple[int, ...] = ()  # training rows that were found to be poison
+    given: Split | None = None  # in the stead of what the files of the project hold
+    current: Mask | None = None  # of the test rows, those that are not to be left out where few are attacked
 
     @cached_property
     def files(self) -> tuple[Subject, ...]:
@@ -63,7 +66,7 @@ class Job:
     @cached_property
     def split(self) -> Split:
         """The loaded data, training and test side, without the training rows that were set aside."""
-        split = load(self.project.data, seed=self.project.seed)
+        split = self.given or load(self.project.data, seed=self.project.seed)
         if not len(self.aside):
             return split
         return Split(split.train.take(~np.isin(split.train.rows, self.aside)), split.test, split.files)
@@ -72,6 +75,14 @@ class Job:
         """Take training rows, by their place in the files, out of everything that comes after."""
         self.aside = (*self.aside, *rows)
         self.__dict__.pop("split", None)
+
+    def attacked(self, rows: int) -> Labels:
+        """Return which test rows are attacked: at most `rows`, and half of them current ones where there are as many."""
+        order = self.generator("attacked rows").permutation(len(self.split.test))
+        if self.current is None:
+            return order[:rows]
+        first = order[self.current[order]][: max(rows // 2, rows - int((~self.current).sum()))]
+        return np.concatenate([first, order[~self.current[order]]])[:rows]
 
     @cached_property
     def code(self) -> str:

@@ -7,14 +7,14 @@ run that continues works on the very bytes that an earlier run trained.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from hauberk import training
-from hauberk.attacks.budget import budget_of
+from hauberk.attacks.budget import Budget, budget_of
 from hauberk.attacks.model import Model
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
@@ -22,6 +22,7 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import statements
 from hauberk.custody.statements import Statement
+from hauberk.lifecycle.project import Training
 from hauberk.lifecycle.stages import lineage
 from hauberk.lifecycle.stages.job import HARDENED, PLAIN, About, Job
 from hauberk.lifecycle.steps import Product
@@ -47,16 +48,64 @@ class Trained:
         return (*(Subject(name, digest) for name, digest in self.outputs.items()), about.subject)
 
 
-def train_models(job: Job, about: About) -> list[Trained]:
-    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one."""
-    models = [_trained(job, about, PLAIN, None)]
-    if job.project.evasions and job.project.model.way != "onnx":
-        declared = job.project.training
-        budgets = tuple(budget_of(threat, about.columns) for threat in job.project.evasions)
-        models.append(
-            _trained(job, about, HARDENED, training.Hardening(budgets, declared.method, declared.hardening))
+def train_models(
+    job: Job, about: About, *, start: Trained | None = None, plain: bool = True, epochs: int | None = None
+) -> list[Trained]:
+    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one.
+
+    start: the last of them goes on from the weights of this model, for `epochs`. plain: whether the plain model is made also
+    where a hardened one is.
+    """
+    declared = job.project.training
+    notes: tuple[str, ...] = ()
+    warm = None if start is None else _Warm(start, epochs)
+    if not job.project.evasions or job.project.model.way == "onnx":
+        return [_trained(job, about, PLAIN, None, declared, warm=warm)]
+    budgets = tuple(budget_of(threat, about.columns) for threat in job.project.evasions)
+    if declared.minutes is not None:
+        declared, notes = _planned(job, about, budgets)
+    hardening = training.Hardening(
+        budgets, declared.method, declared.hardening, awp=declared.awp, patience=declared.patience
+    )
+    models = [_trained(job, about, PLAIN, None, declared)] if plain else []
+    return [*models, _trained(job, about, HARDENED, hardening, declared, warm=warm, notes=notes)]
+
+
+def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Training, tuple[str, ...]]:
+    """Return the declared training with method and epochs that fit its minutes, and why these.
+
+    A step of its own: what is measured differs from run to run, and a run that goes on must not plan anew.
+    """
+    declared, source = job.project.training, job.project.model
+    assert declared.minutes is not None
+
+    def work(_task: Task) -> Product:
+        found = training.plan(
+            training.load_callable(source.build, job.project.folder),
+            _spec(about),
+            job.split.train.x,
+            job.split.train.y,
+            hardening=training.Hardening(budgets, declared.method, declared.hardening, awp=declared.awp),
+            minutes=declared.minutes or 0.0,
+            options=_options(declared),
+            seed=job.seed("training"),
+            device=declared.device,
         )
-    return models
+        values = {"method": found.method, "epochs": found.epochs, "notes": list(found.notes)}
+        return Product(values={**values, "params": dict(found.params)})
+
+    inputs = {
+        "data": about.digest,
+        "code": job.code,
+        "training": asdict(declared),
+        "build": source.build,
+        "budgets": [repr(budget) for budget in budgets],
+    }
+    found = job.steps.do("plan", f"Plan {declared.minutes:g} minutes of training", inputs, work).values
+    chosen = replace(
+        declared, method=str(found["method"]), epochs=found["epochs"], hardening=dict(found["params"]), minutes=None
+    )
+    return chosen, tuple(found["notes"])
 
 
 def bring_back(job: Job, about: About, model: Trained) -> Model:
@@ -104,8 +153,25 @@ def prove_export(job: Job, about: About, model: Trained) -> None:
     job.steps.do("export", "Prove the exported model", inputs, work)
 
 
-def _trained(job: Job, about: About, role: str, hardening: training.Hardening | None) -> Trained:
-    source, declared = job.project.model, job.project.training
+@dataclass(frozen=True, slots=True)
+class _Warm:
+    """A model that training goes on from."""
+
+    model: Trained
+    epochs: int | None
+
+
+def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
+    job: Job,
+    about: About,
+    role: str,
+    hardening: training.Hardening | None,
+    declared: Training,
+    *,
+    warm: _Warm | None = None,
+    notes: tuple[str, ...] = (),
+) -> Trained:
+    source = job.project.model
     seed = job.seed("training")
     parameters: dict[str, Any] = {
         "model": {"way": source.way, "build": source.build, "train": source.train},
@@ -115,10 +181,14 @@ def _trained(job: Job, about: About, role: str, hardening: training.Hardening | 
         parameters["threats"] = [threat.label for threat in job.project.threats]
         parameters["budgets"] = [repr(budget) for budget in hardening.budgets]
     brought = _brought(job)
+    if warm is not None:
+        parameters["start"] = {"from": warm.model.digest, "epochs": warm.epochs}
+        brought = (*brought, Subject("champion weights", warm.model.outputs[WEIGHTS]))
 
     def work(task: Task) -> Product:
         started = job.workshop.now()
-        made, measured = _make(job, about, hardening, seed, task)
+        made, measured = _make(job, about, hardening, declared, warm, seed, task, checkpoint)
+        measured = replace(measured, notes=(*notes, *measured.notes))
         outputs = {ONNX: job.workshop.artifacts.put(made.export_onnx())}
         weights = made.weights()
         if weights is not None:
@@ -135,19 +205,36 @@ def _trained(job: Job, about: About, role: str, hardening: training.Hardening | 
             started=started,
         )
         told = [evidence, _provenance(job, about, trained, evidence, brought)]
-        if not brought or hardening is not None:  # a model that was brought learned from other rows, elsewhere
+        if (
+            warm is not None or not brought or hardening is not None
+        ):  # a model that was brought learned from other rows, elsewhere
             files = tuple(Subject(name, digest) for name, digest in outputs.items())
             told += lineage.used(job, about, role=role, outputs=files)
         return Product(outputs=outputs, statements=told)
 
     inputs = {"data": about.digest, "code": job.code, "parameters": parameters, "seed": seed}
     inputs["brought"] = [[subject.name, subject.sha256] for subject in brought]
+    unfinished = job.workshop.folder / "unfinished"
+    checkpoint = unfinished / f"{role}-{canonical.digest(inputs)[:32]}.safetensors"
     doing = "Train" if source.way in ("build", "train") else "Take"
     title = f"{doing} the plain model" if hardening is None else "Harden the model to the declared threat"
-    return Trained(role, job.steps.do(f"train/{role}", title, inputs, work).outputs)
+    done = job.steps.do(f"train/{role}", title, inputs, work)
+    for left in unfinished.glob(f"{role}-*"):  # of this training, and of those that were given up
+        job.disk.remove(left)
+    return Trained(role, done.outputs)
 
 
-_SHARED = ("epochs", "batch", "learning_rate", "weight_decay", "optimizer", "augment", "device")
+_SHARED = (
+    "epochs",
+    "batch",
+    "learning_rate",
+    "weight_decay",
+    "optimizer",
+    "augment",
+    "precision",
+    "average",
+    "device",
+)
 
 
 class _Made(Protocol):
@@ -155,32 +242,53 @@ class _Made(Protocol):
     def weights(self) -> bytes | None: ...
 
 
-def _make(
-    job: Job, about: About, hardening: training.Hardening | None, seed: int, task: Task
+def _make(  # noqa: PLR0913, PLR0917 - as `_trained`
+    job: Job,
+    about: About,
+    hardening: training.Hardening | None,
+    declared: Training,
+    warm: _Warm | None,
+    seed: int,
+    task: Task,
+    checkpoint: Path,
 ) -> tuple[_Made, Measurement]:
     """Train, fine-tune, call the team's function or read the brought model: the four ways to a model."""
-    source, declared, spec = job.project.model, job.project.training, _spec(about)
+    source, spec = job.project.model, _spec(about)
     train = job.split.train
     if source.way == "onnx":
         assert source.onnx is not None
         return training.OnnxModel(_read(source.onnx), spec), Measurement({}, notes=(training.CANNOT_HARDEN,))
     build = training.load_callable(source.build, job.project.folder) if source.build else None
-    options = training.Options(
-        declared.epochs,
-        declared.batch,
-        declared.learning_rate,
-        declared.weight_decay,
-        declared.optimizer,
-        declared.augment,
-    )
-    if source.way == "weights":
+    options = _options(declared)
+    if warm is not None:
+        assert build is not None
+        weights = job.workshop.artifacts.get(warm.model.outputs[WEIGHTS])
+        begun = training.load_weights(build, spec, weights, device=declared.device)
+        outcome = training.fine_tune(
+            begun,
+            train.x,
+            train.y,
+            hardening=hardening,
+            options=replace(options, epochs=warm.epochs),
+            seed=seed,
+            task=task,
+            checkpoint=checkpoint,
+        )
+    elif source.way == "weights":
         assert build is not None
         assert source.weights is not None
         model = training.load_weights(build, spec, _read(source.weights), x=train.x, device=declared.device)
         if hardening is None:
             return model, Measurement({}, notes=("These weights were brought, not trained here.",))
         outcome = training.fine_tune(
-            model, train.x, train.y, hardening=hardening, options=options, seed=seed, task=task
+            model,
+            train.x,
+            train.y,
+            hardening=hardening,
+            options=options,
+            seed=seed,
+            task=task,
+            checkpoint=checkpoint,
         )
     elif source.way == "train":
         function = training.load_callable(source.train, job.project.folder)
@@ -199,8 +307,22 @@ def _make(
             seed=seed,
             device=declared.device,
             task=task,
+            checkpoint=checkpoint,
         )
     return outcome.model, Measurement(outcome.metrics, series=outcome.series, notes=outcome.notes)
+
+
+def _options(declared: Training) -> training.Options:
+    return training.Options(
+        declared.epochs,
+        declared.batch,
+        declared.learning_rate,
+        declared.weight_decay,
+        declared.optimizer,
+        declared.augment,
+        declared.precision,
+        declared.average,
+    )
 
 
 def _provenance(

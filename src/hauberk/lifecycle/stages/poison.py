@@ -33,7 +33,7 @@ def answer_poison(job: Job, about: About) -> About:
 
     Raises Refused when the policy is to stop and poison was found; InvalidInput when a class would lose all its rows.
     """
-    told = _told(job)
+    told = told_of_poison(job)
     if not told.get("found") or job.project.poison == "report":
         return about
     suspects = [entry for entry in told["suspects"] if isinstance(entry, Mapping)]
@@ -45,10 +45,10 @@ def answer_poison(job: Job, about: About) -> About:
             f'project says poison = "stop". {_worst(suspects)} {place} lists all of them: correct or remove them, or write '
             'poison = "quarantine".'
         )
-    return _set_aside(job, about, suspects)
+    return set_aside(job, about, suspects)
 
 
-def _told(job: Job) -> Mapping[str, Any]:
+def told_of_poison(job: Job) -> Mapping[str, Any]:
     """Return what the poisoning check wrote about this run's data."""
     done = next((done for done in reversed(job.steps.done) if done.name == _STEP), None)
     if done is None or not done.logged:
@@ -61,7 +61,8 @@ def _told(job: Job) -> Mapping[str, Any]:
     return document
 
 
-def _set_aside(job: Job, about: About, suspects: list[Mapping[str, Any]]) -> About:
+def set_aside(job: Job, about: About, suspects: Sequence[Mapping[str, Any]]) -> About:
+    """Take the training rows that `suspects` name by `row` out, list them with their reasons, log it, and verify the rest."""
     rows = sorted(int(entry["row"]) for entry in suspects)
 
     def work(_task: Task) -> Product:

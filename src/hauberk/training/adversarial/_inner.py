@@ -1,9 +1,9 @@
-"""What the gradient methods share: the loss gradient by the input, and starting points inside the budget."""
+"""What the gradient methods share: the loss gradient by the input, starting points, the ascent inside the budget."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -41,14 +41,47 @@ def evaluating(module: nn.Module) -> Iterator[None]:
             part.training = training
 
 
-def gradient(module: nn.Module, x: Tensor, y: Tensor) -> Tensor:
-    """Return the gradient of the summed cross-entropy by x; the weights' gradients are not touched."""
+def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
+    """Return the gradient by x of `loss(scores)`, summed over rows; the weights' gradients are not touched."""
     torch = need("torch")
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        loss = torch.nn.functional.cross_entropy(module(x), y, reduction="sum")
-        (found,) = torch.autograd.grad(loss, x)
+        (found,) = torch.autograd.grad(loss(module(x)).sum(), x)
     return found.detach()  # type: ignore[no-any-return]  # torch arrives by name
+
+
+def cross_entropy(y: Tensor) -> Callable[[Tensor], Tensor]:
+    """Return the function from scores to each row's cross-entropy with `y`."""
+    functional = need("torch").nn.functional
+    return lambda scores: functional.cross_entropy(scores, y, reduction="none")
+
+
+def ascend(  # noqa: PLR0913 - a batch, its budget and how to climb
+    module: nn.Module,
+    x: Tensor,
+    y: Tensor,
+    budget: Budget,
+    loss: Callable[[Tensor], Tensor],
+    *,
+    steps: int,
+    step: float,
+    rng: torch.Generator,
+) -> Tensor:
+    """Return allowed points of high `loss(scores)`: a random start, then `steps` projected ascents of size `step`."""
+    point = start(module, x, y, budget, rng)
+    for _ in range(steps):
+        moved = point + budget.step(gradient(module, point, loss), step)
+        point = budget.project(moved, x, whole=False)
+    return budget.project(point, x)  # type: ignore[no-any-return]  # arrays of either library
+
+
+def check_ascent(name: str, *, steps: int, step: float, warmup: float) -> None:
+    """Raise InvalidInput for settings of a projected ascent that make no sense."""
+    if steps < 1:
+        raise InvalidInput(f"{name} `steps` must be 1 or more, found {steps}.")
+    if not 0 < step <= 2:
+        raise InvalidInput(f"{name} `step` is a fraction of the radius in (0, 2], found {step}.")
+    share("warmup", warmup)
 
 
 def start(module: nn.Module, x: Tensor, y: Tensor, budget: Budget, rng: torch.Generator) -> Tensor:

@@ -12,11 +12,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Budget, ColumnBox
-from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.core.errors import InvalidInput
-from hauberk.core.progress import Quiet
 from hauberk.training.adversarial import HARDENING
 
 AUTO = "auto"
@@ -56,9 +55,9 @@ def augment(  # noqa: PLR0913 - the shape of the family
     tree ensemble may still find what this attack does not.
     """
     entry = ATTACKS[_chosen(params.attack, budget)]
-    found = entry.run(model, x, y, budget, entry.make({}), rng=rng, task=Quiet())
+    found = attack(entry.run, model, x, y, budget, entry.make({}), rng=rng)
     # A row that the attack left outside the budget would teach the model about an adversary nobody declared.
-    return np.where(budget.allows(found, x).reshape(-1, *(1,) * (x.ndim - 1)), found, x)
+    return np.where(found.verdicts.allowed.reshape(-1, *(1,) * (x.ndim - 1)), found.x, x)
 
 
 def _chosen(name: str, budget: Budget) -> str:

@@ -52,5 +52,5 @@ def fgsm_rs(  # noqa: PLR0913 - the shape of the family
     """
     with _inner.evaluating(module):
         point = _inner.start(module, x, y, budget, rng)
-        moved = point + budget.step(_inner.gradient(module, point, y), params.step)
+        moved = point + budget.step(_inner.gradient(module, point, _inner.cross_entropy(y)), params.step)
         return budget.project(moved, x)  # type: ignore[no-any-return]  # arrays of either library

@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from hauberk.attacks.budget import Budget
-from hauberk.core.errors import InvalidInput
 from hauberk.training.adversarial import HARDENING, _inner
 
 if TYPE_CHECKING:
@@ -29,11 +28,7 @@ class Pgd:
     warmup: float = field(default=0.2, metadata={"help": "share of the epochs in which the radius grows to full"})
 
     def __post_init__(self) -> None:
-        if self.steps < 1:
-            raise InvalidInput(f"pgd `steps` must be 1 or more, found {self.steps}.")
-        if not 0 < self.step <= 2:
-            raise InvalidInput(f"pgd `step` is a fraction of the radius in (0, 2], found {self.step}.")
-        _inner.share("warmup", self.warmup)
+        _inner.check_ascent("pgd", steps=self.steps, step=self.step, warmup=self.warmup)
 
 
 @HARDENING.register(
@@ -52,8 +47,5 @@ def pgd(  # noqa: PLR0913 - the shape of the family
     norm; and what it reaches is an empirical figure, no certificate.
     """
     with _inner.evaluating(module):
-        point = _inner.start(module, x, y, budget, rng)
-        for _ in range(params.steps):
-            moved = point + budget.step(_inner.gradient(module, point, y), params.step)
-            point = budget.project(moved, x, whole=False)
-        return budget.project(point, x)  # type: ignore[no-any-return]  # arrays of either library
+        loss = _inner.cross_entropy(y)
+        return _inner.ascend(module, x, y, budget, loss, steps=params.steps, step=params.step, rng=rng)

@@ -17,12 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hauberk.attacks.model import Floats, Labels
+from hauberk.attacks.model import Floats, Labels, log_of
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.training import _scores
 from hauberk.training.aggregation.certificate import Certificates, certify
 from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
 from hauberk.training.aggregation.partition import Digests, Plan, row_digests
@@ -68,7 +67,7 @@ class Aggregate:
         """Return (n, classes) logarithms of the shares of votes."""
         votes = self.votes(x)
         shares = np.stack([(votes == label).mean(axis=1) for label in range(self.classes)], axis=1)
-        return _scores.log_of(shares)
+        return log_of(shares)
 
     def certify(self, x: Floats) -> Certificates:
         """Return prediction and certificate of each row; see `certificate.certify`."""

@@ -1,0 +1,126 @@
+"""What updates cost and find: a rollback's seconds, and slow drips caught, honest sequences passed.
+
+    python benchmarks/updating.py rollback --mebibytes 1 50
+    HAUBERK_DATA=... python benchmarks/updating.py drip --seeds 10 --set digits adult
+
+There is no peer to run beside: retraining services keep versions and compare means, and none that we know of holds batches
+together against a trusted state. What is printed is measured here, with the conditions beside it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import statistics
+import tempfile
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+PROJECT = """
+[project]
+name = "bench"
+[data]
+kind = "table"
+files = ["sklearn:iris"]
+[model]
+build = "model:build"
+[[threats]]
+kind = "poisoning"
+share = 0.05
+[gate]
+clean_accuracy = ">= 0.1"
+"""
+MODEL = """
+from torch import nn
+
+def build(spec):
+    return nn.Sequential(nn.Linear(spec.features, {width}), nn.ReLU(), nn.Linear({width}, spec.classes))
+"""
+
+
+def rollback(mebibytes: list[int]) -> None:
+    import hauberk
+    from hauberk.core.progress import Progress
+    from hauberk.custody.keys._vault import Cost
+    from hauberk.custody.keys.keyring import Keyring
+    from hauberk.custody.seen import Seen
+    from hauberk.lifecycle.rollback import rollback as back
+
+    print("| weights (and as much ONNX, both sealed) | rollback, keys open |")
+    print("| --- | --- |")
+    for size in mebibytes:
+        folder = Path(tempfile.mkdtemp())
+        (folder / ".hauberk").mkdir()
+        Keyring.make(folder / ".hauberk" / "keyring", b"bench", cost=Cost(time=1, memory=8, lanes=1))
+        (folder / "hauberk.toml").write_text(PROJECT + "[training]\nepochs = 1\n")
+        how = {"passphrase": lambda: b"bench", "seen": Seen(folder / "seen")}
+        for number in range(2):
+            width = size * 2**20 // (4 * 9 * 2) + number
+            (folder / "model.py").write_text(MODEL.format(width=width))
+            hauberk.protect(folder, progress=Progress(visible=False), **how)
+        took = [back(folder, to=1 + turn % 2, **how).seconds for turn in range(5)]
+        print(f"| {size} MiB | {statistics.median(took):.2f} s, median of 5 |")
+        shutil.rmtree(folder)
+
+
+def sets(name: str):
+    from hauberk.data.loading import DataSpec, load_whole
+
+    if name == "digits":
+        return load_whole(DataSpec("image", ("sklearn:digits",))).side, 900, 80, 10, (7, 1), 2
+    file = Path(os.environ["HAUBERK_DATA"]) / "adult.parquet"
+    spec = DataSpec("table", (str(file),), target="income", drop=("fnlwgt", "education"))
+    return load_whole(spec).side, 6000, 200, 20, (0, 1), 4
+
+
+def drips(names: list[str], seeds: int, times: int) -> None:
+    from hauberk.data.drip import drip
+
+    print(
+        "| data | trusted | batches | wrong labels a batch | alone (first 3) | sequence caught | at batch | honest stopped | s |"
+    )
+    print("| --- | --- | --- | --- | --- | --- | --- | --- | --- |")
+    for name in names:
+        side, trusted, size, count, (given, true), wrong = sets(name)
+        wrong *= times
+        alone, caught, at, honest, spent = 0, 0, [], 0, []
+        for seed in range(seeds):
+            order = np.random.default_rng(seed).permutation(len(side))
+            parts = [side.take(order[trusted + size * n : trusted + size * (n + 1)]) for n in range(count)]
+            base = side.take(order[:trusted])
+            bad = []
+            for number, part in enumerate(parts):
+                y = part.y.copy()
+                own = np.flatnonzero(y == true)
+                y[np.random.default_rng([seed, number]).choice(own, min(wrong, len(own)), replace=False)] = given
+                bad.append(replace(part, y=y))
+            honest += bool(drip(base, parts, seed=seed).alarms)
+            alone += sum(bool(drip(base, [part], seed=seed).alarms) for part in bad[:3])
+            started = time.monotonic()
+            found = drip(base, bad, seed=seed).alarms
+            spent.append(time.monotonic() - started)
+            caught += bool(found)
+            at += [min(stream.look for stream in found)] if found else []
+        print(
+            f"| {name} | {trusted:,} | {count} x {size} | {wrong} | {alone} of {3 * seeds} | {caught} of {seeds} "
+            f"| {statistics.median(at) if at else '-'} | {honest} of {seeds} | {statistics.median(spent):.1f} |",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["rollback", "drip"])
+    parser.add_argument("--mebibytes", type=int, nargs="+", default=[1, 50])
+    parser.add_argument("--seeds", type=int, default=10)
+    parser.add_argument("--set", nargs="+", default=["digits"])
+    parser.add_argument("--times", type=int, default=1, help="so many times the usual wrong labels")
+    given = parser.parse_args()
+    if given.what == "rollback":
+        rollback(given.mebibytes)
+    else:
+        drips(given.set, given.seeds, given.times)

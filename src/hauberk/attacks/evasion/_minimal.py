@@ -1,0 +1,149 @@
+"""What attacks for the smallest change share: lengths, the way to a plane inside the box, and their outcome."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+
+from hauberk.attacks.budget import Ball, Budget
+from hauberk.attacks.evasion._rounds import Outcome
+from hauberk.attacks.evasion._slope import Slope, fell, on, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
+from hauberk.attacks.verdict import Tried
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
+from hauberk.core.threats import Norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hauberk.attacks.evasion._losses import Loss
+
+ORDER = {Norm.LINF: math.inf, Norm.L2: 2.0, Norm.L1: 1.0}
+_NEWTON = 16  # the function is concave and piecewise linear: most rows are there after four or five
+_CLOSE = 1e-5  # of the way that is left
+
+
+def ball_of(budget: Budget, name: str) -> Ball:
+    """Return the budget as a ball. Raises InvalidInput for another."""
+    if not isinstance(budget, Ball):
+        raise InvalidInput(f"{name} needs a ball: for tables use pgd or coordinate-search.")
+    return budget
+
+
+def lengths(delta: Tensor, norm: Norm) -> Tensor:
+    """Return (n,): the size of each row in the norm."""
+    import torch
+
+    length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ORDER[norm], dim=1)
+    return length
+
+
+def to_plane(x: Tensor, normal: Tensor, rise: Tensor, ball: Ball) -> Tensor:
+    """Return the smallest step, in the ball's norm, that raises normal . x by `rise` and stays in the box.
+
+    x, normal: (n, ...). rise: (n,), of either sign. Where the box holds no such point, the step goes as far as it can.
+    The projections of Croce and Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary
+    attack", section 3.1; they sort, here the multiplier is found by Newton's method, which ends after finitely many
+    steps as the function is concave and piecewise linear. L1 is greedy: the steepest coordinates first.
+    """
+    import torch
+
+    slope = normal.abs().flatten(1)
+    sign = normal.sign() * shaped(rise.sign(), normal)
+    room = torch.where(sign > 0, ball.high - x, x - ball.low).flatten(1)
+    wanted = rise.abs()
+    size = _greedy(slope, room, wanted) if ball.norm is Norm.L1 else _newton(slope, room, wanted, ball.norm)
+    return sign * size.reshape(x.shape)
+
+
+def _newton(slope: Tensor, room: Tensor, wanted: Tensor, norm: Norm) -> Tensor:
+    """Each coordinate goes min(t * rate, room); find t."""
+    import torch
+
+    rate = torch.ones_like(slope) if norm is Norm.LINF else slope
+    gain = slope * rate
+    t = wanted.new_zeros(len(wanted), 1)
+    size = torch.zeros_like(slope)
+    for _ in range(_NEWTON):
+        free = size < room
+        missing = (wanted - torch.linalg.vecdot(slope, size))[:, None]
+        steep = torch.linalg.vecdot(gain, free.to(gain.dtype))[:, None]
+        if not bool(((missing > _CLOSE * wanted[:, None]) & (steep > 0)).any()):
+            break
+        t = torch.where(steep > 0, t + missing.clamp_min(0) / steep, t)
+        size = torch.minimum(t * rate, room)
+    return size
+
+
+def _greedy(slope: Tensor, room: Tensor, wanted: Tensor) -> Tensor:
+    import torch
+
+    steep, order = slope.sort(dim=1, descending=True)
+    wide = room.gather(1, order)
+    gained = (steep * wide).cumsum(1)
+    size = ((wanted[:, None] - gained) / steep.clamp_min(1e-12) + wide).clamp_min(0)
+    size = torch.minimum(size, wide)
+    return torch.zeros_like(slope).scatter(1, order, size)
+
+
+def outcome(  # noqa: PLR0913, PLR0917 - what was found, and where
+    ball: Ball, origin: Tensor, nearest: Tensor, distance: Tensor, queries: Tensor, gradients: Tensor
+) -> Outcome:
+    """Return the nearest finds; those beyond the radius are drawn back to it. distance: infinite for none."""
+    import torch
+
+    near = distance <= ball.eps
+    kept = torch.where(shaped(near, origin), nearest, ball.project(nearest, origin))
+    done = near if math.isfinite(ball.eps) else torch.zeros_like(near)
+    return Outcome(kept, -distance, done, queries, gradients)
+
+
+class Mover(Protocol):
+    """Where an attack for the smallest change goes next; made anew for each part of the rows."""
+
+    def __call__(self, step: int, x: Tensor, seen: Slope, out: Tensor, distance: Tensor) -> Tensor:
+        """Return the next points. seen: the pass at x; out: (n,) which are fooled there; distance: (n,) from the origin."""
+
+
+def shrink(  # noqa: PLR0913, PLR0917 - rows, and how to move them
+    model: Differentiable,
+    rows: tuple[Floats, Labels, Labels | None],
+    ball: Ball,
+    loss: Loss,
+    steps: int,
+    begin: Callable[[Tensor, slice], Mover],
+    task: Task,
+) -> Tried:
+    """Walk each row for `steps` passes and keep its nearest fooling point. begin: (origin, rows) to what moves them.
+
+    Parts of the rows are walked one after the other, from first step to last, so that their state stays in the cache. With
+    a finite radius a part ends when all of its rows have a find inside.
+    """
+    import torch
+
+    found, queries, gradients = rows[0].copy(), np.zeros(len(rows[0]), np.int64), np.zeros(len(rows[0]), np.int64)
+    for part in passes(found.shape, model.device):
+        origin, y = on(model, rows[0][part]), on(model, rows[1][part])
+        targets = None if rows[2] is None else on(model, rows[2][part])
+        move, x, nearest = begin(origin, part), origin.clone(), origin.clone()
+        best = torch.full((len(x),), torch.inf, device=x.device)
+        spent = torch.zeros_like(y)
+        for step in range(steps):
+            standing = (best > ball.eps) | (ball.eps == math.inf)
+            if not bool(standing.any()):
+                break
+            spent += standing
+            seen = slope(model, x, loss, y, targets)
+            out, distance = fell(seen.logits, y, targets), lengths(x - origin, ball.norm)
+            better = out & (distance < best)
+            nearest = torch.where(shaped(better, x), x, nearest)
+            best = torch.where(better, distance, best)
+            x = move(step, x, seen, out, distance)
+            task.update(min(1.0, (part.start + (part.stop - part.start) * step / steps) / len(found)))
+        kept = outcome(ball, origin, nearest, best, spent, spent)
+        found[part], gradients[part] = kept.x.cpu().numpy(), spent.cpu().numpy()
+    return Tried(found, queries, gradients)

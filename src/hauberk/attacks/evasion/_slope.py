@@ -1,0 +1,89 @@
+"""What white-box attacks share: one pass for loss, success and gradient; blocks of rows; state that shrinks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from hauberk.attacks.model import Differentiable, Floats, Labels, passes
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hauberk.attacks.evasion._losses import Loss
+
+_BLOCK = 1 << 25  # input values worked on at once, 128 MiB in each of a handful of tensors
+SPARSE = 0.9  # state is packed anew when fewer than this share of its rows still stand
+
+
+class Slope(NamedTuple):
+    """One pass: logits and loss without their graph, and the gradient of the loss by x, NaN as 0."""
+
+    logits: Tensor
+    loss: Tensor
+    gradient: Tensor
+
+
+def slope(model: Differentiable, x: Tensor, loss: Loss, y: Tensor, targets: Tensor | None = None) -> Slope:
+    """Return loss and gradient at x; one forward and one backward pass."""
+    import torch
+
+    with torch.enable_grad():
+        point = x.detach().requires_grad_()
+        logits = model.logits(point)
+        value = loss(logits, y, targets)
+        (gradient,) = torch.autograd.grad(value.sum(), point)
+    return Slope(logits.detach(), value.detach(), gradient.nan_to_num(0.0, 0.0, 0.0))
+
+
+def look(model: Differentiable, x: Tensor) -> Tensor:
+    """Return logits alone; one forward pass."""
+    import torch
+
+    with torch.no_grad():
+        return model.logits(x)
+
+
+def fell(logits: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Return (n,) bool: predicted other than y, or as the target; NaN among the logits counts as fallen."""
+    prediction = logits.argmax(1)
+    wrong = prediction != y if targets is None else prediction == targets
+    return wrong | logits.isnan().any(1)
+
+
+def blocks(x: Floats) -> Iterator[slice]:
+    """Yield slices of rows that fit into memory together; everything else is done row by row, so sizes do not count."""
+    size = max(1, _BLOCK // max(1, int(np.prod(x.shape[1:]))))
+    for first in range(0, len(x), size):
+        yield slice(first, min(first + size, len(x)))
+
+
+def parts(x: Tensor) -> Iterator[slice]:
+    """Yield slices of one pass each."""
+    return passes(tuple(x.shape), x.device.type)
+
+
+def on(model: Differentiable, values: Floats | Labels) -> Tensor:
+    """Return the array as a tensor on the model's device; a copy."""
+    import torch
+
+    return torch.tensor(values, device=model.device)
+
+
+def shaped(values: Tensor, like: Tensor) -> Tensor:
+    """Shape (n,) so that it multiplies `like` row by row."""
+    return values.reshape(-1, *(1,) * (like.ndim - 1))
+
+
+def goals_of(model: Differentiable, x: Floats, y: Labels, targets: Labels | None, classes: int) -> list[Labels]:
+    """Return what each round aims at: the targets, or the likeliest, second likeliest ... other class of each row."""
+    if targets is not None:
+        return [targets]
+    if not classes or not len(x):
+        return []
+    scores = model.scores(x).astype(np.float64)
+    scores[np.arange(len(y)), y] = -np.inf
+    order = np.argsort(-scores, axis=1, kind="stable")
+    return [order[:, number] for number in range(min(classes, model.classes - 1))]

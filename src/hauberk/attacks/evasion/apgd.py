@@ -1,0 +1,304 @@
+"""APGD: projected gradient descent that chooses its own step size; APGD-CE, APGD-DLR and APGD-T.
+
+Croce and Hein 2020, "Reliable evaluation of adversarial robustness with an ensemble of diverse parameter-free attacks",
+algorithm 1, with the checkpoints of section 3.2; in L1 as Croce and Hein 2021, "Mind the box: l1-APGD for sparse
+adversarial attacks on image classifiers", without its phases of larger radii. Two differences from the authors' code:
+the first loss counts as the start of the first window, and a row leaves when it falls.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hauberk.attacks.attack import ATTACKS, Common, attack_ball
+from hauberk.attacks.budget import Ball, Budget
+from hauberk.attacks.draws import Draws
+from hauberk.attacks.evasion import _losses
+from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.verdict import Found, Tried
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
+from hauberk.core.threats import Norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_RISES = 0.75  # a window in which fewer steps than this share raised the loss halves the step (rho)
+_MOMENTUM = 0.75  # share of the new step; the rest is the last one (alpha)
+_SPARSER = 1.5  # L1: how much the share of moved pixels, and the step, shrink at a checkpoint
+_SMALLEST = 0.1  # L1: the smallest step, as a share of the first
+
+
+@dataclass(frozen=True, slots=True)
+class ApgdParams:
+    """`classes` 0 is the untargeted attack; above it, that many of the likeliest other classes are targets in turn."""
+
+    access: ClassVar[str] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = tuple(Norm)
+
+    steps: int = field(default=100, metadata={"help": "gradient steps of each restart and target"})
+    restarts: int = field(default=1, metadata={"help": "random starts; the first success counts"})
+    loss: str = field(default="cross-entropy", metadata={"help": "what is climbed: cross-entropy, dlr or margin"})
+    classes: int = field(default=0, metadata={"help": "likeliest other classes that are targets in turn; 0: none"})
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.restarts < 1 or self.classes < 0:
+            raise InvalidInput("expected steps >= 1, restarts >= 1 and classes >= 0.")
+        _losses.check(self.loss)
+
+
+@ATTACKS.register(
+    "apgd",
+    practice="2a",
+    threats=("evasion",),
+    summary="projected gradient descent that chooses its step (white box)",
+    params=ApgdParams,
+    kinds=("image",),
+)
+def run(  # noqa: PLR0913 - the shape of an attack
+    model: Differentiable,
+    x: Floats,
+    y: Labels,
+    budget: Budget,
+    params: ApgdParams,
+    *,
+    rng: np.random.Generator,
+    task: Task,
+    targets: Labels | None = None,
+) -> Tried:
+    """Climb the loss inside the ball. Cost: steps * restarts * max(1, classes) gradients of each row that stands."""
+    if not isinstance(budget, Ball) or not np.isfinite(budget.eps):
+        raise InvalidInput("apgd needs a ball of finite radius: use pgd for tables, fmn for the smallest change.")
+    draws = Draws.of(rng, x, y)
+    goals = goals_of(model, x, y, targets, params.classes)
+    each = max(1, len(goals))
+
+    def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
+        goal = goals[number % each][rows] if goals else None
+        start = _start(draws.rows(rows), x.shape[1:], budget, number)
+        return _climb(model, (x[rows], y[rows], goal), start, budget, params, tick)
+
+    return search(x, params.restarts * each, go, task)
+
+
+def _start(draws: Draws, shape: tuple[int, ...], ball: Ball, number: int) -> Floats:
+    """Return steps to the rim: of a cube that is scaled to it (L-inf), or in a direction without preference."""
+    if ball.norm is Norm.LINF:
+        delta = 2 * draws.uniform(shape, step=number) - 1
+        reach = np.abs(delta).reshape(len(delta), -1).max(axis=1)
+    else:
+        delta = draws.normal(shape, step=number)
+        order = 2 if ball.norm is Norm.L2 else 1
+        reach = np.linalg.norm(delta.reshape(len(delta), -1), ord=order, axis=1)
+    scaled: Floats = delta * np.float32(ball.eps) / np.maximum(reach, 1e-12).reshape(-1, *(1,) * len(shape))
+    return scaled.astype(np.float32)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The rows that stand, each with its own step. rises: steps of the window that raised the loss."""
+
+    here: Tensor
+    origin: Tensor
+    y: Tensor
+    targets: Tensor | None
+    x: Tensor
+    before: Tensor
+    gradient: Tensor
+    loss: Tensor
+    best: Tensor
+    best_gradient: Tensor
+    best_loss: Tensor
+    size: Tensor
+    rises: Tensor
+    checked_loss: Tensor
+    halved: Tensor
+    moved_share: Tensor
+    moved_before: Tensor
+
+
+def _begin(model: Differentiable, rows: tuple[Floats, Labels, Labels | None], start: Floats, ball: Ball) -> _State:
+    import torch
+
+    origin, y = on(model, rows[0]), on(model, rows[1])
+    x = ball.project(origin + on(model, start), origin)
+    n, features = len(x), x[0].numel() if len(x) else 1
+    floats = {"device": x.device, "dtype": x.dtype}
+    first = 1.0 if ball.norm is Norm.L1 else 2.0
+    return _State(
+        here=torch.arange(n, device=x.device),
+        origin=origin,
+        y=y,
+        targets=None if rows[2] is None else on(model, rows[2]),
+        x=x,
+        before=x.clone(),
+        gradient=torch.zeros_like(x),
+        loss=torch.zeros(n, **floats),
+        best=x.clone(),
+        best_gradient=torch.zeros_like(x),
+        best_loss=torch.full((n,), -torch.inf, **floats),
+        size=torch.full((n,), first * ball.eps, **floats),
+        rises=torch.zeros(n, **floats),
+        checked_loss=torch.full((n,), -torch.inf, **floats),
+        halved=torch.ones(n, device=x.device, dtype=torch.bool),
+        moved_share=torch.full((n,), 0.2, **floats),
+        moved_before=torch.full((n,), float(features), **floats),
+    )
+
+
+def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
+    model: Differentiable,
+    rows: tuple[Floats, Labels, Labels | None],
+    start: Floats,
+    ball: Ball,
+    params: ApgdParams,
+    tick: Tick,
+) -> Outcome:
+    """Ascend from one start; find each row's first fooling point, else that of highest loss."""
+    import torch
+
+    state = _begin(model, rows, start, ball)
+    found, score = state.x.clone(), torch.full_like(state.loss, -torch.inf)
+    fell_at = torch.full_like(state.here, params.steps)
+    checkpoint, window, shorter, shortest = _windows(params.steps, ball.norm)
+    for step in range(params.steps + 1):
+        down = torch.zeros_like(state.halved)
+        for part in parts(state.x):
+            if step:
+                _move(state, part, ball, first=step == 1)
+            down[part] = _look(model, state, part, params, first=step == 0, last=step == params.steps)
+        down &= (
+            score[state.here] < torch.inf
+        )  # of those that fell before and are not packed away yet, nothing counts
+        fallen = state.here[down]
+        found[fallen], score[fallen], fell_at[fallen] = state.x[down], torch.inf, step
+        up = score[state.here] < torch.inf
+        if step == checkpoint and step < params.steps:
+            _check_l1(state, ball) if ball.norm is Norm.L1 else _check(state, window)
+            window = max(window - shorter, shortest)
+            checkpoint += window
+        if step == params.steps:
+            found[state.here[up]], score[state.here[up]] = state.best[up], state.best_loss[up]
+            break
+        state = pack(state, up)
+        tick(step / params.steps)
+        if not len(state.here):
+            break
+    return Outcome(
+        found, score, score.isposinf(), (fell_at == params.steps).long(), (fell_at + 1).clamp_max(params.steps)
+    )
+
+
+def _windows(steps: int, norm: Norm) -> tuple[int, int, int, int]:
+    """Return the first checkpoint, its window, by how much windows shrink, and the shortest (section 3.2)."""
+    if norm is Norm.L1:
+        window = max(int(0.04 * steps), 1)
+        return window, window, 0, window
+    window = max(int(0.22 * steps), 1)
+    return window, window, max(int(0.03 * steps), 1), max(int(0.06 * steps), 1)
+
+
+def _look(  # noqa: PLR0913 - a part of the rows
+    model: Differentiable, state: _State, part: slice, params: ApgdParams, *, first: bool, last: bool
+) -> Tensor:
+    """Take loss, success and gradient of one pass, and remember the best; return which rows have fallen."""
+    x, y = state.x[part], state.y[part]
+    targets = None if state.targets is None else state.targets[part]
+    loss_of = _losses.LOSSES[params.loss]
+    if last:
+        logits = look(model, x)
+        loss = loss_of(logits, y, targets)
+    else:
+        logits, loss, state.gradient[part] = slope(model, x, loss_of, y, targets)
+    if not first:
+        state.rises[part] += loss > state.loss[part]
+    state.loss[part] = loss
+    better = loss > state.best_loss[part]
+    state.best[part][better], state.best_loss[part][better] = x[better], loss[better]
+    state.best_gradient[part][better] = state.gradient[part][better]
+    if first:
+        state.checked_loss[part] = loss
+    return fell(logits, y, targets)
+
+
+def _move(state: _State, part: slice, ball: Ball, *, first: bool) -> None:
+    """Step along the gradient, then on along the step before (equation 3)."""
+    x, origin = state.x[part], state.origin[part]
+    along = _direction(state.gradient[part], state.moved_share[part], ball.norm)
+    moved = ball.project(x + shaped(state.size[part], x) * along, origin)
+    if ball.norm is not Norm.L1 and not first:
+        moved = ball.project(x + _MOMENTUM * (moved - x) + (1 - _MOMENTUM) * (x - state.before[part]), origin)
+    state.before[part] = x
+    state.x[part] = moved
+
+
+def _direction(gradient: Tensor, share: Tensor, norm: Norm) -> Tensor:
+    """Return the steepest step of length 1; in L1, along the signs of the largest `share` of coordinates."""
+    if norm is Norm.LINF:
+        return gradient.sign()
+    flat = gradient.flatten(1)
+    if norm is Norm.L2:
+        return gradient / shaped(flat.norm(dim=1) + 1e-12, gradient)
+    size = flat.abs()
+    rank = ((1 - share) * size.shape[1]).clamp(0, size.shape[1] - 1).long()
+    least = size.sort(1).values.gather(1, rank[:, None])
+    signs = (flat.sign() * (size >= least)).reshape(gradient.shape)
+    return signs / shaped(signs.abs().flatten(1).sum(1) + 1e-10, signs)
+
+
+def _check(state: _State, window: int) -> None:
+    """Halve the step, and go back to the best point, where the loss rose too rarely or stood still (conditions 1, 2)."""
+    rare = state.rises <= _RISES * window
+    still = ~state.halved & (state.checked_loss >= state.best_loss)
+    halve = rare | still
+    state.halved.copy_(halve)
+    state.checked_loss.copy_(state.best_loss)
+    state.rises.zero_()
+    state.size[halve] /= 2
+    _return(state, halve)
+
+
+def _check_l1(state: _State, ball: Ball) -> None:
+    """Move fewer pixels where the best change has become sparser, else step less far (Mind the box, algorithm 1)."""
+    moved = (state.best != state.origin).flatten(1).sum(1).to(state.size.dtype)
+    sparser = moved / state.moved_before < 0.95
+    state.moved_share.copy_(moved / state.x[0].numel() / _SPARSER)
+    state.size[sparser] = ball.eps
+    state.size[~sparser] /= _SPARSER
+    state.size.clamp_(_SMALLEST * ball.eps, ball.eps)
+    state.moved_before.copy_(moved)
+    _return(state, sparser)
+
+
+def _return(state: _State, rows: Tensor) -> None:
+    state.x[rows], state.gradient[rows] = state.best[rows], state.best_gradient[rows]
+
+
+def apgd(  # noqa: PLR0913 - each is a setting of the attack
+    model: Any,  # noqa: ANN401 - what `as_model` takes
+    x: Floats,
+    y: Labels,
+    *,
+    norm: str,
+    eps: float,
+    steps: int = 100,
+    restarts: int = 1,
+    loss: str = "cross-entropy",
+    classes: int = 0,
+    targets: Labels | None = None,
+    **rest: Unpack[Common],
+) -> Found:
+    """Attack x by projected gradient descent that chooses its own step size.
+
+    loss "cross-entropy" is APGD-CE, "dlr" APGD-DLR; "dlr" with classes=9 is APGD-T. model, x, y, targets, rest: as
+    `evasion.pgd`. Answers an adversary with the model's gradients, without a step size to tune; not one who defeats
+    masked gradients.
+    """
+    params = ApgdParams(steps, restarts, loss, classes)
+    return attack_ball(run, model, x, y, params, norm=norm, eps=eps, targets=targets, **rest)

@@ -1,0 +1,198 @@
+"""FAB-T: the fast adaptive boundary attack, which looks for the smallest change, one target class at a time.
+
+Croce and Hein 2020, "Minimally distorted adversarial examples with a fast adaptive boundary attack", algorithm 1, in
+the targeted form of "Reliable evaluation of adversarial robustness" (same authors and year). In a ball of finite radius
+a row leaves as soon as a find lies inside.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Unpack
+
+import numpy as np
+from numpy.typing import NDArray
+
+from hauberk.attacks.attack import ATTACKS, Common, attack_ball
+from hauberk.attacks.budget import Ball, Budget
+from hauberk.attacks.draws import Draws
+from hauberk.attacks.evasion._losses import gap
+from hauberk.attacks.evasion._minimal import ORDER, ball_of, lengths, outcome, to_plane
+from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, shaped, slope
+from hauberk.attacks.model import Differentiable, Floats, Labels
+from hauberk.attacks.verdict import Found, Tried
+from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
+from hauberk.core.threats import Norm
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+_BIAS = 0.1  # largest share of the step that starts from the clean row (alpha_max)
+_BEYOND = 1.05  # how far a step goes, in ways to the plane (eta)
+_BACK = 0.9  # share of the change that is kept after a find (beta)
+
+
+@dataclass(frozen=True, slots=True)
+class FabParams:
+    """`classes`: the likeliest other classes are targets in turn."""
+
+    access: ClassVar[str] = "gradients"
+    norms: ClassVar[tuple[Norm, ...]] = tuple(Norm)
+
+    steps: int = field(default=100, metadata={"help": "steps of each restart and target"})
+    restarts: int = field(default=1, metadata={"help": "starts: the row itself, then random ones"})
+    classes: int = field(default=9, metadata={"help": "likeliest other classes that are targets in turn"})
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.restarts < 1 or self.classes < 1:
+            raise InvalidInput("expected steps >= 1, restarts >= 1 and classes >= 1.")
+
+
+@ATTACKS.register(
+    "fab",
+    practice="2a",
+    threats=("evasion",),
+    summary="smallest change across the nearest boundaries, class by class (white box)",
+    params=FabParams,
+    kinds=("image",),
+)
+def run(  # noqa: PLR0913 - the shape of an attack
+    model: Differentiable,
+    x: Floats,
+    y: Labels,
+    budget: Budget,
+    params: FabParams,
+    *,
+    rng: np.random.Generator,
+    task: Task,
+    targets: Labels | None = None,
+) -> Tried:
+    """Walk along the boundary. Cost: steps * restarts * classes gradients, and as many queries, of each row."""
+    ball = ball_of(budget, "fab")
+    draws = Draws.of(rng, x, y)
+    goals = goals_of(model, x, y, targets, params.classes)
+    nearest = np.full(len(x), np.inf, np.float32)
+
+    def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
+        start = _start(draws.rows(rows), x[rows], ball, nearest[rows], number) if number >= len(goals) else x[rows]
+        walk = _Walk(
+            model, x[rows], y[rows], goals[number % len(goals)][rows], start, ball, exact=targets is not None
+        )
+        found = walk.run(params.steps, tick)
+        nearest[rows] = np.minimum(nearest[rows], -found.score.cpu().numpy())
+        return found
+
+    return search(x, params.restarts * max(1, len(goals)), go, task)
+
+
+def _start(draws: Draws, x: Floats, ball: Ball, nearest: Floats, number: int) -> Floats:
+    """Return points half-way to the nearest find, or to the radius, in a random direction."""
+    delta = 2 * draws.uniform(x.shape[1:], step=number) - 1
+    length = np.linalg.norm(delta.reshape(len(x), -1), ord=ORDER[ball.norm], axis=1)
+    reach = 0.5 * np.minimum(nearest, ball.eps) / np.maximum(length, 1e-12)
+    reach[~np.isfinite(reach)] = 0
+    moved: Floats = x + delta * reach.reshape(-1, *(1,) * (x.ndim - 1)).astype(np.float32)
+    return np.clip(moved, ball.low, ball.high)
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """The rows that are walked still."""
+
+    here: Tensor
+    origin: Tensor
+    x: Tensor
+    y: Tensor
+    targets: Tensor
+
+
+class _Walk:
+    """One round: every row towards one class. nearest, distance: the best finds of all rows."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - rows and how to move them
+        self,
+        model: Differentiable,
+        x: Floats,
+        y: Labels,
+        targets: Labels,
+        start: Floats,
+        ball: Ball,
+        *,
+        exact: bool,
+    ) -> None:
+        import torch
+
+        self._model, self._ball, self._exact = model, ball, exact
+        self._origin = on(model, x)
+        here = torch.arange(len(x), device=model.device)
+        self._state = _State(here, self._origin, on(model, start), on(model, y), on(model, targets))
+        self.nearest = self._origin.clone()
+        self.distance = torch.full((len(x),), torch.inf, device=model.device)
+        self.spent = torch.zeros_like(here)
+
+    def run(self, steps: int, tick: Tick) -> Outcome:
+        """Take the steps, and return the finds."""
+        for step in range(steps):
+            state = self._state
+            self.spent[state.here] += self._open(state)
+            for part in parts(state.x):
+                self._step(state, part)
+            standing = self._open(state)
+            if not bool(standing.any()):
+                break
+            self._state = pack(state, standing)
+            tick(step / steps)
+        return outcome(self._ball, self._origin, self.nearest, self.distance, self.spent, self.spent)
+
+    def _open(self, state: _State) -> Tensor:
+        """Return (n,) bool: which rows have no find that is good enough; without a radius, none is."""
+        return (self.distance[state.here] > self._ball.eps) | (self._ball.eps == float("inf"))
+
+    def _step(self, state: _State, part: slice) -> None:
+        """Cross the plane that stands for the boundary; after a find, go part of the way back."""
+        x, origin, y, targets = state.x[part], state.origin[part], state.y[part], state.targets[part]
+        moved = self._cross(x, origin, slope(self._model, x, gap, y, targets))
+        logits = look(self._model, moved)
+        out = fell(logits, y, targets if self._exact else None)
+        here = state.here[part]
+        distance = lengths(moved - origin, self._ball.norm)
+        better = out & (distance < self.distance[here])
+        self.nearest[here[better]], self.distance[here[better]] = moved[better], distance[better]
+        x.copy_(moved.where(~shaped(out, moved), origin + _BACK * (moved - origin)))
+
+    def _cross(self, x: Tensor, origin: Tensor, seen: Any) -> Tensor:  # noqa: ANN401 - a Slope
+        """Mix the steps to the plane from here and from the clean row (equation 9)."""
+        ball = self._ball
+        rise = -seen.loss
+        from_here = to_plane(x, seen.gradient, rise, ball)
+        back = (seen.gradient * (x - origin)).flatten(1).sum(1)
+        from_origin = to_plane(origin, seen.gradient, rise + back, ball)
+        near, far = (lengths(step, ball.norm).clamp_min(1e-8) for step in (from_here, from_origin))
+        share = shaped((near / (near + far)).clamp(0, _BIAS), x)
+        mixed = (x + _BEYOND * from_here) * (1 - share) + (origin + _BEYOND * from_origin) * share
+        return mixed.clamp(ball.low, ball.high)
+
+
+def fab(  # noqa: PLR0913 - each is a setting of the attack
+    model: Any,  # noqa: ANN401 - what `as_model` takes
+    x: Floats,
+    y: Labels,
+    *,
+    norm: str,
+    eps: float = float("inf"),
+    steps: int = 100,
+    restarts: int = 1,
+    classes: int = 9,
+    targets: Labels | None = None,
+    **rest: Unpack[Common],
+) -> Found:
+    """Look for the smallest change in `norm` that fools; with a finite eps, for one inside that radius.
+
+    model, x, y, targets, rest: as `evasion.pgd`. Answers what loss-climbing attacks miss where the loss misleads; not
+    one who defeats masked gradients.
+    """
+    return attack_ball(
+        run, model, x, y, FabParams(steps, restarts, classes), norm=norm, eps=eps, targets=targets, **rest
+    )

@@ -1,0 +1,166 @@
+"""`hauberk update [DIR]`: a challenger from new rows, promoted only if nothing regressed; once, when due, or watching."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hauberk.cli._output import Output, json_option
+
+if TYPE_CHECKING:
+    from hauberk.lifecycle.steps import Done
+    from hauberk.lifecycle.update import Updated
+    from hauberk.lifecycle.updating.comparing import Compared
+
+
+@click.command("update")
+@click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
+@click.option(
+    "--data", "data", multiple=True, metavar="FILE", help="New rows, in the form of the declared data; repeatable."
+)
+@click.option("--source", default="", help="Where they come from, in words; it is signed.")
+@click.option("--cold", is_flag=True, help="Train from the beginning, not from the champion's weights.")
+@click.option("--reason", "reasons", multiple=True, help='Why, such as "incident:ID"; it is signed. Repeatable.')
+@click.option("--due", is_flag=True, help="Do nothing unless a trigger of [update] is due; for any scheduler.")
+@click.option("--watch", is_flag=True, help="Stay, look each minute whether an update is due, and do it.")
+@click.option(
+    "--trust", "vouch", is_flag=True, help="Vouch for all rows learned so far; new ones are held against them."
+)
+@json_option
+@click.pass_context
+def update(  # noqa: PLR0913 - click's options
+    ctx: click.Context,
+    folder: Path,
+    *,
+    data: tuple[str, ...],
+    source: str,
+    cold: bool,
+    reasons: tuple[str, ...],
+    due: bool,
+    watch: bool,
+    vouch: bool,
+    json: bool,
+) -> None:
+    """Verify new rows, train a challenger, and release it if the gate passes and nothing got worse.
+
+    Without --data the new files that [update] data names are taken. Exit code 3: the champion stays, and it is said which rule,
+    metric or alarm is the reason. The same command goes on after a kill.
+    """
+    from hauberk.core.errors import InvalidInput
+
+    out = Output(json)
+    if vouch:
+        _trust(out, folder, reasons)
+        return
+    if (due or watch) and data:
+        raise InvalidInput("--due and --watch look for new files themselves ([update] data): leave out --data.")
+    if watch:
+        _stay(out, folder, source=source, cold=cold)
+        return
+    if due or not (data or reasons):
+        found = _waiting(folder)
+        if due and not found["due"]:
+            out.document(found)
+            out.console.print("no update is due")
+            return
+        data, reasons = tuple(found["files"]), (*reasons, *found["reasons"])
+    done = _once(out, folder, data=data, source=source, cold=cold, reasons=reasons)
+    if not done.promoted:
+        ctx.exit(3)
+
+
+def _once(out: Output, folder: Path, **how: Any) -> Updated:  # noqa: ANN401 - the options of an update
+    from hauberk.core.progress import Progress
+    from hauberk.lifecycle.update import update as run
+
+    def show(done: Done, title: str) -> None:
+        mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
+        out.console.print(f"{mark} {title:<52} [dim]{spent}[/]")
+
+    done = run(folder, listener=show, progress=Progress(visible=False if out.json else None), **how)
+    out.document(done.to_json())
+    _show(out, done)
+    return done
+
+
+def _waiting(folder: Path) -> dict[str, Any]:
+    from datetime import datetime
+
+    from hauberk.lifecycle import project as projects
+    from hauberk.lifecycle.updating.triggers import due
+
+    return due(projects.load(folder), now=datetime.now().astimezone()).to_json()
+
+
+def _stay(out: Output, folder: Path, **how: Any) -> None:  # noqa: ANN401 - as above
+    import time
+    from datetime import datetime
+
+    from hauberk.core.errors import HauberkError, NotProven
+    from hauberk.lifecycle.updating import triggers
+
+    def look() -> None:
+        try:
+            found = _waiting(folder)
+            if found["due"]:
+                _once(out, folder, data=tuple(found["files"]), reasons=tuple(found["reasons"]), **how)
+        except NotProven:
+            raise  # release or ledger were tampered with: no further look can be trusted
+        except HauberkError as error:  # poison that stopped an update, or a disk that is full now
+            out.document({"ok": False, "error": {"kind": type(error).__name__, "message": str(error)}})
+            out.console.print(f"not updated: {error}", style="red", markup=False, soft_wrap=True)
+
+    out.console.print("looking each minute whether an update is due; Ctrl-C ends", style="dim")
+    triggers.watch(look, clock=lambda: datetime.now().astimezone(), sleep=time.sleep)
+
+
+def _trust(out: Output, folder: Path, reasons: tuple[str, ...]) -> None:
+    from hauberk.lifecycle.update import trust
+
+    entry = trust(folder, reason="; ".join(reasons))
+    out.document({"ok": True, "entry": entry})
+    out.console.print(f"all rows learned so far are the trusted state now [dim](entry {entry})[/]")
+
+
+def _show(out: Output, done: Updated) -> None:
+    from rich.markup import escape
+    from rich.table import Table
+
+    say = out.console.print
+    table = Table(title=f"challenger ({done.start} start) against release {done.champion.number}")
+    for heading in ("metric", "rows", "n", "champion", "challenger", "difference", "interval", ""):
+        table.add_column(heading, justify="left" if heading in ("metric", "rows", "") else "right")
+    for one in done.compared:
+        table.add_row(escape(one.metric), escape(one.rows), f"{one.n:,}", *_numbers(one), _verdict(one))
+    say(table)
+    for alarm in done.alarms:
+        say(f"[red]alarm[/] {escape(alarm)}", soft_wrap=True)
+    if done.aside:
+        say(f"{done.aside:,} rows were set aside before anything learned from them.")
+    for note in done.notes:
+        say(f"[dim]{escape(note)}[/]", soft_wrap=True)
+    for ruling in done.verdict.rulings:
+        if not ruling.holds:
+            say(f"[red]✘[/] {escape(str(ruling.rule))}: {escape(ruling.reason)}", soft_wrap=True)
+    if done.made is not None:
+        say(
+            f"[bold green]promoted[/]: release {done.made.number}. Back: hauberk rollback --to {done.champion.number}"
+        )
+        say(f"verify   hauberk verify {done.release} --key {done.key_id}", markup=False, soft_wrap=True)
+    else:
+        say(f"[bold red]refused[/]: release {done.champion.number} stays.")
+
+
+def _numbers(one: Compared) -> tuple[str, ...]:
+    return (
+        f"{one.champion:.4f}",
+        f"{one.challenger:.4f}",
+        f"{one.difference:+.4f}",
+        f"{one.low:+.4f} to {one.high:+.4f}",
+    )
+
+
+def _verdict(one: Compared) -> str:
+    return "[bold red]worse[/]" if one.regressed else "[green]better[/]" if one.improved else "[dim]no worse[/]"

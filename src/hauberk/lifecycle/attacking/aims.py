@@ -1,0 +1,181 @@
+"""Aim: what the adversary of one campaign may do, read from a line such as `linf:8/255` or from declared threats."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hauberk.attacks.budget import budget_of
+from hauberk.attacks.campaign import Chosen
+from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.model import Differentiable, Model
+from hauberk.attacks.shapes import Affine, Patch
+from hauberk.core.columns import Column
+from hauberk.core.errors import InvalidInput
+from hauberk.core.threats import Evasion, Norm
+from hauberk.lifecycle.project import Declared, load_threats
+from hauberk.lifecycle.project.threats import read_fraction
+from hauberk.lifecycle.stages.attack import describe
+
+_EXAMPLES = (
+    "linf:8/255, l2:0.5, patch:0.1 (share of the area), spatial:30,3 (degrees, pixels), corruptions:3 (severity), or a "
+    "file with [[threats]] such as hauberk.toml#applicant"
+)
+_USUAL = {
+    "image": ("apgd", "square", "hop-skip-jump"),
+    "table": ("capgd", "coordinate-search", "evolutionary"),
+}  # in the order of their cost; those that the model or the norm cannot serve are left out
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """One threat with its geometry. described: as evidence carries it.
+
+    threat: as a project declares it; None for the shapes that only this command names. radius: where the aim stands on
+    a plot's axis. only: the one attack that knows this geometry, "" where several do.
+    """
+
+    label: str
+    threat: Evasion | None
+    budget: Any  # a Budget, or one of `attacks.shapes`, which have the judge's half of one
+    described: Mapping[str, Any]
+    radius: float = 1.0
+    only: str = ""
+
+
+def read_aim(spec: str, *, kind: str, columns: Sequence[Column]) -> Aim:
+    """Return what `spec` names: `norm:radius`, or `FILE.toml` with one evasion threat, or `FILE.toml#label`.
+
+    Raises InvalidInput for a spec of another form, with the line of what is wrong in a file, and for a threat that does
+    not fit the data.
+    """
+    name, _, rest = spec.partition(":")
+    if name in set(Norm):
+        radius = _radius(rest)
+        if radius is None:
+            raise InvalidInput(
+                f"--threat {spec}: {rest!r} is no radius: write a number or a fraction, such as 8/255."
+            )
+        declared = Declared(Evasion(norm=Norm(name), eps=radius), spec, 0)
+    elif name in _SHAPES:
+        if kind != "image":
+            raise InvalidInput(
+                f"--threat {spec} is for images, and the data are a table: name a file with [[threats]]."
+            )
+        return _shape(spec, name, rest)
+    elif spec.partition("#")[0].endswith(".toml"):
+        declared = _from_file(spec)
+    else:
+        raise InvalidInput(f"--threat {spec!r} is not known. Name {_EXAMPLES}.")
+    return aim_of(declared, kind=kind, columns=columns)
+
+
+def aim_of(declared: Declared, *, kind: str, columns: Sequence[Column]) -> Aim:
+    """Return the aim of a declared evasion threat. Raises InvalidInput where it is for other data."""
+    threat = declared.threat
+    if not isinstance(threat, Evasion):
+        raise InvalidInput(
+            f"{declared.label!r} is a threat of kind {threat.kind!r}: attacks on inputs need an evasion threat."
+        )
+    if (threat.norm is None) == (kind == "image"):
+        wanted = "a norm and a radius" if kind == "image" else "a file with [[threats]] that have `columns`"
+        raise InvalidInput(f"the data are {kind}s, and the threat {declared.label!r} is for others: name {wanted}.")
+    return Aim(declared.label, threat, budget_of(threat, columns), describe(declared, threat), threat.eps or 1.0)
+
+
+_SHAPES: dict[str, tuple[str, Callable[..., Any], str]] = {  # example, geometry, what its radius counts
+    "patch": ("patch:0.1", Patch, "share of the area"),
+    "spatial": ("spatial:30,3", Affine, "share of the reach"),
+    "corruptions": ("corruptions:3", lambda severity: Corrupted(int(severity)), "severity"),
+}
+
+
+def _shape(spec: str, name: str, rest: str) -> Aim:
+    example, make, unit = _SHAPES[name]
+    try:
+        values = [float(value) for value in rest.split(",")] if rest else []
+        budget = make(*values)
+    except (TypeError, ValueError) as error:
+        raise InvalidInput(f"--threat {spec}: expected numbers, such as {example}.") from error
+    radius = 1.0 if name == "spatial" else values[0]
+    described = {"label": spec, "kind": "evasion", "atlas": list(Evasion.atlas), "shape": name, "values": values}
+    return Aim(spec, None, budget, described | {"eps": radius, "unit": unit}, radius, name)
+
+
+def choose(names: Sequence[str], model: Model, aim: Aim, *, kind: str, labels_only: bool = False) -> list[Chosen]:
+    """Return attacks by name, `NAME` or `NAME:parameter=value,...`; none named: the usual ones that fit.
+
+    labels_only: the model says which class and not how surely. Raises InvalidInput for unknown names and parameters.
+    """
+    chosen: list[Chosen] = []
+    if aim.only and any(text.partition(":")[0] != aim.only for text in names):
+        raise InvalidInput(f"{aim.label} is for the attack {aim.only!r} alone.")
+    for text in names or _usual(model, aim, kind, labels_only=labels_only):
+        name, _, settings = text.partition(":")
+        entry = ATTACKS[name]
+        if kind not in entry.kinds:
+            raise InvalidInput(
+                f"attack {name!r} is not for {kind} data: known for it are {', '.join(_fitting(kind))}."
+            )
+        chosen.append(Chosen(text, entry.run, entry.make(_settings(text, settings))))
+    return chosen
+
+
+def _usual(model: Model, aim: Aim, kind: str, *, labels_only: bool) -> list[str]:
+    if aim.only:
+        return [aim.only]
+    found = []
+    for name in _USUAL[kind]:
+        params = ATTACKS[name].params
+        gradients = isinstance(model, Differentiable)
+        serves = params.access == "labels" or (not labels_only and (params.access != "gradients" or gradients))
+        norm = None if aim.threat is None else aim.threat.norm
+        fits = norm is None or norm in params.norms
+        # Labels are asked alone only where there is no more to be had: it takes far more queries.
+        if serves and fits and (name != "hop-skip-jump" or labels_only):
+            found.append(name)
+    return found or ["label-search" if kind == "table" else "hop-skip-jump"]
+
+
+def _fitting(kind: str) -> list[str]:
+    return [entry.name for entry in ATTACKS if kind in entry.kinds]
+
+
+def _settings(text: str, settings: str) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for part in filter(None, settings.split(",")):
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput(f"--attack {text}: {part!r} is no setting: write NAME:steps=100,restarts=2.")
+        found[name.strip()] = _value(value.strip())
+    return found
+
+
+def _value(text: str) -> bool | int | float | str:
+    if text in ("true", "false"):
+        return text == "true"
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text
+
+
+def _radius(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return read_fraction(text)
+
+
+def _from_file(spec: str) -> Declared:
+    file, _, label = spec.partition("#")
+    threats = [declared for declared in load_threats(file) if isinstance(declared.threat, Evasion)]
+    found = [declared for declared in threats if not label or declared.label == label]
+    if len(found) != 1:
+        known = ", ".join(f"{file}#{declared.label}" for declared in threats) or "none"
+        raise InvalidInput(f"--threat {spec} names {len(found)} evasion threats, expected one of: {known}.")
+    return found[0]

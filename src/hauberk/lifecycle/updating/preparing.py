@@ -1,0 +1,163 @@
+"""Before a challenger is trained: the batch taken in, put together with all that is known, vetted, and committed to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from hauberk.core.disk import Disk
+from hauberk.core.errors import InvalidInput, Refused
+from hauberk.core.evidence import Measurement
+from hauberk.core.progress import Task
+from hauberk.data.tables import with_ranges
+from hauberk.lifecycle import lineage
+from hauberk.lifecycle.project import Project
+from hauberk.lifecycle.stages.data import verify_data
+from hauberk.lifecycle.stages.job import About, Job
+from hauberk.lifecycle.stages.lineage import commit_rows
+from hauberk.lifecycle.stages.poison import set_aside
+from hauberk.lifecycle.steps import Product, Steps
+from hauberk.lifecycle.updating import batches as batching
+from hauberk.lifecycle.updating import contest, vetting
+from hauberk.lifecycle.updating.batches import Batch, where
+from hauberk.lifecycle.updating.history import History, dataset, split_digest
+from hauberk.lifecycle.workshop import Workshop
+
+
+def take_in(project: Project, workshop: Workshop, history: History, data: Sequence[str], source: str) -> Batch:
+    """Return the batch that these files are, put on record the first time that they come."""
+    files = [name if ":" in name else str(Path(name).absolute()) for name in data]
+    schema = project.update.schema
+    if schema is not None:
+        _hold_against(schema, files)
+    new = batching.read_new(project.data, files, history.base.train)
+    share = batching.known_share(new.side, history.base, history.learned)
+    if share == 1:
+        raise InvalidInput(
+            f"all {len(new.side)} rows are on record already: release {history.champion.number} learned from them or was tested "
+            "on them. Name files with new rows."
+        )
+    seed = project.seed
+    held = batching.hold_out(new.side, history.base, history.learned, share=project.data.test_share, seed=seed)
+    digest = batching.digest_of(new, held)
+    again = next((batch for batch in history.offered if batch.digest == digest), None)
+    if again is not None:
+        return again
+    return batching.offer(workshop, new, held, number=len(history.offered) + 1, share=share, source=source)
+
+
+def _hold_against(schema: Path, files: Sequence[str]) -> None:
+    from hauberk.data.verification.opening import opened
+    from hauberk.data.verification.schema import load_schema
+    from hauberk.data.verification.verifying import verify
+
+    rules = load_schema(schema)
+    for name in files:
+        with opened(name) as table:
+            broken = verify(table, rules).findings()
+        if broken:
+            raise Refused(
+                f"{name} breaks {len(broken)} rules of {schema.name}: {'; '.join(one.what for one in broken[:3])}. Nothing was "
+                f"learned from it. `hauberk data verify {name} --schema {schema.name} --clean GOOD` puts good rows aside."
+            )
+
+
+def job_of(  # noqa: PLR0913, PLR0917 - what a job is made of
+    project: Project, workshop: Workshop, steps: Steps, disk: Disk, history: History, new: Sequence[Batch]
+) -> Job:
+    """Return the job whose data are all that the challenger may learn from, and all that is held out."""
+    job = Job(replace(project, gate=(*project.gate, contest.RULE)), workshop, steps, disk)
+    split = history.split(new)
+    if split.train.columns:
+        columns = with_ranges(split.train.columns, split.train.x)
+        split = replace(
+            split, train=replace(split.train, columns=columns), test=replace(split.test, columns=columns)
+        )
+    job.given = split
+    trusted = len(history.base.test) + sum(len(b.test) for b in history.learned[: history.trusted])
+    job.current = np.arange(len(split.test)) >= trusted
+    return job
+
+
+def _about(job: Job) -> About:
+    train, test = job.split.train, job.split.test
+    return About(
+        split_digest(job.split),
+        job.project.data.kind,
+        tuple(train.x.shape[1:]),
+        train.classes,
+        train.columns,
+        len(train),
+        len(test),
+    )
+
+
+def vet(
+    job: Job, history: History, new: Sequence[Batch], batch: Batch | None, data: Sequence[str]
+) -> tuple[About, tuple[vetting.Vetted, ...]]:
+    """Check, screen and compare, and return what is left after the policy for poison. Raises Refused."""
+    about = _about(job)
+
+    def work(_task: Task) -> Product:
+        subjects = (dataset(about.digest), *(one.subject for one in new))
+        event = job.workshop.event(
+            "data.loaded", subjects, train=about.train, test=about.test, classes=list(about.classes)
+        )
+        return Product(statements=[event])
+
+    inputs = {"data": about.digest, "batches": [one.digest for one in new], "files": len(data)}
+    job.steps.do("load", "Put known and new rows together", inputs, work)
+    verify_data(job, about)
+    if batch is not None:
+        vetting.measure_drift(job, about, history, batch)
+    on_probation = [*history.probation, *new]
+    found = [vetting.read_screening(job, on_probation, batch)]
+    watched = history.watched(new)
+    if watched:
+        found.append(vetting.watch_drip(job, about, history, watched))
+    suspects = vetting.answer(job, found)
+    present = set(job.split.train.rows.tolist())
+    gone = [{**entry, "where": where(int(entry["row"]))} for entry in suspects if int(entry["row"]) in present]
+    return (set_aside(job, about, gone) if gone else about), tuple(found)
+
+
+def extend(job: Job, about: About, history: History, new: Sequence[Batch]) -> None:
+    """Commit to the rows, prove that the batches open, and log what the new data set is made of."""
+    commit_rows(job, about)
+    learned = [*history.learned, *new]
+
+    def work(_task: Task) -> Product:
+        started = job.workshop.now()
+        again = batching.offered(job.workshop, batching.transactions_of(job.workshop), history.base.train)
+        opened = {batch.digest for batch in again}
+        sealed = sum(batch.digest in opened for batch in learned)
+        statement = job.workshop.evidence(
+            Measurement(
+                {"sealed_files": float(sealed)}, notes=("The rows of every batch were opened and compared.",)
+            ),
+            control="sealing",
+            practice="1b",
+            role="data",
+            subjects=(about.subject,),
+            parameters={"cipher": "AES256_GCM_HKDF_1MB"},
+            seed=0,
+            started=started,
+        )
+        event = lineage.transaction(
+            job.workshop,
+            lineage.EXTENDED,
+            inputs=(dataset(history.manifest.about["data"]), *(batch.subject for batch in new)),
+            outputs=(about.subject,),
+            base=history.base_digest,
+            batches=[batch.digest for batch in learned],
+            aside=[*history.aside, *job.aside],
+            train=about.train,
+            test=about.test,
+        )
+        return Product(statements=[statement, event])
+
+    inputs = {"data": about.digest, "base": history.base_digest, "batches": [batch.digest for batch in learned]}
+    job.steps.do("extend", "Log what the rows are made of", inputs, work)

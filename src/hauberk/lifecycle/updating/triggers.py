@@ -1,0 +1,145 @@
+"""When an update is due: a time has come, enough new rows wait, they drifted, or an incident asks for one.
+
+New files are those that `[update] data` names and that no finished update took in, by digest. An incident is a file that another
+process drops, `.hauberk/incidents/NAME.json`, holding {"id": "...", "what": "..."}: it asks for one update, and is answered once
+an update named it among its reasons, whatever came of it. Reads the ledger and needs no secret key.
+"""
+
+from __future__ import annotations
+
+import glob
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import InvalidInput
+from hauberk.custody import statements
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.ledger import Ledger
+from hauberk.data.loading import DataSpec, fingerprint, load
+from hauberk.lifecycle import lineage, scheduling
+from hauberk.lifecycle.opening import HOME
+from hauberk.lifecycle.project import Project
+from hauberk.lifecycle.update import PROMOTED, REFUSED
+from hauberk.lifecycle.updating.batches import read_new
+from hauberk.lifecycle.updating.drifting import drifted
+from hauberk.lifecycle.workshop import read_publics
+
+INCIDENTS = "incidents"
+POLL = "* * * * *"  # each minute, as a watching process looks
+_LARGEST = 1 << 20  # bytes of an incident's file
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """What is due. reasons: "schedule", "new rows: 1,204", "drift: age", "incident:ID"; () when nothing is. files: new ones."""
+
+    reasons: tuple[str, ...]
+    files: tuple[str, ...]
+    rows: int | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form."""
+        return {"due": bool(self.reasons)} | asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class _Past:
+    """What earlier updates did: when the last one ended, the files that were decided on, the reasons that were answered."""
+
+    last: datetime | None
+    taken: frozenset[str]
+    answered: frozenset[str]
+
+
+def due(project: Project, *, now: datetime) -> Due:
+    """Return what is due at `now` (with a time zone), and the new files that wait. Raises InvalidInput without a release.
+
+    The schedule and incidents cost a look at the ledger; counting rows reads the new files, drift the declared data too.
+    """
+    past = _past(project)
+    files = _new_files(project, past)
+    reasons = [f"incident:{name}" for name in _incidents(project) if f"incident:{name}" not in past.answered]
+    asked, rows = project.update, None
+    if asked.schedule and files and scheduling.is_due(asked.schedule, past.last, now):
+        reasons.append("schedule")
+    if files and (asked.new_rows is not None or asked.drift):
+        spec = project.data
+        base = load(spec, seed=project.seed)
+        new = read_new(spec, files, base.train).side
+        rows = len(new)
+        if asked.new_rows is not None and rows >= asked.new_rows:
+            reasons.append(f"new rows: {rows:,}")
+        if asked.drift:
+            moved = dict.fromkeys(one.column for one in drifted(new, base.train).measures if one.drifted)
+            reasons += [f"drift: {', '.join(list(moved)[:5])}"] if moved else []
+    return Due(tuple(reasons), tuple(files), rows)
+
+
+def watch(
+    look: Callable[[], None],
+    *,
+    clock: Callable[[], datetime],
+    sleep: Callable[[float], None],
+    rounds: int | None = None,
+) -> None:
+    """Call `look` each minute, until interrupted. rounds: stop after so many."""
+    scheduling.watch(POLL, look, clock=clock, sleep=sleep, rounds=rounds)
+
+
+def _past(project: Project) -> _Past:
+    home = project.folder / HOME
+    if not (home / "ledger" / "checkpoint").is_file():
+        raise InvalidInput(f"there is no release in {project.folder} yet. Run `hauberk protect` first.")
+    publics, artifacts = read_publics(home / "signing.pub"), Artifacts(home / "store")
+    last, batches, answered = None, set[str](), set[str]()
+    with Ledger.open(home / "ledger", publics=read_publics(home / "ledger.pub")) as ledger:
+        for index, data in enumerate(ledger.entries()):
+            entry = canonical.decode(data, what=f"ledger entry {index}")
+            if entry["kind"] not in (PROMOTED, REFUSED, lineage.RELEASED):
+                continue
+            told = statements.open_attestation(
+                artifacts.get(str(entry["envelope"])), publics, what=f"entry {index}"
+            ).predicate
+            last = datetime.fromisoformat(str(told["time"])).astimezone()
+            batches.add(str(told["details"].get("batch")))
+            answered |= {str(reason) for reason in told["details"].get("reasons", [])}
+    offered = [one for one in lineage.read(home) if one.event == lineage.OFFERED]
+    taken = {file.sha256 for one in offered if one.outputs[0].sha256 in batches for file in one.inputs}
+    return _Past(last, frozenset(taken), frozenset(answered))
+
+
+def _new_files(project: Project, past: _Past) -> list[str]:
+    found = []
+    for pattern in project.update.data:
+        for name in sorted(glob.glob(str(project.folder / pattern), recursive=True)):  # noqa: PTH207 - patterns may be absolute
+            if Path(name).name.startswith(".") or name in found:
+                continue
+            (subject,) = fingerprint(DataSpec(project.data.kind, (name,)))
+            if subject.sha256 not in past.taken:
+                found.append(name)
+    return found
+
+
+def _incidents(project: Project) -> Sequence[str]:
+    found = []
+    for path in sorted((project.folder / HOME / INCIDENTS).glob("*.json")):
+        told = _incident(path)
+        found.append(str(told["id"]))
+    return found
+
+
+def _incident(path: Path) -> Mapping[str, Any]:
+    expected = 'expected {"id": "...", "what": "..."}'
+    try:
+        with path.open("rb") as file:
+            told = json.loads(file.read(_LARGEST))
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"{path} is no incident: {error}; {expected}. Mend or remove it.") from error
+    if not isinstance(told, dict) or not isinstance(told.get("id"), str) or not told["id"].strip():
+        raise InvalidInput(f"{path} is no incident: {expected}. Mend or remove it.")
+    return told

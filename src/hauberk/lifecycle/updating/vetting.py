@@ -1,0 +1,197 @@
+"""Vetting: drift and poison among the rows that came since the trusted state, this batch alone and all of them together.
+
+What the checks of the main job found on all rows is read for the rows on probation alone, so that a large honest history does
+not dilute a small bad batch; and the slow drip is looked for by `data.drip`. What is found is answered by the project's
+policy for poison: set aside, stop, or report.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from hauberk.core import canonical
+from hauberk.core.errors import Refused
+from hauberk.core.evidence import Measurement
+from hauberk.core.findings import Finding, Severity
+from hauberk.core.progress import Task
+from hauberk.data.dataset import Dataset
+from hauberk.data.drip import ALPHA, Drip, drip
+from hauberk.lifecycle.stages.job import DATA, About, Job
+from hauberk.lifecycle.stages.poison import told_of_poison
+from hauberk.lifecycle.steps import Product
+from hauberk.lifecycle.updating.batches import SHIFT, Batch, where
+from hauberk.lifecycle.updating.drifting import drifted
+from hauberk.lifecycle.updating.history import History
+
+SUSPECTS = "drip.json"
+_CHANCE = 1e-3  # of flagging as many rows, or more, among honest ones
+_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Vetted:
+    """What was found. suspects: rows to set aside, by `row`, with detector and reason. alarms: sentences."""
+
+    suspects: tuple[Mapping[str, Any], ...]
+    alarms: tuple[str, ...]
+
+
+def measure_drift(job: Job, about: About, history: History, batch: Batch) -> None:
+    """Attest how far the new rows are from the trusted ones; drift alone stops nothing, a rule of the gate may."""
+
+    def work(task: Task) -> Product:
+        started = job.workshop.now()
+        found = drifted(batch.side, history.vouched, task=task)
+        moved = [one for one in found.measures if one.drifted]
+        findings = tuple(
+            Finding(
+                f"column {one.column} of batch {batch.number} drifted from the trusted rows: {one.name} {one.effect:.3g}",
+                one.column,
+                Severity.MEDIUM,
+                "Find out what changed at the source.",
+                value=float(one.effect),
+                limit=float(one.limit),
+            )
+            for one in moved
+        )
+        metrics = {"drift_measures": float(len(found.measures)), "drifted": float(len(moved))}
+        return Product(statements=[_evidence(job, about, "drift", Measurement(metrics, findings), started)])
+
+    inputs = {"batch": batch.digest, "trusted": history.vouched.digest(), "data": about.digest}
+    job.steps.do("drift", "Measure drift from the trusted rows", inputs, work)
+
+
+def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch]) -> Vetted:
+    """Compare all rows on probation with the trusted ones, attest it, and return the rows that make an alarm.
+
+    Answers and does not answer what `data.drip` says.
+    """
+    trusted, seed = history.vouched, job.seed("drip")
+
+    def work(task: Task) -> Product:
+        started = job.workshop.now()
+        found = drip(trusted, [batch.side for batch in batches], seed=seed, task=task)
+        listed = _listed(found, batches, trusted)
+        metrics = {
+            "drip_alarms": float(len(found.alarms)),
+            "drip_suspects": float(len(listed)),
+            "drip_batches": float(len(batches)),
+        }
+        document = found.to_json() | {"suspects": listed}
+        kept = canonical.encode(document)
+        findings = tuple(_finding(stream) for stream in found.alarms[:_SHOWN])
+        statement = _evidence(
+            job, about, "drip", Measurement(metrics, findings, outputs={SUSPECTS: kept}), started, alpha=ALPHA
+        )
+        return Product(outputs={SUSPECTS: canonical.sha256(kept)}, statements=[statement])
+
+    inputs = {
+        "batches": [batch.digest for batch in batches],
+        "trusted": trusted.digest(),
+        "seed": seed,
+        "data": about.digest,
+    }
+    done = job.steps.do("drip", "Compare with the trusted history", inputs, work)
+    document = canonical.decode(job.workshop.artifacts.get(done.outputs[SUSPECTS]), what=SUSPECTS)
+    alarms = tuple(
+        f"{one['name']}: {one['events']} of {one['rows']} rows since the trusted state are firmly contradicted by it "
+        f"({one['odds']:g} to 1), against {one['trusted_events']} of {one['trusted_rows']} of its own (by chance "
+        f"{one['p']:.1e}; alarm at look {one['look']})"
+        for one in document["streams"]
+        if one["alarm"]
+    )
+    return Vetted(tuple(document["suspects"]), alarms)
+
+
+def read_screening(job: Job, batches: Sequence[Batch], new: Batch | None) -> Vetted:
+    """Return the rows on probation that screening flagged, where they are more than honest rows would be.
+
+    The new batch is judged by itself, and all batches together.
+    """
+    told = told_of_poison(job)
+    learnable = {batch.number: len(batch.train) for batch in batches}
+    flagged = [entry for entry in told.get("suspects", []) if int(entry["row"]) >> SHIFT in learnable]
+    rate = float(told.get("false_alarms", 0.005))
+    alarms, suspects = [], list[Mapping[str, Any]]()
+    groups = [("all batches since the trusted state", flagged, sum(learnable.values()))]
+    if new is not None:
+        own = [entry for entry in flagged if int(entry["row"]) >> SHIFT == new.number]
+        groups.insert(0, (f"batch {new.number}", own, learnable[new.number]))
+    for name, rows, count in groups:
+        if rows and _by_chance(len(rows), count, rate) < _CHANCE:
+            alarms.append(f"{name}: {len(rows)} of {count} rows look like poison, more than false alarms explain")
+            suspects = rows  # the wider group comes last and holds the narrower
+    return Vetted(tuple(suspects), tuple(alarms))
+
+
+def answer(job: Job, found: Sequence[Vetted]) -> list[Mapping[str, Any]]:
+    """Return the rows that the policy sets aside, each once. Raises Refused where it is to stop."""
+    alarms = [alarm for one in found for alarm in one.alarms]
+    if not alarms or job.project.poison == "report":
+        return []
+    if job.project.poison == "stop":
+        raise Refused(
+            f'{"; ".join(alarms)}. The project says poison = "stop": nothing was learned from these rows, and what is served '
+            "stays. Look at them (drip.json and suspects.json in the evidence). If a person vouches for what came so far, "
+            "`hauberk update --trust` makes it the trusted state."
+        )
+    by_row: dict[int, Mapping[str, Any]] = {}
+    for one in found:
+        for entry in one.suspects:
+            by_row.setdefault(int(entry["row"]), entry)
+    return list(by_row.values())
+
+
+def _by_chance(count: int, rows: int, rate: float) -> float:
+    from scipy.stats import binom
+
+    return float(binom.sf(count - 1, rows, rate))
+
+
+def _listed(found: Drip, batches: Sequence[Batch], trusted: Dataset) -> list[dict[str, Any]]:
+    listed = []
+    for batch, mask, seen in zip(batches, found.suspects, found.seen, strict=True):
+        for at in np.flatnonzero(mask).tolist():
+            row, label, other = int(batch.side.rows[at]), batch.side.y[at], seen[at]
+            listed.append(
+                {
+                    "row": row,
+                    "where": where(row),
+                    "held": bool(batch.held[at]),
+                    "detector": "drip",
+                    "reason": f"labelled {trusted.classes[label]!r}, and the trusted rows make it {trusted.classes[other]!r}",
+                    "suggested": trusted.classes[other],
+                }
+            )
+    return listed
+
+
+def _finding(stream: Any) -> Finding:  # noqa: ANN401 - a drip.Stream
+    return Finding(
+        f"{stream.name}: {stream.events} of {stream.rows} rows since the trusted state contradict it, of its own "
+        f"{stream.trusted_events} of {stream.trusted_rows}",
+        stream.name,
+        Severity.HIGH,
+        "Look at the rows in drip.json and at who sent them.",
+        threat="poisoning",
+        value=stream.p,
+        limit=stream.limit,
+        unit="probability by chance",
+    )
+
+
+def _evidence(job: Job, about: About, control: str, measured: Measurement, started: str, **parameters: Any) -> Any:  # noqa: ANN401 - a Statement of JSON parameters
+    return job.workshop.evidence(
+        measured,
+        control=control,
+        practice="2b",
+        role=DATA,
+        subjects=(about.subject,),
+        parameters=parameters,
+        seed=job.seed(control),
+        started=started,
+    )

@@ -1,0 +1,48 @@
+"""HeldOut: rows that are not trained on, to measure accuracy under attack on while a training runs.
+
+Imports torch when it is imported; `fitting` asks for torch first.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from hauberk.attacks.model import Floats, Labels
+from hauberk.training.torch_model import forward
+
+if TYPE_CHECKING:
+    from hauberk.training.loop import Method
+
+ROWS = 256  # at most; enough to see a fall of tens of points
+
+
+class HeldOut:
+    """Held-out rows on the training's device. seed: of the attacks that measure, the same at each look."""
+
+    def __init__(self, x: Floats, y: Labels, *, device: str, seed: int) -> None:
+        self.x, self.y = torch.from_numpy(x).to(device), torch.from_numpy(y).to(device)
+        self._seed = seed
+
+    def accuracy(self, module: nn.Module, method: Method) -> float:
+        """Return the share that the module gets right, in evaluation mode, on what the method makes of the rows."""
+        modes = [(part, part.training) for part in module.modules()]
+        module.eval()
+        rng = torch.Generator(self.x.device).manual_seed(self._seed)
+        changed = method.perturb(module, self.x, self.y, rng=rng)
+        with torch.no_grad():
+            right = (forward(module, changed).argmax(1) == self.y).float().mean()
+        for part, training in modes:
+            part.training = training
+        return float(right)
+
+
+def split(rows: int, seed: int, *, most: int = ROWS) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row numbers held out, a tenth and `most` at most, and those that are left to train on."""
+    order = np.random.default_rng(seed).permutation(rows)
+    held, kept = np.split(order, [min(most, max(1, rows // 10))])
+    return np.sort(held), np.sort(kept)

@@ -1,0 +1,175 @@
+"""Laws that every registered attack on images obeys, on digits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from hauberk.attacks.attack import attack
+from hauberk.attacks.budget import Ball
+from hauberk.attacks.evasion import ATTACKS
+from hauberk.core.threats import Norm
+
+torch = pytest.importorskip("torch")
+
+# Smaller than the defaults, so that each law takes a second.
+SHORT = {
+    "pgd": {"steps": 10},
+    "apgd": {"steps": 12},
+    "fab": {"steps": 6, "classes": 2},
+    "square": {"queries": 40},
+    "auto-attack": {"steps": 6, "classes": 2, "queries": 30},
+    "deepfool": {"steps": 10},
+    "fmn": {"steps": 15},
+    "ddn": {"steps": 15},
+    "carlini-wagner": {"steps": 10, "searches": 2},
+    "hop-skip-jump": {"queries": 150, "directions": 20},
+    "label-search": {"queries": 30},
+}
+# Settings of which more never gives a weaker result: the shorter search is the beginning of the longer one.
+ANYTIME = {
+    "pgd": ("restarts", 1, 3),
+    "apgd": ("restarts", 1, 3),
+    "fab": ("classes", 1, 3),
+    "deepfool": ("steps", 1, 6),
+    "label-search": ("queries", 3, 30),
+}
+EPS = {Norm.LINF: 0.15, Norm.L2: 0.8, Norm.L1: 3.0}
+CASES = [(entry.name, norm) for entry in ATTACKS if "image" in entry.kinds for norm in entry.params.norms]
+NAMES = sorted({name for name, _ in CASES})
+
+
+def run(name, model, x, y, norm=None, seed=0, **settings):  # noqa: PLR0917 - reads like the attack's own signature
+    entry = ATTACKS[name]
+    norm = norm or entry.params.norms[0]
+    params = entry.make(SHORT.get(name, {}) | settings)
+    return attack(entry.run, model, x, y, Ball(norm, EPS[norm]), params, rng=np.random.default_rng(seed))
+
+
+@pytest.mark.parametrize(("name", "norm"), CASES)
+def test_it_stays_in_the_ball_and_the_box_and_fools_some(name, norm, pictures):
+    x, y = pictures.x[:30], pictures.y[:30]
+    found = run(name, pictures.net, x, y, norm)
+    assert found.verdicts.allowed.all()
+    assert (found.verdicts.distance <= EPS[norm] + 1e-5).all()
+    assert found.x.min() >= 0
+    assert found.x.max() <= 1
+    assert found.x.dtype == np.float32
+    assert found.robust < found.accuracy
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_same_seed_gives_the_same_rows_and_nothing_that_is_given_changes(name, pictures):
+    x, y = pictures.x[:12].copy(), pictures.y[:12].copy()
+    weights = {key: value.clone() for key, value in pictures.net.state_dict().items()}
+    one, two = (run(name, pictures.net, x, y, seed=4) for _ in range(2))
+    np.testing.assert_array_equal(one.x, two.x)
+    np.testing.assert_array_equal(x, pictures.x[:12])
+    np.testing.assert_array_equal(y, pictures.y[:12])
+    assert all(torch.equal(value, weights[key]) for key, value in pictures.net.state_dict().items())
+    assert all(weight.requires_grad for weight in pictures.net.parameters())
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_meets_the_same_attack_in_any_order_and_company(name, pictures):
+    x, y = pictures.x[:24], pictures.y[:24]
+    together = run(name, pictures.net, x, y).verdicts.fooled
+    order = np.random.default_rng(1).permutation(24)
+    np.testing.assert_array_equal(run(name, pictures.net, x[order], y[order]).verdicts.fooled, together[order])
+    parts = [run(name, pictures.net, x[rows], y[rows]).verdicts.fooled for rows in (slice(0, 7), slice(7, 24))]
+    np.testing.assert_array_equal(np.concatenate(parts), together)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_row_that_is_wrong_already_costs_nothing(name, pictures):
+    x, y = pictures.x[:16], pictures.y[:16].copy()
+    y[::2] = (y[::2] + 1) % 10
+    found = run(name, pictures.net, x, y)
+    wrong = ~found.verdicts.right
+    assert wrong[::2].all()
+    assert not (found.verdicts.queries + found.verdicts.gradients)[wrong].any()
+    np.testing.assert_array_equal(found.x[wrong], x[wrong])
+    assert found.robust <= 0.5
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("rows", [0, 1, 259])
+def test_none_one_and_a_ragged_number_of_rows(name, rows, pictures):
+    x, y = pictures.x[:rows], pictures.y[:rows]
+    few = {key: min(value, 3) for key, value in SHORT.get(name, {}).items()}
+    found = run(name, pictures.net, x, y, **few)
+    assert found.x.shape == x.shape
+    assert len(found.verdicts.fooled) == rows
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_the_models_mode_and_the_random_states_come_back(name, pictures):
+    net = torch.nn.Sequential(pictures.net, torch.nn.Dropout(0.5)).train()
+    torch.manual_seed(5)
+    np.random.seed(5)  # noqa: NPY002 - the state that must not move
+    before = torch.random.get_rng_state(), np.random.get_state()[1].copy()  # noqa: NPY002 - as above
+    run(name, net, pictures.x[:6], pictures.y[:6])
+    assert all(part.training for part in net.modules())
+    assert torch.equal(before[0], torch.random.get_rng_state())
+    np.testing.assert_array_equal(before[1], np.random.get_state()[1])  # noqa: NPY002 - as above
+    pictures.net.eval()
+
+
+class Undefined(torch.nn.Module):
+    """Right on digits as they are, whose pixels are sixteenths; NaN on anything else."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+
+    def forward(self, x):
+        moved = ((x * 16 - (x * 16).round()).abs() > 1e-6).flatten(1).any(1)
+        return torch.where(moved[:, None], torch.nan, self.net(x))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_scores_that_are_no_numbers_are_never_robust(name, pictures):
+    found = run(name, Undefined(pictures.net), pictures.x[:10], pictures.y[:10])
+    assert found.accuracy > 0.8
+    assert found.robust == 0
+    assert found.verdicts.undefined[found.verdicts.right].all()
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_attack_says_it_asked_is_what_was_asked(name, pictures):
+    x, y = pictures.x[:20], pictures.y[:20]
+    right = pictures.net(torch.from_numpy(x)).argmax(1).numpy() == y
+    counted = Counted(pictures.net)
+    found = run(name, counted, x[right], y[right])
+    claimed = int(found.verdicts.queries.sum() + found.verdicts.gradients.sum())
+    around = 2 * right.sum() + min(16, right.sum())  # clean scores, verdict, and the look for randomness
+    assert claimed > 0
+    if name == "deepfool":  # one forward pass serves the gradients of all ten classes
+        claimed = int(found.verdicts.queries.sum() + found.verdicts.gradients.sum() // 10)
+    # Rows that fell may be asked about until their batch is packed anew; signs of masking cost up to 40 passes.
+    assert 0.3 * claimed <= counted.rows - around <= 1.35 * claimed + 45 * right.sum()
+
+
+class Counted:
+    """A model with gradients that counts the rows it is asked about."""
+
+    classes, device = 10, "cpu"
+
+    def __init__(self, net):
+        self._net, self.rows = net, 0
+
+    def logits(self, x):
+        self.rows += len(x)
+        return self._net(x)
+
+    def scores(self, x):
+        with torch.no_grad():
+            return self.logits(torch.from_numpy(x)).numpy()
+
+
+@pytest.mark.parametrize("name", sorted(ANYTIME))
+def test_more_budget_never_gives_a_weaker_result(name, pictures):
+    setting, less, more = ANYTIME[name]
+    x, y = pictures.x[:40], pictures.y[:40]
+    weak, strong = (run(name, pictures.net, x, y, **{setting: value}).verdicts.fooled for value in (less, more))
+    assert not (weak & ~strong).any()
