@@ -91,7 +91,7 @@ def _told(role: str, points: Points, declared: Mapping[str, Any]) -> str:
 def _unit(declared: Mapping[str, Any]) -> str:
     if _is_table(declared):
         return "attack radius, as a share of the declared budget"
-    norm = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(str(declared.get("norm")), "")
+    norm = {"linf": "L\N{INFINITY}", "l2": "L2", "l1": "L1"}.get(str(declared.get("norm")), "")
     return f"attack radius {norm} (pixels in [0, 1])".replace("  ", " ")
 
 
