@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from hauberk.attacks.attack import attack
-from hauberk.attacks.budget import Budget, budget_of
+from hauberk.attacks.budget import Ball, Budget, budget_of
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.examples import examples
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model
@@ -60,7 +60,7 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
     if not len(x):
         raise InvalidInput("there are no rows to attack: the test side of the data is empty.")
     budget = budget_of(threat, columns)
-    chosen = _chosen(attacks, model, x)
+    chosen = _chosen(attacks, model, x, budget)
     standing, worst = np.ones(len(x), dtype=np.bool_), x.copy()
     metrics: dict[str, float] = {}
     notes = list(_notes(len(x), chosen))
@@ -98,16 +98,22 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
 Chosen = tuple[Entry[Any], Any]
 
 
-def _chosen(attacks: Attacks, model: Model, x: Floats) -> list[Chosen]:
+def _chosen(attacks: Attacks, model: Model, x: Floats, budget: Budget) -> list[Chosen]:
     if attacks:
         return [(ATTACKS[name], ATTACKS[name].make(params)) for name, params in attacks]
     kind = "image" if x.ndim == 4 else "table"
     usual = [ATTACKS[name] for name in USUAL[kind]]
-    return [
+    fitting = [
         (entry, entry.make({}))
         for entry in usual
-        if entry.params.access != "gradients" or isinstance(model, Differentiable)
+        if (entry.params.access != "gradients" or isinstance(model, Differentiable))
+        and (not isinstance(budget, Ball) or budget.norm in entry.params.norms)
     ]
+    if not fitting:
+        raise InvalidInput(
+            f"none of the usual attacks ({', '.join(USUAL[kind])}) fits this model and budget: name one."
+        )
+    return fitting
 
 
 def _sound(found: Found, name: str) -> Found:

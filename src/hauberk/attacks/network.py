@@ -84,18 +84,18 @@ class Held:
 def laid_out(module: nn.Module) -> nn.Module:
     """Return a copy in evaluation mode, without weight gradients, its convolutions laid out channels last.
 
-    On processors that layout takes half the time of the usual one forward, and two thirds forward and backward. Scores
-    differ in the last bits, which is why verdicts are the caller's own model's. A module that cannot be copied is
-    returned as it is, behind `frozen`.
+    Convolutions of few channels take less time in that layout, on processors and on GPUs. Scores differ in the last
+    bits, which is why verdicts are the caller's own model's. A module that cannot be copied is returned as it is,
+    behind `frozen`.
     """
     try:
         copied = deepcopy(module).eval().requires_grad_(False)
     except (RuntimeError, TypeError, AttributeError, NotImplementedError):
         return _Frozen(module)
-    for weight in copied.parameters():
-        if weight.ndim == 4:
-            weight.data = weight.data.contiguous(memory_format=torch.channels_last)
-    return copied
+    if any(weight.ndim == 5 for weight in copied.parameters()):  # volumes have another name for the layout
+        return copied
+    laid: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+    return laid
 
 
 class _Frozen(nn.Module):

@@ -120,7 +120,8 @@ def _check_image(threat: Evasion, shape: tuple[int, ...], path: Path, problems: 
             '[[threats]] columns: these data are images, which have none: declare norm = "linf" and eps = "4/255".',
         )
         return
-    limit = _GREY if threat.norm is Norm.LINF else _GREY * math.sqrt(math.prod(shape))
+    pixels = math.prod(shape)
+    limit = _GREY * {Norm.LINF: 1.0, Norm.L2: math.sqrt(pixels), Norm.L1: float(pixels)}[threat.norm]
     if threat.eps >= limit:
         problems.add(
             (*path, "eps"),

@@ -94,7 +94,7 @@ def _evasion(table: Table) -> Evasion | None:
         key = "norm" if table.has("norm") else "eps"
         table.wrong(key, "a threat is for images (norm, eps) or for tables (columns, cost): declare two threats.")
     elif images and not table.has("norm"):
-        table.wrong("eps", 'a radius needs its norm: add norm = "linf" or norm = "l2".')
+        table.wrong("eps", 'a radius needs its norm: add norm = "linf", "l2" or "l1".')
     elif images and not table.has("eps"):
         table.wrong("eps", 'is missing: the radius in pixel units of [0, 1], such as 0.1 or "4/255".')
     elif images and norm and eps is not None:
@@ -109,7 +109,7 @@ def _evasion(table: Table) -> Evasion | None:
         return table.problems.take((*table.path, "columns"), evasion)
     elif not images and not table.values.get("columns"):
         raise InvalidInput(
-            f'{table.title} has no budget: declare norm = "linf" or "l2" with eps (images), or columns (tables): '
+            f'{table.title} has no budget: declare norm = "linf", "l2" or "l1" with eps (images), or columns (tables): '
             "which may be changed, `by` how much, at what `cost`."
         )
     return None

@@ -86,7 +86,7 @@ def threat(value: Mapping[str, Any]) -> str:
     """Describe an evasion threat as evidence carries it: a norm with its radius, or columns with their budgets."""
     norm, eps = value.get("norm"), value.get("eps")
     if isinstance(norm, str) and isinstance(eps, int | float) and math.isfinite(eps):
-        name = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(norm, norm)
+        name = {"linf": "L\N{INFINITY}", "l2": "L2", "l1": "L1"}.get(norm, norm)
         size = radius(float(eps)) if norm == "linf" else f"{eps:.3g}"
         return f"{name} \N{LESS-THAN OR EQUAL TO} {size}"
     columns = value.get("columns")

@@ -98,7 +98,7 @@ def _unit(declared: Mapping[str, Any]) -> str:
         return "attack radius, as a share of the declared budget"
     if isinstance(declared.get("unit"), str):
         return f"attack radius: {declared['unit']}"
-    norm = {"linf": "L\N{INFINITY}", "l2": "L2"}.get(str(declared.get("norm")), "")
+    norm = {"linf": "L\N{INFINITY}", "l2": "L2", "l1": "L1"}.get(str(declared.get("norm")), "")
     return f"attack radius {norm} (pixels in [0, 1])".replace("  ", " ")
 
 
