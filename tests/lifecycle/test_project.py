@@ -490,6 +490,9 @@ def test_minutes_for_a_model_that_is_not_trained_here_are_refused(folder):
     ((line, words),) = complaints(folder, text)
     assert line == line_of(text, "minutes")
     assert "the team's own function" in words
+    text = edit(IMAGES, 'kind = "evasion"\nnorm = "linf"\neps = "4/255"', 'kind = "poisoning"\nshare = 0.1')
+    ((_, words),) = complaints(folder, text + "[training]\nminutes = 5\n")
+    assert "no evasion threat is declared" in words
 
 
 def test_shifting_a_table_is_refused(folder):

@@ -173,7 +173,7 @@ def test_a_natural_collapse_is_seen_and_undone():
         return test.accuracy(module, Fgsm()), test.accuracy(module, strong), guard
 
     single, robust, _ = trained(guarded=False)
-    assert single - robust > 0.4
+    assert single - robust > 0.3
     _, kept, guard = trained(guarded=True)
-    assert guard.collapses
+    assert len(guard.collapses) == 1
     assert kept > robust + 0.1

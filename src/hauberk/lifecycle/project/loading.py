@@ -9,6 +9,7 @@ from typing import Any
 
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
+from hauberk.core.threats import Evasion
 from hauberk.lifecycle.project import sections
 from hauberk.lifecycle.project.data import read_data
 from hauberk.lifecycle.project.lines import Path, lines_of
@@ -78,6 +79,11 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     if model is not None and training.minutes and model.way in ("train", "onnx"):
         whose = "the team's own function" if model.way == "train" else "an ONNX file, which is not trained"
         problems.add(("training", "minutes"), f"[training] minutes: this model is {whose}: leave it out.")
+    if training.minutes and not any(isinstance(declared.threat, Evasion) for declared in threats):
+        problems.add(
+            ("training", "minutes"),
+            "[training] minutes: they plan the hardening, and no evasion threat is declared: write epochs instead.",
+        )
     checks = sections.read_checks(root)
     gate = sections.read_gate(root, problems)
     release, keys = sections.read_release(root), sections.read_keys(root, folder)
