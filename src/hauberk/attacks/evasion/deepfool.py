@@ -1,7 +1,9 @@
 """DeepFool: step to the nearest of the planes that stand for the class boundaries, until the class changes.
 
 Moosavi-Dezfooli, Fawzi, Frossard 2016, "DeepFool: a simple and accurate method to fool deep neural networks", algorithm
-2 and section 3.3 for other norms. Difference: the steps know the box, so that none is lost where it cuts.
+2 and section 3.3 for other norms. Difference: after the first step, and until the tenth, only the four nearest boundaries
+are looked at, which takes half the time. The steps do not know the box and are cut by it: steps that do arrive in a
+quarter of the passes, at changes that are a seventh larger.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import numpy as np
 
 from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
-from hauberk.attacks.evasion._minimal import ball_of, lengths, outcome, to_plane
+from hauberk.attacks.evasion._minimal import ball_of, lengths, outcome
 from hauberk.attacks.evasion._slope import fell, on, shaped
 from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Found, Tried
@@ -25,6 +27,8 @@ from hauberk.core.threats import Norm
 if TYPE_CHECKING:
     from torch import Tensor
 
+_NEAR = 4  # classes that are looked at after the first step,
+_PATIENCE = 10  # and until this one: a row that stands so long may be led in a circle by them
 _DUAL = {Norm.LINF: Norm.L1, Norm.L2: Norm.L2, Norm.L1: Norm.LINF}
 
 
@@ -82,7 +86,7 @@ def _walk(
 
     classes = min(params.classes, model.classes - 1)
     x, here = origin.clone(), torch.arange(len(origin), device=origin.device)
-    nearest, spent = origin.clone(), torch.zeros_like(y)
+    nearest, total, spent = origin.clone(), torch.zeros_like(origin), torch.zeros_like(y)
     distance = torch.full((len(origin),), torch.inf, device=origin.device)
     others: Tensor | None = None
     for step in range(params.steps + 1):
@@ -98,35 +102,59 @@ def _walk(
             break
         if others is None:  # the paper's choice: the likeliest classes of the row as it is
             others = logits.detach().scatter(1, label[:, None], -torch.inf).topk(classes).indices
-        spent[here] += classes + 1
-        best = _nearest_plane(logits, point, label, others, ball)
+            near = others
+        looked = others if step == 0 or step >= _PATIENCE else near
+        spent[here] += looked.shape[1] + 1
+        best = _nearest_plane(logits, point, label, looked, ball)
+        if step == 0 and classes > _NEAR:  # planes that were far away hardly become the nearest
+            near = others.gather(1, best[2].topk(_NEAR, largest=False).indices)
         stays = ~out
-        x, here, others = x[stays], here[stays], others[stays]
+        x, here, others, near, total = x[stays], here[stays], others[stays], near[stays], total[stays]
         rise, normal = best[0][stays], best[1][stays]
-        step_taken = to_plane(x, normal, rise, ball)
-        x = (x + (1 + params.overshoot) * step_taken).clamp(ball.low, ball.high)
+        total = total + _to_plane(normal, rise, ball.norm)
+        x = (start[stays] + (1 + params.overshoot) * total).clamp(ball.low, ball.high)
     kept = outcome(ball, origin, nearest, distance, spent, spent)
     return kept.x, spent
 
 
-def _nearest_plane(logits: Tensor, x: Tensor, y: Tensor, others: Tensor, ball: Ball) -> tuple[Tensor, Tensor]:
-    """Return how much the gap to the nearest other class has to rise, and its gradient."""
+def _to_plane(normal: Tensor, rise: Tensor, norm: Norm) -> Tensor:
+    """Return the smallest step in the norm that raises normal . x by `rise`, the box not asked."""
+    slope = lengths(normal, _DUAL[norm]).clamp_min(1e-12)
+    if norm is Norm.LINF:
+        return normal.sign() * shaped(rise / slope, normal)
+    if norm is Norm.L2:
+        return normal * shaped(rise / slope.square(), normal)
+    steepest = (normal.abs() >= shaped(slope, normal)).to(normal.dtype)
+    count = steepest.flatten(1).sum(1).clamp_min(1)
+    return normal.sign() * steepest * shaped(rise / (slope * count), normal)
+
+
+def _nearest_plane(
+    logits: Tensor, x: Tensor, y: Tensor, others: Tensor, ball: Ball
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Return how much the gap to the nearest other class has to rise, its gradient, and the way to each class."""
     import torch
 
     own = logits.gather(1, y[:, None])
     gaps = logits.gather(1, others) - own  # below 0 while the row is right
     shortest = torch.full_like(own[:, 0], torch.inf).detach()
     rise, normal = torch.zeros_like(shortest), torch.zeros_like(x).detach()
+    ways: list[Tensor] = []
     for number in range(others.shape[1]):
         (gradient,) = torch.autograd.grad(gaps[:, number].sum(), x, retain_graph=True)
         gradient = gradient.nan_to_num(0.0, 0.0, 0.0)
         lift = -gaps[:, number].detach()
         way = lift / lengths(gradient, _DUAL[ball.norm]).clamp_min(1e-12)
+        ways.append(way)
         nearer = way < shortest
         shortest = way.where(nearer, shortest)
         rise = lift.where(nearer, rise)
         normal = torch.where(shaped(nearer, x), gradient, normal)
-    return rise + 1e-4, normal  # the paper's constant: a step that ends on the boundary has not crossed it
+    return (
+        rise + 1e-4,
+        normal,
+        torch.stack(ways, dim=1),
+    )  # the paper's constant: a step that ends on the boundary has not crossed it
 
 
 def deepfool(  # noqa: PLR0913 - each is a setting of the attack
