@@ -65,3 +65,16 @@ def test_dependence_on_content_is_told_from_chance():
     cluster = rng.integers(0, 6, 3000)
     assert cramers_v(cluster == 2, cluster) > 0.95
     assert cramers_v(rng.random(3000) < 0.3, cluster) < 0.1
+
+
+def test_the_rows_of_a_class_are_not_taken_for_the_strange_ones_beside_foreign_rows(digits):
+    """Where most rows of a class are others' pictures with its label, its own are the few that stand apart."""
+    entry = POISONERS["patch"]
+    found = entry.run(digits, entry.make({"share": 0.2, "target": 3}), rng=np.random.default_rng(1))
+    side = Dataset("image", found.x, found.y, tuple(map(str, range(10))), (), np.arange(len(found.y)))
+    rows = Rows("image", side)
+    rows.__dict__["contradiction"] = np.where(found.y == digits.y, -3.0, 3.0), digits.y
+    detector = DETECTORS["clean-labels"]
+    said = detector.run(rows, detector.make({}), rng=np.random.default_rng(0), task=Quiet())
+    own = (found.y == 3) & ~found.poison
+    assert (said.score[own] > 2).mean() < 0.05
