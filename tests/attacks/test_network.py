@@ -10,7 +10,7 @@ from hauberk.core.errors import InvalidInput
 
 torch = pytest.importorskip("torch")
 
-from hauberk.attacks.network import Network, frozen, laid_out  # noqa: E402 - after torch is known to be there
+from hauberk.attacks.network import Network, frozen, laid_out, shadow  # noqa: E402 - after torch is known to be there
 
 
 def net():
@@ -97,3 +97,45 @@ def test_passes_cover_each_row_once(shape):
     for device in ("cpu", "cuda"):
         rows = [row for part in passes(shape, device) for row in range(part.start, part.stop)]
         assert rows == list(range(shape[0]))
+
+
+class Viewed(torch.nn.Module):
+    """Flattens with `view`, which only the usual layout bears."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two, self.last = torch.nn.Conv2d(1, 4, 3), torch.nn.Conv2d(4, 4, 3), torch.nn.Linear(64, 3)
+
+    def forward(self, x):
+        x = self.two(self.one(x).relu()).relu()
+        return self.last(x.view(x.shape[0], -1))
+
+
+def test_a_module_that_wants_the_usual_layout_is_searched_in_it():
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        module = Viewed()
+    model = Network(module, classes=3)
+    held = model.held()
+    np.testing.assert_allclose(held.scores(X), model.scores(X), atol=1e-5)
+    x = torch.from_numpy(X).requires_grad_()
+    (gradient,) = torch.autograd.grad(held.logits(x).sum(), x)
+    assert gradient.abs().sum() > 0
+
+
+def test_a_shadow_follows_the_weights_and_asks_nothing_of_them():
+    module = net().train()
+    seen = shadow(module)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.mul_(2)
+        module[1].running_mean.add_(1)
+    assert module.training
+    assert not seen.training
+    assert not any(weight.requires_grad for weight in seen.parameters())
+    x = torch.from_numpy(X).requires_grad_()
+    scores = seen(x)
+    torch.autograd.grad(scores.sum(), x)
+    assert all(weight.grad is None for weight in module.parameters())
+    module.eval()
+    torch.testing.assert_close(scores, module(x))

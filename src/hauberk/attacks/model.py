@@ -106,10 +106,15 @@ def passes(shape: tuple[int, ...], device: str = "cpu") -> Iterator[slice]:
     A processor likes parts whose activations stay in its cache, a GPU larger ones; large inputs go in smaller parts, so
     that memory does not depend on how many rows there are. Rows are independent: the sizes change no result.
     """
-    most, room = (256, 1 << 22) if device == "cpu" else (1024, 1 << 25)
-    size = max(1, min(most, room // max(1, math.prod(shape[1:]))))
-    for first in range(0, shape[0], size):
-        yield slice(first, min(first + size, shape[0]))
+    values = max(1, math.prod(shape[1:]))
+    if device != "cpu":
+        size = min(4096, (1 << 25) // values)
+    elif len(shape) == 2:
+        size = min(1024, (1 << 22) // values)
+    else:
+        size = min(128, max(8, (1 << 18) // values), (1 << 22) // values)
+    for first in range(0, shape[0], max(1, size)):
+        yield slice(first, min(first + max(1, size), shape[0]))
 
 
 def log_of(probabilities: NDArray[np.generic]) -> Floats:

@@ -10,8 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hauberk.attacks.layers import fold_norms, quicken
 from hauberk.attacks.model import Floats, passes
 from hauberk.core.errors import InvalidInput
+
+NO_COPY = (RuntimeError, TypeError, AttributeError, NotImplementedError)  # what copying a module may raise
 
 
 class Network:
@@ -49,8 +52,7 @@ class Network:
 
     def held(self) -> Held:
         """Return a copy for a search."""
-        copied = laid_out(self.module)
-        return Held(lambda x: self._forward(copied, x), self.classes, self.device)
+        return Held(self.module, self.classes, self.device, self._forward)
 
     def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
         logits: Tensor = module(x if self._scale is None else (x - self._scale[0]) / self._scale[1])
@@ -69,10 +71,27 @@ class Network:
 class Held:
     """A frozen copy of a model that a search asks many times, without the care that the caller's own needs."""
 
-    def __init__(self, forward: Callable[[Tensor], Tensor], classes: int, device: str) -> None:
-        """`forward` is of a module that `laid_out` returned."""
-        self.logits = forward
+    def __init__(
+        self,
+        module: nn.Module,
+        classes: int,
+        device: str,
+        forward: Callable[[nn.Module, Tensor], Tensor] = lambda module, x: module(x),
+    ) -> None:
+        """`forward` asks a module like `module` about x."""
+        self._copy, self._forward = laid_out(module), forward
         self.classes, self.device = classes, device
+
+    def logits(self, x: Tensor) -> Tensor:
+        """Return (n, classes), differentiable by x."""
+        try:
+            return self._forward(self._copy, x)
+        except RuntimeError:  # such as a `view` that wants the usual layout; what is wrong in itself raises again
+            with torch.inference_mode(
+                mode=False
+            ):  # weights that are made inside one cannot be differentiated through
+                self._copy.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            return self._forward(self._copy, x)
 
     def scores(self, x: Floats) -> Floats:
         """Return (n, classes) logits."""
@@ -82,20 +101,37 @@ class Held:
 
 
 def laid_out(module: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode, without weight gradients, its convolutions laid out channels last.
+    """Return a copy in evaluation mode, without weight gradients, quick to differentiate by its input.
 
-    Convolutions of few channels take less time in that layout, on processors and on GPUs. Scores differ in the last
-    bits, which is why verdicts are the caller's own model's. A module that cannot be copied is returned as it is,
-    behind `frozen`.
+    Batch norms are part of the convolutions before them, and convolutions are laid out channels last, which takes less
+    time for few channels, on processors and on GPUs. Scores differ in the last bits, which is why verdicts are the
+    caller's own model's. A module that cannot be copied stands behind `frozen` instead, at its own speed.
     """
     try:
         copied = deepcopy(module).eval().requires_grad_(False)
-    except (RuntimeError, TypeError, AttributeError, NotImplementedError):
+    except NO_COPY:
         return _Frozen(module)
-    if any(weight.ndim == 5 for weight in copied.parameters()):  # volumes have another name for the layout
-        return copied
-    laid: nn.Module = copied.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
-    return laid
+    fold_norms(copied)
+    quicken(copied)
+    return last_channels(copied)
+
+
+def last_channels(module: nn.Module) -> nn.Module:
+    """Lay the weights of convolutions out channels last, in place."""
+    if not any(weight.ndim == 5 for weight in module.parameters()):  # volumes have another name for the layout
+        module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
+    return module
+
+
+def shadow(module: nn.Module) -> nn.Module:
+    """Return the module in evaluation mode, over the same weights and buffers, which ask it for no gradient.
+
+    For attacks on a module that is in training: its mode stays, and no gradient of a weight is computed. Raises one of
+    `NO_COPY` for a module that cannot be copied.
+    """
+    memo: dict[int, object] = {id(part): part for part in module.buffers()}
+    memo |= {id(part): nn.Parameter(part.detach(), requires_grad=False) for part in module.parameters()}
+    return deepcopy(module, memo).eval()
 
 
 class _Frozen(nn.Module):

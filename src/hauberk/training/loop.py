@@ -9,8 +9,8 @@ Imports torch when it is imported; `fitting` asks for torch first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -19,7 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hauberk.attacks.layers import quickened
 from hauberk.attacks.model import Floats, Labels
+from hauberk.attacks.network import NO_COPY, last_channels, shadow
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.training import awp, losses
@@ -130,6 +132,11 @@ def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list
     epoch and batch. On an interrupt the module is left as it is and the interrupt goes on.
     """
     module.to(run.device).train()
+    with _laid_out(module, torch.from_numpy(x[:1]).to(run.device)):
+        return _train(module, x, y, run, task)
+
+
+def _train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list[dict[str, float]]:
     state = State.fresh(module, run.recipe, seed=run.seed, device=run.device)
     inputs, labels = torch.from_numpy(x).to(run.device), torch.from_numpy(y).to(run.device)
     if run.checkpoint is None or not run.checkpoint.restore(state, run.watches):
@@ -149,6 +156,22 @@ def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list
     module.eval()
     task.update(1.0)
     return state.history
+
+
+@contextmanager
+def _laid_out(module: nn.Module, row: Tensor) -> Iterator[None]:
+    """Hold the module channels last with quick layers inside the block; unless its code wants the usual layout."""
+    with quickened(module):
+        last_channels(module)
+        try:
+            with torch.no_grad():
+                shadow(module)(row)
+        except (RuntimeError, *NO_COPY):  # what is wrong in itself is said when the training meets it
+            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's types
+        try:
+            yield
+        finally:
+            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
 
 
 def _epoch(state: State, inputs: Tensor, labels: Tensor, run: Run, task: Task) -> dict[str, float]:

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from hauberk.attacks.model import Floats
-from hauberk.attacks.network import Held, batches, frozen, laid_out
+from hauberk.attacks.network import Held, batches, frozen
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.training import _blame, _scores
 from hauberk.training.encoding import Encoding
@@ -93,7 +93,7 @@ class TorchModel:
 
     def held(self) -> Held:
         """Return a copy for a search."""
-        return Held(laid_out(self.module), self.classes, self.device)
+        return Held(self.module, self.classes, self.device)
 
     def weights(self) -> bytes:
         """Return the weights as safetensors: the team's own names, and the encoder's under `hauberk.encoder.`.

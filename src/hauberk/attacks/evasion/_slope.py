@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from hauberk.attacks.evasion._losses import margin
 from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from hauberk.attacks.evasion._losses import Loss
 
 _BLOCK = 1 << 25  # input values worked on at once, 128 MiB in each of a handful of tensors
+_ROUNDING = 1e-6, 1e-5  # in itself, and of the largest logit
 SPARSE = 0.9  # state is packed anew when fewer than this share of its rows still stand
 
 
@@ -47,10 +49,13 @@ def look(model: Differentiable, x: Tensor) -> Tensor:
 
 
 def fell(logits: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
-    """Return (n,) bool: predicted other than y, or as the target; NaN among the logits counts as fallen."""
-    prediction = logits.argmax(1)
-    wrong = prediction != y if targets is None else prediction == targets
-    return wrong | logits.isnan().any(1)
+    """Return (n,) bool: predicted other than y, or as the target, by more than rounding; NaN counts as fallen.
+
+    The verdict asks the caller's own model, whose last bits differ from those of the copy that is searched: a row that
+    left on a tie would be judged to stand.
+    """
+    rounding = _ROUNDING[0] + _ROUNDING[1] * logits.abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
+    return ~(margin(logits, y, targets) <= rounding)
 
 
 def blocks(x: Floats) -> Iterator[slice]:

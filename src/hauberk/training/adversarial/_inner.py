@@ -26,19 +26,21 @@ def share(name: str, value: float) -> None:
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
-    """Hold the module in evaluation mode inside the block.
+def evaluating(module: nn.Module) -> Iterator[nn.Module]:
+    """Yield the module as it is attacked: in evaluation mode, and asking for no gradient of its weights.
 
     The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
     in training mode would also let attacked batches write those statistics once for every step.
     """
-    modes = [(part, part.training) for part in module.modules()]
-    module.eval()
+    from hauberk.attacks.network import NO_COPY, frozen, shadow
+
     try:
-        yield
-    finally:
-        for part, training in modes:
-            part.training = training
+        attacked = shadow(module)
+    except NO_COPY:
+        with frozen(module):
+            yield module
+        return
+    yield attacked
 
 
 def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:

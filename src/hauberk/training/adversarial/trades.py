@@ -62,11 +62,11 @@ def trades(  # noqa: PLR0913 - the shape of the family
     torch = need("torch")
     from hauberk.training import losses
 
-    with _inner.evaluating(module):
+    with _inner.evaluating(module) as attacked:
         with torch.no_grad():
-            clean = module(x)
+            clean = attacked(x)
         return _inner.ascend(
-            module,
+            attacked,
             x,
             y,
             budget,

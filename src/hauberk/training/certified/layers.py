@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from hauberk.attacks.layers import QUICK
 from hauberk.core.errors import InvalidInput
 from hauberk.training.squeezing import BitDepth, Median
 
@@ -35,7 +36,7 @@ _RISING = (
     BitDepth,
     Median,
 )
-KNOWN = (*_AFFINE, *_NORMS, *_POOLS, *_SHAPES, *_DROPOUT, *_RISING, nn.LeakyReLU)
+KNOWN = (*_AFFINE, *_NORMS, *_POOLS, *_SHAPES, *_DROPOUT, *_RISING, nn.LeakyReLU, *QUICK)
 _EDGE = 1e-6
 _MOVED: tuple[Any, ...] = (torch.flatten, "flatten", "view", "reshape", "contiguous", torch.reshape)
 _RISING_CALLS: tuple[Any, ...] = (
