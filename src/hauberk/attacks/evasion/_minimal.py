@@ -38,7 +38,10 @@ def lengths(delta: Tensor, norm: Norm) -> Tensor:
     """Return (n,): the size of each row in the norm."""
     import torch
 
-    length: Tensor = torch.linalg.vector_norm(delta.flatten(1), ORDER[norm], dim=1)
+    flat = delta.flatten(1)
+    if norm is Norm.LINF:
+        return flat.abs().amax(1)  # as the norm of infinite order, which takes many times as long
+    length: Tensor = torch.linalg.vector_norm(flat, 2, dim=1) if norm is Norm.L2 else flat.abs().sum(1)
     return length
 
 
@@ -50,11 +53,10 @@ def to_plane(x: Tensor, normal: Tensor, rise: Tensor, ball: Ball) -> Tensor:
     attack", section 3.1; they sort, here the multiplier is found by Newton's method, which ends after finitely many
     steps as the function is concave and piecewise linear. L1 is greedy: the steepest coordinates first.
     """
-    import torch
-
     slope = normal.abs().flatten(1)
     sign = normal.sign() * shaped(rise.sign(), normal)
-    room = torch.where(sign > 0, ball.high - x, x - ball.low).flatten(1)
+    middle, half = (ball.high + ball.low) / 2, (ball.high - ball.low) / 2
+    room = (sign * (middle - x) + half).flatten(1)  # to the end of the box on the side of the sign
     wanted = rise.abs()
     size = _greedy(slope, room, wanted) if ball.norm is Norm.L1 else _newton(slope, room, wanted, ball.norm)
     return sign * size.reshape(x.shape)
@@ -64,18 +66,21 @@ def _newton(slope: Tensor, room: Tensor, wanted: Tensor, norm: Norm) -> Tensor:
     """Each coordinate goes min(t * rate, room); find t."""
     import torch
 
-    rate = torch.ones_like(slope) if norm is Norm.LINF else slope
-    gain = slope * rate
+    gain = slope if norm is Norm.LINF else slope * slope
     t = wanted.new_zeros(len(wanted), 1)
-    size = torch.zeros_like(slope)
+    close = _CLOSE * wanted
     for _ in range(_NEWTON):
-        free = size < room
-        missing = (wanted - torch.linalg.vecdot(slope, size))[:, None]
-        steep = torch.linalg.vecdot(gain, free.to(gain.dtype))[:, None]
-        if not bool(((missing > _CLOSE * wanted[:, None]) & (steep > 0)).any()):
+        asked = t.expand_as(slope) if norm is Norm.LINF else t * slope
+        size = torch.minimum(asked, room)
+        missing = wanted - torch.linalg.vecdot(slope, size)
+        # The gain where there is room left: a kernel that has no branches, unlike `where`.
+        steep = torch.ops.aten.threshold_backward(gain, room - asked, 0).sum(1)
+        further = (missing > close) & (steep > 0)
+        if not bool(further.any()):
             break
-        t = torch.where(steep > 0, t + missing.clamp_min(0) / steep, t)
-        size = torch.minimum(t * rate, room)
+        t = t + (further * missing / steep.clamp_min(1e-30))[:, None]
+    else:
+        size = torch.minimum(t.expand_as(slope) if norm is Norm.LINF else t * slope, room)
     return size
 
 
