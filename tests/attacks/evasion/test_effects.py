@@ -7,6 +7,7 @@ import pytest
 
 from hauberk.attacks import evasion
 from hauberk.attacks.budget import Ball
+from hauberk.attacks.model import as_model
 from hauberk.core.threats import Norm
 
 torch = pytest.importorskip("torch")
@@ -184,3 +185,20 @@ def shortest(slope, room, wanted, norm):
         middle = (low + high) / 2
         low, high = (middle, high) if slope @ size(middle) < wanted else (low, middle)
     return np.linalg.norm(size(high), ord={"linf": np.inf, "l2": 2, "l1": 1}[norm])
+
+
+@pytest.mark.parametrize("attack", [evasion.deepfool, evasion.fab, evasion.fmn])
+def test_large_logits_hide_no_find(attack, pictures):
+    """A row counts as fallen when it is wrong by more than rounding, which grows with the logits."""
+
+    class Louder(torch.nn.Module):
+        def forward(self, x):
+            return 300 * pictures.net(x)
+
+    x, y = pictures.x[:60], pictures.y[:60]
+    plain, loud = (
+        attack(model, x, y, norm="linf", eps=0.3)
+        for model in (as_model(pictures.net, classes=10), as_model(Louder(), classes=10))
+    )
+    assert plain.verdicts.fooled.mean() > 0.9
+    assert loud.verdicts.fooled.sum() >= plain.verdicts.fooled.sum() - 1

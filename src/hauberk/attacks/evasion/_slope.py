@@ -54,8 +54,12 @@ def fell(logits: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
     The verdict asks the caller's own model, whose last bits differ from those of the copy that is searched: a row that
     left on a tie would be judged to stand.
     """
-    rounding = _ROUNDING[0] + _ROUNDING[1] * logits.abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
-    return ~(margin(logits, y, targets) <= rounding)
+    return ~(margin(logits, y, targets) <= rounding(logits))
+
+
+def rounding(logits: Tensor) -> Tensor:
+    """Return (n,): differences between logits that may be the order of a sum. Who walks to a boundary goes beyond it."""
+    return _ROUNDING[0] + _ROUNDING[1] * logits.detach().abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
 
 
 def blocks(x: Floats) -> Iterator[slice]:

@@ -17,7 +17,7 @@ import numpy as np
 from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._minimal import ball_of, lengths, outcome
-from hauberk.attacks.evasion._slope import fell, on, shaped
+from hauberk.attacks.evasion._slope import fell, on, rounding, shaped
 from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -27,6 +27,7 @@ from hauberk.core.threats import Norm
 if TYPE_CHECKING:
     from torch import Tensor
 
+_BEYOND = 1e-4  # of the logits, at least: the paper's constant
 _NEAR = 4  # classes that are looked at after the first step,
 _PATIENCE = 10  # and until this one: a row that stands so long may be led in a circle by them
 _DUAL = {Norm.LINF: Norm.L1, Norm.L2: Norm.L2, Norm.L1: Norm.LINF}
@@ -150,11 +151,8 @@ def _nearest_plane(
         shortest = way.where(nearer, shortest)
         rise = lift.where(nearer, rise)
         normal = torch.where(shaped(nearer, x), gradient, normal)
-    return (
-        rise + 1e-4,
-        normal,
-        torch.stack(ways, dim=1),
-    )  # the paper's constant: a step that ends on the boundary has not crossed it
+    beyond = 2 * rounding(logits).clamp_min(_BEYOND / 2)  # a step that ends on the boundary has not crossed it
+    return rise + beyond, normal, torch.stack(ways, dim=1)
 
 
 def deepfool(  # noqa: PLR0913 - each is a setting of the attack

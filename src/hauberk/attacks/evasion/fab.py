@@ -19,7 +19,7 @@ from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion._losses import gap
 from hauberk.attacks.evasion._minimal import ORDER, ball_of, lengths, outcome, to_plane
 from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
-from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, shaped, slope
+from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, rounding, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -165,7 +165,7 @@ class _Walk:
     def _cross(self, x: Tensor, origin: Tensor, seen: Any) -> Tensor:  # noqa: ANN401 - a Slope
         """Mix the steps to the plane from here and from the clean row (equation 9)."""
         ball = self._ball
-        rise = -seen.loss
+        rise = 2 * rounding(seen.logits) - seen.loss
         from_here = to_plane(x, seen.gradient, rise, ball)
         back = (seen.gradient * (x - origin)).flatten(1).sum(1)
         from_origin = to_plane(origin, seen.gradient, rise + back, ball)
