@@ -20,8 +20,6 @@ from hauberk.data.checks import CHECKS
 from hauberk.data.checks.schema import far_out, out_of_range
 from hauberk.data.dataset import Dataset, Split
 from hauberk.data.loading import DataSpec, load
-from hauberk.data.poisoning import Rows
-from hauberk.data.screening import screen_rows
 
 
 @pytest.fixture(scope="module")
@@ -108,8 +106,9 @@ def flipped(split, share, seed=1):
     return replaced(split, "train", y=y), set(train.rows[rows].tolist())
 
 
-def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(digits):
-    split, wrong = flipped(digits, 0.1)
+@pytest.mark.parametrize("data", ["digits", "cancer"])
+def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(data, request):
+    split, wrong = flipped(request.getfixturevalue(data), 0.1)
     found = run("poisoning", split)
     assert found.metrics["poison_found"] == 1
     listed = json.loads(found.outputs["suspects.json"])["suspects"]
@@ -118,12 +117,6 @@ def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(di
     assert found.metrics["poison_suspect_rows"] == len(listed)
     assert found.findings[0].where == f"training row {rows[0]}"
     assert found.findings[0].severity is Severity.HIGH
-
-
-def test_flipped_labels_of_a_small_table_are_ranked_first_also_where_few_are_flagged(cancer):
-    split, wrong = flipped(cancer, 0.1)
-    first = screen_rows(Rows("table", split.train)).ranked[: len(wrong) // 2]
-    assert np.isin(split.train.rows[first], list(wrong)).mean() > 0.8
 
 
 def test_the_worst_rows_are_shown_and_the_guilty_source_is_named(cancer):
