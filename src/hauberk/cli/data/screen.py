@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
     from hauberk.data.loading import Whole
@@ -172,10 +173,10 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - a cell
 
 
 def _clean(text: str) -> str:
-    """Return text from the data for a terminal: markup shown as it is, control characters replaced."""
+    """Return text from the data for a terminal: on one line, and markup shown as it is."""
     from rich.markup import escape
 
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    return escape(one_line(text))
 
 
 def _show(  # noqa: PLR0913 - what a page shows
