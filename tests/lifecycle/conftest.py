@@ -1,21 +1,17 @@
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from hauberk.custody.keys._vault import Cost
-from hauberk.custody.keys.keyring import Keyring
+from hauberk.core.progress import Progress
+from hauberk.custody.seen import Seen
 
 
-@pytest.fixture
-def cheap_keys():
-    """Make the keyring beforehand at the lowest price of a guess: the default's is paid in the keyring's tests."""
+@pytest.fixture(scope="session")
+def quiet():
+    """How the jobs are run on a project with `cheap_keys`: in silence, and with a memory of releases in its folder."""
 
-    def uri(path: Path) -> str:
-        if not path.exists():
-            path.parent.mkdir(parents=True, exist_ok=True)
-            Keyring.make(path, b"correct horse", cost=Cost(time=1, memory=8, lanes=1))
-        return f"keyring:{path}"
+    def options(folder, **more):
+        usual = {"passphrase": lambda: b"correct horse", "progress": Progress(visible=False)}
+        return usual | {"seen": Seen(folder / "seen")} | more
 
-    return uri
+    return options

@@ -92,16 +92,12 @@ def cells():
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory, cells):
+def released(tmp_path_factory, cells, cheap_keys):
     """A project with its first release, made once and copied for each test."""
-    from hauberk.custody.keys._vault import Cost
-    from hauberk.custody.keys.keyring import Keyring
-
     x, y = cells
     folder = tmp_path_factory.mktemp("made") / "project"
-    (folder / ".hauberk").mkdir(parents=True)
-    (folder / "incoming").mkdir()
-    Keyring.make(folder / ".hauberk" / "keyring", b"correct horse", cost=Cost(time=1, memory=8, lanes=1))
+    (folder / "incoming").mkdir(parents=True)
+    cheap_keys(folder / ".hauberk" / "keyring")
     (folder / "hauberk.toml").write_text(PROJECT.format(policy="quarantine", triggers=""))
     (folder / "model.py").write_text(MODEL)
     (folder / "base.csv").write_text(lines(x[:BASE], y[:BASE]))
