@@ -73,6 +73,19 @@ class Guess:
     notes: tuple[str, ...]
 
 
+def understood(
+    files: Sequence[str], *, kind: Kind | None, target: str, group: str = "", size: int | None = None
+) -> tuple[Kind, str, tuple[str, ...]]:
+    """Return how to read files: kind and target, and notes on what was guessed. They are looked at only where one is open.
+
+    kind: None where it is not told; target: "" likewise; group: as told. Raises as `inspect`.
+    """
+    if kind == "image" or (kind == "table" and target):
+        return kind, target, ()
+    guess = inspect(files, kind=kind, target=target, group=group, size=size)
+    return kind or guess.kind, target or (guess.target if guess.kind == "table" else ""), guess.notes
+
+
 def inspect(  # noqa: PLR0913 - what the caller already knows of the files
     paths: Sequence[str],
     *,

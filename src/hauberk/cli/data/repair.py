@@ -54,7 +54,7 @@ def repair(  # noqa: PLR0913 - click's options
     Every row goes to exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load_whole
     from hauberk.data.poisoning import Rows
     from hauberk.data.repair import repair as plan
@@ -62,9 +62,7 @@ def repair(  # noqa: PLR0913 - click's options
     from hauberk.data.screening import screen_rows
 
     shown = Output(json)
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target)
-        kind, target = kind or guess.kind, target or (guess.target if guess.kind == "table" else "")
+    kind, target, _ = understood(files, kind=kind, target=target)
     spec = DataSpec(kind, files, (), target, drop=drop, source=source)
     with Progress().task("Screening") as task:
         side = load_whole(spec, seed=seed).side

@@ -65,19 +65,14 @@ def screen(  # noqa: PLR0913 - click's options
     Exit code 1 means that more rows are flagged than false alarms explain. Nothing in the files is executed or changed.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load_whole
     from hauberk.data.poisoning import Rows
     from hauberk.data.screening import screen_rows
 
     _check_name(out)
     shown = Output(json)
-    notes: tuple[str, ...] = ()
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target, size=size)
-        kind = kind or guess.kind
-        if not target and guess.kind == "table":
-            target, notes = guess.target, guess.notes
+    kind, target, notes = understood(files, kind=kind, target=target, size=size)
     spec = DataSpec(kind, files, (), target, drop=drop, limit=limit, size=size, source=source)
     with Progress().task("Screening") as task:
         whole = load_whole(spec, seed=seed)
