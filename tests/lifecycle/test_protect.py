@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +11,6 @@ import pytest
 
 import hauberk
 from hauberk.cli.main import run
-from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
@@ -214,24 +211,11 @@ def test_a_wrong_passphrase_is_bad_input(project, seen):
         protect(project(), seen, passphrase=lambda: b"another horse")
 
 
-class Full(Disk):
-    """A disk that is full from the n-th synced write on."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def sync(self, descriptor):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().sync(descriptor)
-
-
-@pytest.mark.parametrize("after", [0, 7, 25, 60, 110])
-def test_a_full_disk_at_any_point_keeps_what_was_finished(project, seen, after):
+@pytest.mark.parametrize("after", [0, 11, 33, 74, 137, 390])
+def test_a_full_disk_at_any_point_keeps_what_was_finished(project, seen, full_disk, after):
     folder = project()
     with pytest.raises(Unavailable, match="no space left"):
-        protect(folder, seen, disk=Full(after))
+        protect(folder, seen, disk=full_disk(after))
     if (folder / ".hauberk" / "ledger" / "checkpoint").exists():
         audit(folder)
     result = protect(folder, seen)

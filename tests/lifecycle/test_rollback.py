@@ -160,35 +160,11 @@ def test_a_note_that_does_not_speak_of_this_model_is_refused(world):
     assert "does not" in failed.detail
 
 
-class Stops(Disk):
-    """A disk that fails at the n-th operation that makes something durable or moves it."""
-
-    def __init__(self, after: int, code: int = errno.ENOSPC) -> None:
-        self.left, self.code = after, code
-
-    def _spend(self):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(self.code, os.strerror(self.code))
-
-    def sync(self, descriptor):
-        self._spend()
-        super().sync(descriptor)
-
-    def rename(self, source, target):
-        self._spend()
-        super().rename(source, target)
-
-    def exchange(self, one, other):
-        self._spend()
-        super().exchange(one, other)
-
-
 @pytest.mark.parametrize("after", [0, 3, 9, 20, 45, 60, 66, 72])
-def test_a_disk_that_fails_anywhere_leaves_a_whole_release(world, after):
+def test_a_disk_that_fails_anywhere_leaves_a_whole_release(world, full_disk, after):
     before = served(world)
     try:
-        done = back(world, to=1, disk=Stops(after))
+        done = back(world, to=1, disk=full_disk(after))
     except (Unavailable, HauberkError):
         assert check(world / "project" / "release", seen=Seen(world / "v")).ok
         assert served(world) in {before, json.loads(run_list(world))["releases"][0]["model"]}
