@@ -39,6 +39,17 @@ def _folder(variable: str) -> Path:
     return Path(name)
 
 
+@pytest.fixture(autouse=True, scope="session")
+def _a_home_of_our_own(tmp_path_factory):
+    """Nothing is read from, or written to, the passphrase and the memory of releases of whoever runs the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for variable in ("XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            patch.setenv(variable, str(tmp_path_factory.mktemp("home")))
+        for variable in ("HAUBERK_STATE", "HAUBERK_PASSPHRASE", "HAUBERK_PASSPHRASE_FILE"):
+            patch.delenv(variable, raising=False)
+        yield
+
+
 @pytest.fixture(scope="session")
 def vectors() -> Path:
     return _folder("HAUBERK_VECTORS")
