@@ -46,7 +46,7 @@ def model(digits):
 
 
 @pytest.fixture(scope="module")
-def test_rows(digits):
+def held_out(digits):
     return digits[0][1400:1460], digits[1][1400:1460]
 
 
@@ -71,8 +71,8 @@ def noise_patch(x, share, seed=0):
     return y
 
 
-def test_a_sticker_fools_where_one_of_noise_does_not(model, test_rows):
-    x, y = test_rows
+def test_a_sticker_fools_where_one_of_noise_does_not(model, held_out):
+    x, y = held_out
     found = evasion.patch(model, x, y, share=0.15, steps=30)
     assert found.verdicts.allowed.all()
     assert found.verdicts.distance.max() <= 0.15
@@ -82,10 +82,10 @@ def test_a_sticker_fools_where_one_of_noise_does_not(model, test_rows):
     assert found.robust < centre.robust, "where it sticks counts"
 
 
-def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, test_rows):
+def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, held_out):
     from hauberk.attacks.evasion import _stickers
 
-    x, y = test_rows
+    x, y = held_out
     shape = Patch(0.2)
     tall, wide = shape.size(8, 8)
     corner = torch.full((len(x), 2), (8 - tall) // 2)
@@ -104,8 +104,8 @@ def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, test_r
     assert held(1.5) > held(0.0) + 0.02
 
 
-def test_one_sticker_for_all_is_one_and_fools_more_than_noise(model, test_rows):
-    x, y = test_rows
+def test_one_sticker_for_all_is_one_and_fools_more_than_noise(model, held_out):
+    x, y = held_out
     found = evasion.patch(model, x, y, share=0.25, steps=40, universal=True)
     right = found.verdicts.right
     changed = (found.x[right] != x[right]).any(axis=1)
@@ -117,8 +117,8 @@ def test_one_sticker_for_all_is_one_and_fools_more_than_noise(model, test_rows):
     assert found.robust < noise - 0.2
 
 
-def test_a_target_is_reached(model, test_rows):
-    x, y = test_rows
+def test_a_target_is_reached(model, held_out):
+    x, y = held_out
     targets = (y + 1) % 10
     found = evasion.patch(model, x, y, share=0.3, steps=40, targets=targets)
     fell = found.verdicts.fooled
@@ -126,8 +126,8 @@ def test_a_target_is_reached(model, test_rows):
     np.testing.assert_array_equal(model.scores(found.x[fell]).argmax(axis=1), targets[fell])
 
 
-def test_turns_find_what_trying_each_finds_and_some_tries_find_some(model, test_rows):
-    x, y = test_rows
+def test_turns_find_what_trying_each_finds_and_some_tries_find_some(model, held_out):
+    x, y = held_out
     whole = evasion.spatial(model, x, y, degrees=20, pixels=1)
     assert whole.verdicts.allowed.all()
     budget = Affine(20, 1)
@@ -159,8 +159,8 @@ def test_a_corruption_is_a_picture_that_grows_worse_and_can_be_made_again(name, 
     np.testing.assert_array_equal(budget.make(x[::-1], 5, name)[::-1], made[1])
 
 
-def test_the_worst_corruption_is_worse_than_each(model, test_rows):
-    x, y = test_rows
+def test_the_worst_corruption_is_worse_than_each(model, held_out):
+    x, y = held_out
     found = evasion.corruptions(model, x, y, severity=4)
     table = evasion.accuracy_by_corruption(model, x, y)
     assert set(table) == set(FAMILIES)
@@ -176,8 +176,8 @@ def test_the_worst_corruption_is_worse_than_each(model, test_rows):
         evasion.corruptions(model, x, y, severity=6)
 
 
-def test_what_fools_others_fools_a_hidden_model_more_than_noise_does(digits, model, test_rows):
-    x, y = test_rows
+def test_what_fools_others_fools_a_hidden_model_more_than_noise_does(digits, model, held_out):
+    x, y = held_out
     hidden, others = Hidden(model), [trained(digits, seed, 32) for seed in (1, 2)]
     one = evasion.transfer(hidden, x, y, surrogates=others[:1], norm="linf", eps=0.2)
     two = evasion.transfer(hidden, x, y, surrogates=others, norm="linf", eps=0.2)
@@ -191,8 +191,8 @@ def test_what_fools_others_fools_a_hidden_model_more_than_noise_does(digits, mod
 
 
 @pytest.mark.parametrize(("norm", "eps"), [("linf", 0.25), ("l2", 2.0), ("l1", 12.0)])
-def test_a_longer_search_for_labels_never_finds_less(model, test_rows, norm, eps):
-    x, y = test_rows
+def test_a_longer_search_for_labels_never_finds_less(model, held_out, norm, eps):
+    x, y = held_out
     short, long = (evasion.label_search(Hidden(model), x, y, norm=norm, eps=eps, queries=q) for q in (5, 50))
     assert not (short.verdicts.fooled & ~long.verdicts.fooled).any()
     assert long.robust < long.accuracy
@@ -200,13 +200,13 @@ def test_a_longer_search_for_labels_never_finds_less(model, test_rows, norm, eps
     assert long.verdicts.allowed.all()
 
 
-def test_shapes_name_the_attack_that_fits_them(model, test_rows):
+def test_shapes_name_the_attack_that_fits_them(model, held_out):
     from hauberk.attacks.attack import attack
     from hauberk.attacks.budget import Ball
     from hauberk.attacks.evasion import ATTACKS
     from hauberk.core.threats import Norm
 
-    x, y = test_rows
+    x, y = held_out
     for name in ("patch", "spatial", "corruptions"):
         entry = ATTACKS[name]
         for budget in (Ball(Norm.LINF, 0.1), Patch(0.1) if name != "patch" else Affine()):

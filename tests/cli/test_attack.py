@@ -8,25 +8,7 @@ import pytest
 
 from hauberk.cli.main import run
 
-MODEL = """
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-def build():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-"""
-PROJECT = """
-[project]
-name = "cells"
-
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-
-[model]
-build = "model:build"
-
+DECLARED = """
 [[threats]]
 name = "measuring"
 kind = "evasion"
@@ -42,9 +24,8 @@ clean_accuracy = ">= 0.8"
 
 
 @pytest.fixture
-def project(tmp_path, monkeypatch):
-    (tmp_path / "model.py").write_text(MODEL)
-    (tmp_path / "hauberk.toml").write_text(PROJECT)
+def project(tmp_path, monkeypatch, cells_project):
+    cells_project(tmp_path, DECLARED)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("HAUBERK_STATE", str(tmp_path / "state.json"))
     monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")

@@ -5,7 +5,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauberk.core.text import visible
+from hauberk.core.text import one_line, visible
 
 
 def test_what_steers_a_terminal_or_hides_is_written_out():
@@ -16,3 +16,16 @@ def test_what_steers_a_terminal_or_hides_is_written_out():
 @given(st.text())
 def test_nothing_hidden_is_left_in_any_text(text):
     assert all(c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") for c in visible(text))
+
+
+def test_a_name_cannot_forge_a_line_of_a_list():
+    assert one_line("a\nb\r\tc\u2028d\x1b") == "a\\u000ab\\u000d\\u0009c\\u2028d\\u001b"
+    assert one_line("déjà 数 [red]") == "déjà 数 [red]"
+
+
+@given(st.text())
+def test_one_line_is_printable_and_read_the_same_by_the_console(text):
+    line = one_line(text)
+    assert line.isprintable()
+    assert len(line.splitlines()) <= 1
+    assert visible(line) == line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import math
 
@@ -20,8 +21,6 @@ from hauberk.data.checks import CHECKS
 from hauberk.data.checks.schema import far_out, out_of_range
 from hauberk.data.dataset import Dataset, Split
 from hauberk.data.loading import DataSpec, load
-from hauberk.data.poisoning import Rows
-from hauberk.data.screening import screen_rows
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +58,19 @@ def joined(side, rows, x=None):
 # -- laws of the family
 
 
+@pytest.fixture(scope="module")
+def measured(digits, cancer):
+    """What a check says of the data as they are, asked once: measured(name, data)."""
+    splits = {"digits": digits, "cancer": cancer}
+    return functools.cache(lambda name, data: run(name, splits[data]))
+
+
 @pytest.mark.parametrize("entry", list(CHECKS), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("data", ["digits", "cancer"])
-def test_every_check_measures_finite_numbers_repeatably_and_leaves_the_data_alone(entry, data, request):
+def test_every_check_measures_finite_numbers_repeatably_and_leaves_the_data_alone(entry, data, measured, request):
     split = request.getfixturevalue(data)
     before = split.train.digest(), split.test.digest()
-    first = entry.run(split, entry.make({}), rng=np.random.default_rng(1), task=Quiet())
-    again = entry.run(split, entry.make({}), rng=np.random.default_rng(1), task=Quiet())
+    first, again = measured(entry.name, data), run(entry.name, split)
     assert first == again
     assert (split.train.digest(), split.test.digest()) == before
     assert first.metrics
@@ -77,13 +82,13 @@ def test_every_check_measures_finite_numbers_repeatably_and_leaves_the_data_alon
 
 @pytest.mark.parametrize("entry", list(CHECKS), ids=lambda entry: entry.name)
 @pytest.mark.parametrize("data", ["digits", "cancer"])
-def test_clean_data_raise_no_alarm(entry, data, request):
-    found = entry.run(request.getfixturevalue(data), entry.make({}), rng=np.random.default_rng(0), task=Quiet())
+def test_clean_data_raise_no_alarm(entry, data, measured):
+    found = measured(entry.name, data)
     assert all(finding.severity.rank < Severity.MEDIUM.rank for finding in found.findings)
 
 
-def test_metric_names_are_of_one_check_each(digits):
-    names = [name for entry in CHECKS for name in run(entry.name, digits).metrics]
+def test_metric_names_are_of_one_check_each(measured):
+    names = [name for entry in CHECKS for name in measured(entry.name, "digits").metrics]
     assert len(names) == len(set(names))
 
 
@@ -108,8 +113,9 @@ def flipped(split, share, seed=1):
     return replaced(split, "train", y=y), set(train.rows[rows].tolist())
 
 
-def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(digits):
-    split, wrong = flipped(digits, 0.1)
+@pytest.mark.parametrize("data", ["digits", "cancer"])
+def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(data, request):
+    split, wrong = flipped(request.getfixturevalue(data), 0.1)
     found = run("poisoning", split)
     assert found.metrics["poison_found"] == 1
     listed = json.loads(found.outputs["suspects.json"])["suspects"]
@@ -118,12 +124,6 @@ def test_flipped_labels_are_ranked_first_and_named_by_their_place_in_the_file(di
     assert found.metrics["poison_suspect_rows"] == len(listed)
     assert found.findings[0].where == f"training row {rows[0]}"
     assert found.findings[0].severity is Severity.HIGH
-
-
-def test_flipped_labels_of_a_small_table_are_ranked_first_also_where_few_are_flagged(cancer):
-    split, wrong = flipped(cancer, 0.1)
-    first = screen_rows(Rows("table", split.train)).ranked[: len(wrong) // 2]
-    assert np.isin(split.train.rows[first], list(wrong)).mean() > 0.8
 
 
 def test_the_worst_rows_are_shown_and_the_guilty_source_is_named(cancer):

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
+from hauberk.data.formats import delimited, parquet
 from hauberk.data.loading import DataSpec, fingerprint, load, load_whole
 from hauberk.data.splitting import sample_rows, split_rows
 from hauberk.data.targets import to_classes
@@ -134,6 +135,20 @@ def test_several_files_are_read_as_one_and_rows_are_named_by_file(tmp_path, fram
     broken = frame[20:].with_columns(pl.when(pl.col("age") >= 0).then(None).otherwise(0).alias("age"))
     with pytest.raises(InvalidInput, match=r"2\.parquet, row 0"):
         load(DataSpec("table", (one, saved(tmp_path, broken, "2.parquet")), target="y"), seed=0)
+
+
+def test_names_of_columns_come_from_the_head_alone_and_are_those_that_reading_gives(tmp_path, frame):
+    frame.write_csv(tmp_path / "x.csv", separator=";")
+    with (tmp_path / "x.csv").open("a") as file:
+        file.write("torn;line\n")
+    assert delimited.names(tmp_path / "x.csv") == frame.columns
+    saved(tmp_path, frame)
+    assert parquet.names(tmp_path / "x.parquet") == frame.columns
+    (tmp_path / "x.csv").write_bytes(b"\x1f\x8bcut off")
+    (tmp_path / "x.parquet").write_bytes(b"PAR1")
+    for read, name in ((delimited.names, "x.csv"), (parquet.names, "x.parquet")):
+        with pytest.raises(InvalidInput, match=name):
+            read(tmp_path / name)
 
 
 def test_the_same_seed_gives_the_same_digests_and_another_seed_another_split(tmp_path, frame):

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+import hauberk
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.tls import client_context
@@ -156,15 +157,10 @@ def test_pictures_are_turned_and_the_page_shows_how():
 # --- targets
 
 
-def test_an_onnx_file_is_attacked_and_the_page_shows_it(tmp_path, threats, rows):
+def test_an_onnx_file_is_attacked_and_the_page_shows_it(tmp_path, threats, rows, cells_project):
     from hauberk import training
 
-    (tmp_path / "model.py").write_text(
-        "from sklearn.linear_model import LogisticRegression\nfrom sklearn.pipeline import make_pipeline\n"
-        "from sklearn.preprocessing import StandardScaler\n"
-        "def build():\n    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))\n"
-    )
-    build = training.load_callable("model:build", tmp_path)
+    build = training.load_callable("model:build", cells_project(tmp_path, DECLARED, fit="max_iter=300"))
     made = training.train(build, rows.spec, rows.train.x, rows.train.y).model
     (tmp_path / "m.onnx").write_bytes(made.export_onnx())
     target = open_target(str(tmp_path / "m.onnx"), rows)
@@ -298,18 +294,7 @@ def test_columns_of_an_aim_have_to_be_there(threats):
 
 # --- releases
 
-PROJECT = """
-[project]
-name = "cells"
-seed = 3
-
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-
-[model]
-build = "model:build"
-
+DECLARED = """
 [[threats]]
 name = "measuring"
 kind = "evasion"
@@ -328,25 +313,10 @@ seal = false
 
 
 @pytest.fixture
-def release(tmp_path, cheap_keys):
-    import hauberk
-    from hauberk.core.progress import Progress
-    from hauberk.custody.seen import Seen
-
-    (tmp_path / "model.py").write_text(
-        "from sklearn.linear_model import LogisticRegression\nfrom sklearn.pipeline import make_pipeline\n"
-        "from sklearn.preprocessing import StandardScaler\n"
-        "def build():\n    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=300))\n"
-    )
-    (tmp_path / "hauberk.toml").write_text(PROJECT)
+def release(tmp_path, cells_project, cheap_keys, quiet):
+    cells_project(tmp_path, DECLARED, fit="max_iter=300", seed=3)
     cheap_keys(tmp_path / ".hauberk" / "keyring")
-    result = hauberk.protect(
-        tmp_path,
-        passphrase=lambda: b"correct horse",
-        progress=Progress(visible=False),
-        seen=Seen(tmp_path / "seen"),
-    )
-    return result.release
+    return hauberk.protect(tmp_path, **quiet(tmp_path)).release
 
 
 def test_a_release_is_verified_and_gets_only_rows_that_mean_what_its_own_meant(

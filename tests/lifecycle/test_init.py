@@ -254,6 +254,16 @@ def test_the_target_of_a_table_is_taken_by_name_or_asked_for(tmp_path):
         init.propose(tmp_path)
 
 
+def test_a_table_is_looked_at_as_it_is_read_and_its_group_is_proposed(tmp_path):
+    """With semicolons and blanks, as spreadsheets write them in half of Europe."""
+    lines = [f"{i};{i * 37 % 101 / 10};p{i // 3};{'ab'[i % 2]}" for i in range(60)]
+    (tmp_path / "t.csv").write_text("\n".join(["id; amount; patient; kind", *lines]))
+    seen = init.propose(tmp_path).seen
+    assert (seen.target, seen.group) == ("kind", "patient")
+    assert [column.name for column in seen.columns] == ["id", "amount"]
+    assert any("'patient' looks like a group" in note for note in seen.notes)
+
+
 def test_files_in_the_folder_are_named_from_it(tmp_path):
     (tmp_path / "t.csv").write_text("id,amount,kind,label\n" + rows(60))
     assert 'files = ["t.csv"]' in init.propose(tmp_path).files["hauberk.toml"]

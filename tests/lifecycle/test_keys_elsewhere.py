@@ -21,24 +21,7 @@ from hauberk.lifecycle.workshop import Workshop, read_publics
 sys.path.insert(0, str(Path(__file__).parents[1] / "custody" / "keys"))
 from key_services import kms, softhsm, token, vault, vault_uri  # noqa: F401 - fixtures
 
-MODEL = """
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-def build():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-"""
-
-PROJECT = """
-[project]
-name = "cells"
-seed = 3
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-[model]
-build = "model:build"
+DECLARED = """
 [[threats]]
 kind = "evasion"
 cost = 12.0
@@ -63,10 +46,8 @@ def uri(request):
 
 
 @pytest.fixture
-def folder(tmp_path, uri):
-    (tmp_path / "model.py").write_text(MODEL)
-    (tmp_path / "hauberk.toml").write_text(PROJECT.format(uri=uri))
-    return tmp_path
+def folder(tmp_path, uri, cells_project):
+    return cells_project(tmp_path, DECLARED.format(uri=uri), seed=3)
 
 
 def protect(folder):
@@ -88,9 +69,15 @@ def test_the_main_job_signs_logs_and_seals_with_keys_that_never_come_here(folder
     assert all(step.cached for step in again.steps)
 
 
-def test_the_data_is_erased_and_the_released_model_still_opens(tmp_path, vault, vault_uri, monkeypatch, capsys):  # noqa: F811 - fixtures
-    (tmp_path / "model.py").write_text(MODEL)
-    (tmp_path / "hauberk.toml").write_text(PROJECT.format(uri=vault_uri))
+def test_the_data_is_erased_and_the_released_model_still_opens(  # noqa: PLR0917 - fixtures
+    tmp_path,
+    cells_project,
+    vault,  # noqa: F811 - a fixture
+    vault_uri,  # noqa: F811 - a fixture
+    monkeypatch,
+    capsys,
+):
+    cells_project(tmp_path, DECLARED.format(uri=vault_uri), seed=3)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
     result = protect(tmp_path)

@@ -20,17 +20,7 @@ from hauberk.custody.seen import Seen
 from hauberk.lifecycle.workshop import read_publics
 
 HAUBERK = [sys.executable, "-c", "from hauberk.cli.main import main; main()"]
-TOML = """
-[project]
-name = "killed"
-
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-
-[model]
-build = "model:build"
-
+DECLARED = """
 [[threats]]
 kind = "evasion"
 cost = 4.0
@@ -51,11 +41,9 @@ def build():
 
 
 @pytest.fixture
-def project(tmp_path, cheap_keys):
-    folder = tmp_path / "project"
-    folder.mkdir()
+def project(tmp_path, cells_project, cheap_keys):
+    folder = cells_project(tmp_path / "project", DECLARED)
     (folder / "model.py").write_text(MODEL)
-    (folder / "hauberk.toml").write_text(TOML)
     cheap_keys(folder / ".hauberk" / "keyring")
     return folder
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,34 +11,13 @@ import pytest
 
 import hauberk
 from hauberk.cli.main import run
-from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.lifecycle.workshop import read_publics
 
-MODEL = """
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-def build():
-    return make_pipeline(StandardScaler(), LogisticRegression(max_iter=200))
-"""
-
-PROJECT = """
-[project]
-name = "cells"
-seed = 3
-
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-
-[model]
-build = "model:build"
-
+DECLARED = """
 [[threats]]
 name = "measuring"
 kind = "evasion"
@@ -73,13 +50,10 @@ share = 0.05
 """
 
 
-@pytest.fixture
-def project(tmp_path, cheap_keys):
-    def make(clean=0.8, seal="true", name="project") -> Path:
-        folder = tmp_path / name
-        folder.mkdir(exist_ok=True)
-        (folder / "model.py").write_text(MODEL)
-        (folder / "hauberk.toml").write_text(PROJECT.format(clean=clean, seal=seal))
+@pytest.fixture(scope="module")
+def declared(cells_project, cheap_keys):
+    def make(folder, clean=0.8, seal="true") -> Path:
+        cells_project(folder, DECLARED.format(clean=clean, seal=seal), seed=3)
         cheap_keys(folder / ".hauberk" / "keyring")
         return folder
 
@@ -87,8 +61,31 @@ def project(tmp_path, cheap_keys):
 
 
 @pytest.fixture
+def project(tmp_path, declared):
+    def make(name="project", **values) -> Path:
+        return declared(tmp_path / name, **values)
+
+    return make
+
+
+@pytest.fixture
 def seen(tmp_path):
     return Seen(tmp_path / "seen.json")
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory, declared):
+    """A run that finished, and the folder where it did; only to be read."""
+    base = tmp_path_factory.mktemp("once")
+    return protect(declared(base / "project"), Seen(base / "seen.json")), base
+
+
+@pytest.fixture
+def finished(once, project, seen):
+    """The project of `once` and what this machine has seen of it, copied to be worked on."""
+    _, base = once
+    shutil.copy(base / "seen.json", seen.place)
+    return shutil.copytree(base / "project", project(), dirs_exist_ok=True)
 
 
 def protect(folder, seen, **options):
@@ -102,12 +99,12 @@ def audit(folder: Path) -> int:
         return ledger.audit(key).size
 
 
-def test_from_a_project_to_a_release_that_verifies(project, seen):
-    folder = project()
-    result = protect(folder, seen)
+def test_from_a_project_to_a_release_that_verifies(once):
+    result, base = once
+    folder = base / "project"
     assert result.allowed
     assert result.release == folder / "release"
-    verification = hauberk.verify(result.release, key=result.key_id, seen=seen)
+    verification = hauberk.verify(result.release, key=result.key_id, seen=Seen(base / "seen.json"))
     assert verification.ok
     report = result.report.read_text()
     assert "measuring" in report
@@ -117,38 +114,33 @@ def test_from_a_project_to_a_release_that_verifies(project, seen):
     json.dumps(document)
 
 
-def test_a_second_run_does_nothing_again_and_says_so(project, seen):
-    folder = project()
-    first = protect(folder, seen)
-    manifest = (folder / "release" / "manifest.json").read_bytes()
-    second = protect(folder, seen)
+def test_a_second_run_does_nothing_again_and_says_so(once, finished, seen):
+    first, _ = once
+    manifest = (finished / "release" / "manifest.json").read_bytes()
+    second = protect(finished, seen)
     assert all(step.cached for step in second.steps)
     assert second.size == first.size
-    assert (folder / "release" / "manifest.json").read_bytes() == manifest
+    assert (finished / "release" / "manifest.json").read_bytes() == manifest
 
 
-def test_a_changed_rule_repeats_the_decision_alone(project, seen):
-    folder = project()
-    protect(folder, seen)
-    again = protect(project(clean=0.7), seen)
+def test_a_changed_rule_repeats_the_decision_alone(finished, declared, seen):
+    again = protect(declared(finished, clean=0.7), seen)
     assert {step.name for step in again.steps if not step.cached} == {"gate", "release"}
 
 
-def test_a_changed_model_file_repeats_what_depends_on_it(project, seen):
-    folder = project()
-    protect(folder, seen)
-    (folder / "model.py").write_text(MODEL.replace("200", "201"))
-    done = {step.name: step.cached for step in protect(folder, seen).steps}
+def test_a_changed_model_file_repeats_what_depends_on_it(finished, seen):
+    model = finished / "model.py"
+    model.write_text(model.read_text().replace("200", "201"))
+    done = {step.name: step.cached for step in protect(finished, seen).steps}
     assert done["load"]
     assert done["seal"]
     assert not done["train/plain"]
 
 
-def test_the_same_seed_gives_the_same_model_in_another_folder(project, seen):
-    one, two = (protect(project(name=name), seen) for name in ("one", "two"))
+def test_the_same_seed_gives_the_same_model_in_another_folder(once, project, seen):
     digests = [
         {step.name: dict(step.outputs) for step in result.steps if step.name.startswith("train")}
-        for result in (one, two)
+        for result in (once[0], protect(project(), seen))
     ]
     assert digests[0] == digests[1]
 
@@ -169,11 +161,10 @@ def test_a_refusal_is_a_verdict_with_reasons_and_no_release(project, seen, monke
     )
 
 
-def test_a_rule_without_evidence_refuses(project, seen):
-    folder = project()
-    toml = folder / "hauberk.toml"
+def test_a_rule_without_evidence_refuses(finished, seen):
+    toml = finished / "hauberk.toml"
     toml.write_text(toml.read_text().replace("[release]", 'membership_advantage = "<= 0.1"\n[release]'))
-    result = protect(folder, seen)
+    result = protect(finished, seen)
     assert not result.allowed
     assert [r.reason for r in result.verdict.rulings if not r.holds] == ["no evidence"]
 
@@ -194,57 +185,37 @@ def test_the_command_line_says_in_json_what_was_proven(project, seen, monkeypatc
     assert run(["report", str(folder), "--json"]) == 0
 
 
-def test_a_tampered_release_is_written_again(project, seen):
-    folder = project()
-    protect(folder, seen)
-    (folder / "release" / "card.md").write_text("a better card")
-    again = protect(folder, seen)
+def test_a_tampered_release_is_written_again(finished, seen):
+    (finished / "release" / "card.md").write_text("a better card")
+    again = protect(finished, seen)
     assert {step.name for step in again.steps if not step.cached} == {"release"}
-    assert hauberk.verify(folder / "release", seen=seen).ok
+    assert hauberk.verify(finished / "release", seen=seen).ok
 
 
-def test_a_tampered_ledger_stops_the_run(project, seen):
-    folder = project()
-    protect(folder, seen)
-    for path in (folder / ".hauberk" / "ledger" / "tile" / "0").rglob("*"):
+def test_a_tampered_ledger_stops_the_run(finished, seen):
+    for path in (finished / ".hauberk" / "ledger" / "tile" / "0").rglob("*"):
         if path.is_file():
             path.write_bytes(bytes(len(path.read_bytes())))
     with pytest.raises(NotProven):
-        protect(folder, seen)
+        protect(finished, seen)
 
 
-def test_a_clock_moved_back_stops_the_run_before_anything_is_written(project, seen):
-    folder = project()
-    result = protect(folder, seen)
+def test_a_clock_moved_back_stops_the_run_before_anything_is_written(once, finished, seen):
     with pytest.raises(InvalidInput, match="clock"):
-        protect(folder, seen, clock=lambda: datetime.now(UTC) - timedelta(days=1))
-    assert audit(folder) == result.size
+        protect(finished, seen, clock=lambda: datetime.now(UTC) - timedelta(days=1))
+    assert audit(finished) == once[0].size
 
 
 def test_a_wrong_passphrase_is_bad_input(project, seen):
-    folder = project()
     with pytest.raises(InvalidInput, match="passphrase"):
-        protect(folder, seen, passphrase=lambda: b"another horse")
+        protect(project(), seen, passphrase=lambda: b"another horse")
 
 
-class Full(Disk):
-    """A disk that is full from the n-th synced write on."""
-
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def sync(self, descriptor):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().sync(descriptor)
-
-
-@pytest.mark.parametrize("after", [0, 7, 25, 60, 110])
-def test_a_full_disk_at_any_point_keeps_what_was_finished(project, seen, after):
+@pytest.mark.parametrize("after", [0, 11, 33, 74, 137, 390])
+def test_a_full_disk_at_any_point_keeps_what_was_finished(project, seen, full_disk, after):
     folder = project()
     with pytest.raises(Unavailable, match="no space left"):
-        protect(folder, seen, disk=Full(after))
+        protect(folder, seen, disk=full_disk(after))
     if (folder / ".hauberk" / "ledger" / "checkpoint").exists():
         audit(folder)
     result = protect(folder, seen)
@@ -314,19 +285,15 @@ def test_a_model_that_returns_nan_is_refused(project, seen):
         protect(folder, seen)
 
 
-def test_an_unwritable_folder_is_explained(tmp_path, seen):
-    folder = tmp_path / "project"
-    folder.mkdir()
-    (folder / "model.py").write_text(MODEL)
-    (folder / "hauberk.toml").write_text(PROJECT.format(clean=0.8, seal="true"))
+def test_an_unwritable_folder_is_explained(tmp_path, seen, cells_project):
+    folder = cells_project(tmp_path / "project", DECLARED.format(clean=0.8, seal="true"))
     (folder / ".hauberk").write_bytes(b"a file where a folder has to be")
     with pytest.raises((InvalidInput, Unavailable), match=r"\.hauberk"):
         protect(folder, seen)
 
 
-def test_a_release_can_be_moved_and_still_proves_itself(project, seen, tmp_path):
-    result = protect(project(), seen)
-    shutil.move(result.release, tmp_path / "elsewhere")
+def test_a_release_can_be_moved_and_still_proves_itself(finished, seen, tmp_path):
+    shutil.move(finished / "release", tmp_path / "elsewhere")
     assert hauberk.verify(tmp_path / "elsewhere", seen=seen).ok
 
 

@@ -13,31 +13,11 @@ import hauberk
 from hauberk.cli.main import run
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
-from hauberk.core.progress import Progress
 from hauberk.custody.seen import Seen
 from hauberk.lifecycle.rollback import rollback
 from hauberk.release.verification import check
 
-MODEL = """
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-def build():
-    return make_pipeline(StandardScaler(), LogisticRegression(C=1.0))
-"""
-
-PROJECT = """
-[project]
-name = "cells"
-
-[data]
-kind = "table"
-files = ["sklearn:breast_cancer"]
-
-[model]
-build = "model:build"
-
+DECLARED = """
 [[threats]]
 kind = "poisoning"
 share = 0.05
@@ -51,26 +31,15 @@ seal = true
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory):
+def released(tmp_path_factory, cells_project, cheap_keys, quiet):
     """A project with three releases of three models, made once and copied for each test."""
-    from hauberk.custody.keys._vault import Cost
-    from hauberk.custody.keys.keyring import Keyring
-
-    folder = tmp_path_factory.mktemp("made") / "project"
-    (folder / ".hauberk").mkdir(parents=True)
-    Keyring.make(folder / ".hauberk" / "keyring", b"correct horse", cost=Cost(time=1, memory=8, lanes=1))
-    (folder / "hauberk.toml").write_text(PROJECT)
-    for number, strength in enumerate(("1.0", "0.1", "10.0"), start=1):
-        (folder / "model.py").write_text(MODEL.replace("1.0", strength))
-        made = hauberk.protect(
-            folder,
-            passphrase=lambda: b"correct horse",
-            progress=Progress(visible=False),
-            seen=Seen(folder.parent / "seen"),
-        )
-        assert made.allowed
-        shutil.copytree(folder / "release", folder.parent / f"kept{number}")
-    return folder.parent
+    base = tmp_path_factory.mktemp("made")
+    for number, strength in enumerate((1.0, 0.1, 10.0), start=1):
+        folder = cells_project(base / "project", DECLARED, fit=f"C={strength}")
+        cheap_keys(folder / ".hauberk" / "keyring")
+        assert hauberk.protect(folder, **quiet(folder)).allowed
+        shutil.copytree(folder / "release", base / f"kept{number}")
+    return base
 
 
 @pytest.fixture
@@ -81,7 +50,7 @@ def world(released, tmp_path):
 
 
 def back(world, **options):
-    options = {"passphrase": lambda: b"correct horse", "seen": Seen(world / "seen")} | options
+    options = {"passphrase": lambda: b"correct horse", "seen": Seen(world / "project" / "seen")} | options
     return rollback(world / "project", **options)
 
 
@@ -123,14 +92,9 @@ def test_it_takes_less_than_a_second_of_work(world):
     assert back(world).seconds < 10  # a loaded machine; benchmarks tell the figure
 
 
-def test_the_main_job_leaves_what_was_put_there_on_purpose(world):
+def test_the_main_job_leaves_what_was_put_there_on_purpose(world, quiet):
     done = back(world, to=1)
-    again = hauberk.protect(
-        world / "project",
-        passphrase=lambda: b"correct horse",
-        progress=Progress(visible=False),
-        seen=Seen(world / "seen"),
-    )
+    again = hauberk.protect(world / "project", **quiet(world / "project"))
     assert all(step.cached for step in again.steps)
     assert served(world) == done.target.model
 
@@ -152,7 +116,7 @@ def run_list(world):
     out = io.StringIO()
     with contextlib.redirect_stdout(out):
         os.environ["HAUBERK_PASSPHRASE"] = "correct horse"
-        os.environ["HAUBERK_STATE"] = str(world / "seen")
+        os.environ["HAUBERK_STATE"] = str(world / "project" / "seen")
         try:
             assert run(["rollback", str(world / "project"), "--list", "--json"]) == 0
         finally:
@@ -170,9 +134,8 @@ def test_a_release_that_is_gone_or_foreign_is_healed_by_naming_one(world):
     assert check(world / "project" / "release", seen=Seen(world / "x")).ok
 
 
-def test_before_any_release_there_is_nothing_to_return_to(tmp_path, cheap_keys):
-    (tmp_path / "hauberk.toml").write_text(PROJECT)
-    (tmp_path / "model.py").write_text(MODEL)
+def test_before_any_release_there_is_nothing_to_return_to(tmp_path, cells_project, cheap_keys):
+    cells_project(tmp_path, DECLARED)
     cheap_keys(tmp_path / ".hauberk" / "keyring")
     with pytest.raises(InvalidInput, match="no release"):
         rollback(tmp_path, passphrase=lambda: b"correct horse", seen=Seen(tmp_path / "seen"))
@@ -181,13 +144,11 @@ def test_before_any_release_there_is_nothing_to_return_to(tmp_path, cheap_keys):
 def test_a_note_that_does_not_speak_of_this_model_is_refused(world):
     """The owner's own key cannot pass an earlier model off as meant without an event that names it."""
     from hauberk.custody import dsse, statements
-    from hauberk.lifecycle import project as projects
     from hauberk.lifecycle.opening import open_workshop
 
     release = world / "project" / "release"
-    with open_workshop(
-        projects.load(world / "project"), passphrase=lambda: b"correct horse", seen=Seen(world / "seen")
-    ) as workshop:
+    place, seen = world / "project", Seen(world / "project" / "seen")
+    with open_workshop(place, passphrase=lambda: b"correct horse", seen=seen) as workshop:
         told = statements.parse(dsse.decode((release / "manifest.json").read_bytes(), what="m").payload)
         entry = min(int(name.stem) for name in (release / "attestations").iterdir())
         changed = statements.Statement(
@@ -199,35 +160,11 @@ def test_a_note_that_does_not_speak_of_this_model_is_refused(world):
     assert "does not" in failed.detail
 
 
-class Stops(Disk):
-    """A disk that fails at the n-th operation that makes something durable or moves it."""
-
-    def __init__(self, after: int, code: int = errno.ENOSPC) -> None:
-        self.left, self.code = after, code
-
-    def _spend(self):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(self.code, os.strerror(self.code))
-
-    def sync(self, descriptor):
-        self._spend()
-        super().sync(descriptor)
-
-    def rename(self, source, target):
-        self._spend()
-        super().rename(source, target)
-
-    def exchange(self, one, other):
-        self._spend()
-        super().exchange(one, other)
-
-
 @pytest.mark.parametrize("after", [0, 3, 9, 20, 45, 60, 66, 72])
-def test_a_disk_that_fails_anywhere_leaves_a_whole_release(world, after):
+def test_a_disk_that_fails_anywhere_leaves_a_whole_release(world, full_disk, after):
     before = served(world)
     try:
-        done = back(world, to=1, disk=Stops(after))
+        done = back(world, to=1, disk=full_disk(after))
     except (Unavailable, HauberkError):
         assert check(world / "project" / "release", seen=Seen(world / "v")).ok
         assert served(world) in {before, json.loads(run_list(world))["releases"][0]["model"]}

@@ -48,13 +48,12 @@ def test_pictures_stay_in_the_ball_and_gain_loss(name, norm, eps, seed, rows):
     assert module.training
     assert all(p.grad is None for p in module.parameters())
     assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
-    module.eval()
+    # In float64: what a step of one pixel in a small L1 ball gains is lost in float32.
+    module, x, changed = module.eval().double(), x.double(), changed.double()
     # What each method climbs is what its loss asks for: TRADES moves the prediction away, the others cost accuracy.
     minimised = methods.for_torch(name, {}, (Ball(norm, eps),)).loss if name == "trades" else loop.Plain().loss
     gain = (minimised(module, x, changed, y)[0] - minimised(module, x, x, y)[0]).item()
-    assert gain > 0 or (
-        norm is Norm.L1 and gain > -1e-5
-    )  # a small L1 ball holds a step of one pixel, lost in float32
+    assert gain > 0
 
 
 @pytest.mark.parametrize("name", TORCH)

@@ -134,7 +134,7 @@ def _project(given: dict[str, Any]) -> Project | None:
 def _data(given: dict[str, Any], project: Project | None) -> dict[str, Any]:
     """Return what `open_rows` is told: the project's data where none are named."""
     from hauberk.core.errors import InvalidInput
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec
 
     files: tuple[str, ...] = given["files"]
@@ -142,10 +142,7 @@ def _data(given: dict[str, Any], project: Project | None) -> dict[str, Any]:
         return {"spec": project.data, "seed": project.seed, "test_side": True}
     if not files:
         raise InvalidInput("no data are named: add --data FILE, or run this in a project's folder.")
-    kind, target = given["kind"], given["target"]
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target, size=given["size"])
-        kind, target = kind or guess.kind, target or (guess.target if guess.kind == "table" else "")
+    kind, target, _ = understood(files, kind=given["kind"], target=given["target"], size=given["size"])
     spec: DataSpec = DataSpec(kind, files, given["tests"], target, drop=given["drop"], size=given["size"])
     return {"spec": spec, "seed": given["seed"], "test_side": bool(given["tests"])}
 

@@ -10,7 +10,6 @@ import click
 
 from hauberk.cli._output import Output, counted, json_option
 from hauberk.cli._sealing import HOME, open_service, plain
-from hauberk.cli.data._project import open_workshop
 from hauberk.cli.keys import keys_option
 
 if TYPE_CHECKING:
@@ -44,6 +43,7 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.lifecycle import erasure
+    from hauberk.lifecycle.opening import open_workshop
 
     out, progress = Output(json), Progress(visible=False if json else None)
     keys = open_service(uri)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
     from hauberk.custody.keys.port import PublicKey
@@ -52,9 +53,9 @@ def show(folder: Path, limit: int, json: bool) -> None:  # noqa: FBT001 - click 
             "entries": rows,
         }
     )
-    table = Table("index", "time", "kind", "subject", title=Text(_plain(log.origin)), title_justify="left")
+    table = Table("index", "time", "kind", "subject", title=Text(one_line(log.origin)), title_justify="left")
     for row in rows:
-        table.add_row(str(row["index"]), *(Text(_plain(str(row[key]))) for key in ("time", "kind", "subject")))
+        table.add_row(str(row["index"]), *(Text(one_line(str(row[key]))) for key in ("time", "kind", "subject")))
     out.console.print(table)
     out.console.print(f"{log.size:,} entries, root {log.root().hex()}", soft_wrap=True)
     if public is None:
@@ -140,7 +141,9 @@ def audit(folder: Path, key: str | None, since: Path | None, json: bool) -> None
         f"{found.files:,} files checked, {found.ignored:,} ignored that the checkpoint does not cover.",
         soft_wrap=True,
     )
-    out.console.print(f"Signed by key {public.key_id[:16]} as {_plain(found.origin)}", markup=False, soft_wrap=True)
+    out.console.print(
+        f"Signed by key {public.key_id[:16]} as {one_line(found.origin)}", markup=False, soft_wrap=True
+    )
     if since is not None:
         out.console.print(
             f"It extends the checkpoint in {since}: no roll-back, no fork.", markup=False, soft_wrap=True
@@ -210,8 +213,3 @@ def _subject(value: object) -> str:
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         return str(value["name"])
     return value if isinstance(value, str) else str(value)
-
-
-def _plain(text: str) -> str:
-    # Entries come from elsewhere: control characters could move the reader's cursor and forge a line.
-    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)

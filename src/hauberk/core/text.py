@@ -15,10 +15,18 @@ def visible(value: object) -> str:
     text = str(value)
     if text.isascii() and text.isprintable():
         return text
-    return "".join(_shown(character) for character in text)
+    return "".join(
+        c if c in "\n\t" or unicodedata.category(c) not in ("Cc", "Cf", "Cs") else _code(c) for c in text
+    )
 
 
-def _shown(character: str) -> str:
-    if character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs"):
-        return character
+def one_line(value: object) -> str:
+    r"""Return `value` as text that is one line: what `str.isprintable` refuses, line breaks too, becomes `\uXXXX`.
+
+    Answers, beside what `visible` does: a name that forges a line of its own in a list.
+    """
+    return "".join(c if c.isprintable() else _code(c) for c in str(value))
+
+
+def _code(character: str) -> str:
     return f"\\u{ord(character):04x}"

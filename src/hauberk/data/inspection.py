@@ -36,7 +36,7 @@ _TARGETS = (
     "default",
     "species",
 )
-_GROUPS = ("group", "track", "patient", "patient_id", "client_id", "customer_id", "subject_id", "user_id", "site")
+_GROUPS = ("group", "track", "patient", "patient_id", "client", "client_id", "customer_id", "subject_id", "user_id")
 _MANY = 50  # a column with more values than this is no class by its look
 
 
@@ -73,6 +73,19 @@ class Guess:
     notes: tuple[str, ...]
 
 
+def understood(
+    files: Sequence[str], *, kind: Kind | None, target: str, group: str = "", size: int | None = None
+) -> tuple[Kind, str, tuple[str, ...]]:
+    """Return how to read files: kind and target, and notes on what was guessed. They are looked at only where one is open.
+
+    kind: None where it is not told; target: "" likewise; group: as told. Raises as `inspect`.
+    """
+    if kind == "image" or (kind == "table" and target):
+        return kind, target, ()
+    guess = inspect(files, kind=kind, target=target, group=group, size=size)
+    return kind or guess.kind, target or (guess.target if guess.kind == "table" else ""), guess.notes
+
+
 def inspect(  # noqa: PLR0913 - what the caller already knows of the files
     paths: Sequence[str],
     *,
@@ -107,19 +120,14 @@ def _table(found: Read, raw: RawTable, target: str, group: str) -> Guess:
     columns = tuple(_seen(raw.frame[name]) for name in raw.frame.columns)
     notes: list[str] = []
     target = target or raw.target or _target(columns, notes)
-    names = {column.name.lower(): column.name for column in columns if column.name != target}
-    group = group or raw.group
-    if not group and (suggested := [names[name] for name in _GROUPS if name in names]):
-        notes.append(
-            f"{suggested[0]!r} looks like a group: name it as such to keep its rows on one side of a split."
-        )
+    group = group or raw.group or _group([column.name for column in columns if column.name != target], notes)
     drop = tuple(
         column.name
         for column in columns
         if column.name not in {target, group} and column.missing and column.kind is not ColumnKind.CATEGORY
     )
     if drop:
-        notes.append(f"{len(drop)} number columns have missing values: fill them in, or drop them.")
+        notes.append(f"rows have no value in {', '.join(drop)}: fill them in, or leave the columns out.")
     classes: tuple[tuple[str, int], ...] = ()
     if target in raw.frame.columns:
         counted = raw.frame[target].value_counts().drop_nulls()
@@ -146,12 +154,21 @@ def _target(columns: Sequence[Seen], notes: list[str]) -> str:
     names = {column.name.lower(): column.name for column in columns}
     for wanted in _TARGETS:
         if wanted in names:
-            notes.append(f"target {names[wanted]!r} was chosen by its name.")
+            notes.append(f"target {names[wanted]!r} was chosen by its name: name another if that is predicted.")
             return names[wanted]
     if columns and 2 <= columns[-1].distinct <= _MANY:
         notes.append(f"target {columns[-1].name!r} was chosen because it is the last column and has few values.")
         return columns[-1].name
     notes.append("no column suggests itself as the target.")
+    return ""
+
+
+def _group(names: Sequence[str], notes: list[str]) -> str:
+    for wanted in _GROUPS:
+        for name in names:
+            if name.lower() == wanted:
+                notes.append(f"{name!r} looks like a group: as such it keeps its rows on one side of a split.")
+                return name
     return ""
 
 

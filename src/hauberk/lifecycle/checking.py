@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from hauberk.core import canonical
-from hauberk.core.errors import HauberkError, InvalidInput, NotProven
+from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.custody import dsse, statements
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys.port import PublicKey
@@ -38,7 +38,7 @@ from hauberk.lifecycle.lineage import USED
 from hauberk.lifecycle.proving import TYPE
 from hauberk.lifecycle.workshop import read_publics
 from hauberk.release import bundle, verification
-from hauberk.release.verification import Step
+from hauberk.release.verification import Step, in_order
 
 _FIELDS = {"_type", "side", "schema", "event", "logged", "row", "claims", "unknown"}
 _LARGEST = 64 << 20
@@ -98,18 +98,10 @@ def check_proof(
     if (ledger is None) == (release is None):
         raise InvalidInput("name what to verify against: --release DIR or --ledger DIR.")
     run = _Run(path, ledger, release, key, seen)
-    steps: list[Step] = []
-    for number, (name, step) in enumerate(_STEPS, start=1):
-        if steps and not steps[-1].ok:
-            steps.append(Step(number, name, None, "not reached"))
-            continue
-        try:
-            steps.append(Step(number, name, ok=True, detail=step(run)))
-        except (HauberkError, OSError) as error:
-            steps.append(Step(number, name, ok=False, detail=str(error)))
+    steps = in_order(_STEPS, run)
     ok = all(step.ok for step in steps)
     return Checked(
-        tuple(steps),
+        steps,
         tuple(run.warnings),
         run.side,
         run.role,

@@ -19,10 +19,10 @@ from __future__ import annotations
 
 import hashlib
 import stat
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from hauberk.core import canonical
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
@@ -34,6 +34,7 @@ from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 from hauberk.release import bundle
 
+R = TypeVar("R")
 _SMALL = 64 * 1024 * 1024  # what a manifest, an attestation or a proof may weigh; models are streamed
 
 
@@ -114,16 +115,25 @@ def check(
     if not folder.is_dir():
         raise InvalidInput(f"{folder} is no release: expected a folder with {bundle.MANIFEST}.")
     run = _Run(folder, key, keys, Seen() if seen is None else seen)
-    steps: list[Step] = []
-    for number, (name, step) in enumerate(_STEPS, start=1):
-        if steps and not steps[-1].ok:
-            steps.append(Step(number, name, None, "not reached"))
+    steps = in_order(_STEPS, run)
+    return Verification(folder, steps, tuple(run.warnings), run.manifest if steps[1].ok else None)
+
+
+def in_order(steps: Sequence[tuple[str, Callable[[R], str]]], run: R) -> tuple[Step, ...]:
+    """Take named steps in turn until one raises, and return what came of each; `run` is what they hand on.
+
+    A step returns what it saw. The one that raises HauberkError or OSError has failed, and none after it is reached.
+    """
+    done: list[Step] = []
+    for number, (name, step) in enumerate(steps, start=1):
+        if done and not done[-1].ok:
+            done.append(Step(number, name, None, "not reached"))
             continue
         try:
-            steps.append(Step(number, name, ok=True, detail=step(run)))
+            done.append(Step(number, name, ok=True, detail=step(run)))
         except (HauberkError, OSError) as error:
-            steps.append(Step(number, name, ok=False, detail=str(error)))
-    return Verification(folder, tuple(steps), tuple(run.warnings), run.manifest if steps[1].ok else None)
+            done.append(Step(number, name, ok=False, detail=str(error)))
+    return tuple(done)
 
 
 class _Run:

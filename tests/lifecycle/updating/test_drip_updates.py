@@ -8,32 +8,14 @@ from sklearn.datasets import load_digits
 
 import hauberk
 from hauberk.core.errors import Refused
-from hauberk.core.progress import Progress
-from hauberk.custody.seen import Seen
 from hauberk.lifecycle.update import update
 
-MODEL = """
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
-
-def build():
-    return make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-"""
-
-PROJECT = """
-[project]
-name = "post"
-
-[data]
-kind = "table"
+DATA = """
 files = ["base.csv"]
 target = "digit"
 poison = "stop"
-
-[model]
-build = "model:build"
-
+"""
+DECLARED = """
 [[threats]]
 kind = "poisoning"
 share = 0.05
@@ -53,21 +35,16 @@ def lines(x, y):
 
 
 @pytest.fixture
-def post(tmp_path, cheap_keys):
+def post(tmp_path, cells_project, cheap_keys, quiet):
     """Handwritten digits, each as the ink in 16 fields, and batches of which a few ones are called sevens."""
     data = load_digits()
     order = np.random.default_rng(2).permutation(len(data.target))
     x = data.images[order].reshape(-1, 4, 2, 4, 2).sum(axis=(2, 4)).reshape(-1, 16).astype(int)
     y = data.target[order]
     cheap_keys(tmp_path / ".hauberk" / "keyring")
-    (tmp_path / "model.py").write_text(MODEL)
-    (tmp_path / "hauberk.toml").write_text(PROJECT)
+    cells_project(tmp_path, DECLARED, fit="C=0.1, max_iter=300", data=DATA)
     (tmp_path / "base.csv").write_text(lines(x[:BASE], y[:BASE]))
-    how = {
-        "passphrase": lambda: b"correct horse",
-        "seen": Seen(tmp_path / "seen"),
-        "progress": Progress(visible=False),
-    }
+    how = quiet(tmp_path)
     assert hauberk.protect(tmp_path, **how).allowed
 
     def offer(number, wrong):

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import errno
 import json
-import os
 import shutil
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,7 +13,6 @@ from sklearn.datasets import load_breast_cancer
 
 import hauberk
 from hauberk.cli.main import run
-from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Refused, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
@@ -92,16 +89,12 @@ def cells():
 
 
 @pytest.fixture(scope="module")
-def released(tmp_path_factory, cells):
+def released(tmp_path_factory, cells, cheap_keys):
     """A project with its first release, made once and copied for each test."""
-    from hauberk.custody.keys._vault import Cost
-    from hauberk.custody.keys.keyring import Keyring
-
     x, y = cells
     folder = tmp_path_factory.mktemp("made") / "project"
-    (folder / ".hauberk").mkdir(parents=True)
-    (folder / "incoming").mkdir()
-    Keyring.make(folder / ".hauberk" / "keyring", b"correct horse", cost=Cost(time=1, memory=8, lanes=1))
+    (folder / "incoming").mkdir(parents=True)
+    cheap_keys(folder / ".hauberk" / "keyring")
     (folder / "hauberk.toml").write_text(PROJECT.format(policy="quarantine", triggers=""))
     (folder / "model.py").write_text(MODEL)
     (folder / "base.csv").write_text(lines(x[:BASE], y[:BASE]))
@@ -247,29 +240,12 @@ def test_only_a_person_moves_the_trusted_state(project):
     assert drip.logged[0].statement.predicate["metrics"]["drip_batches"] == 1
 
 
-class Full(Disk):
-    def __init__(self, after: int) -> None:
-        self.left = after
-
-    def sync(self, descriptor):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().sync(descriptor)
-
-    def exchange(self, one, other):
-        self.left -= 1
-        if self.left < 0:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        super().exchange(one, other)
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize("after", [2, 40, 150, 230])
-def test_a_full_disk_anywhere_keeps_the_champion_and_the_same_command_goes_on(project, after):
+@pytest.mark.parametrize("after", [2, 47, 186, 286])
+def test_a_full_disk_anywhere_keeps_the_champion_and_the_same_command_goes_on(project, full_disk, after):
     before = hauberk.verify(project / "release", seen=Seen(project.parent / "v")).manifest
     with pytest.raises(Unavailable, match="no space left"):
-        updated(project, "new1.csv", disk=Full(after))
+        updated(project, "new1.csv", disk=full_disk(after))
     assert hauberk.verify(project / "release", seen=Seen(project.parent / "v")).manifest == before
     done = updated(project, "new1.csv")
     assert done.promoted

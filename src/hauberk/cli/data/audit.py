@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hauberk.cli._output import Output, counted, json_option
-from hauberk.cli.data._project import HOME, open_workshop
+from hauberk.cli._sealing import HOME
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -54,6 +54,7 @@ def audit(  # noqa: PLR0913 - click's options
     def once() -> list[Audited]:
         from hauberk.core.progress import Progress
         from hauberk.lifecycle.auditing import audit as audited
+        from hauberk.lifecycle.opening import open_workshop
 
         with open_workshop(folder) as workshop:
             return audited(

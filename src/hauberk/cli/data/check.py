@@ -53,19 +53,12 @@ def check(  # noqa: PLR0913 - click's options
 
     from hauberk.core.progress import Progress
     from hauberk.data.checks import CHECKS
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load
 
     out = Output(json)
     chosen = [CHECKS[name] for name in names] or list(CHECKS)
-    notes: tuple[str, ...] = ()
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target, group=group, size=size)
-        kind, target, notes = (
-            kind or guess.kind,
-            target or (guess.target if guess.kind == "table" else ""),
-            guess.notes,
-        )
+    kind, target, notes = understood(files, kind=kind, target=target, group=group, size=size)
     spec = DataSpec(kind, files, tests, target, group, drop=drop, limit=limit, size=size)
     split = load(spec, seed=seed)
     measured: list[tuple[Entry[Any], Measurement]] = []

@@ -58,13 +58,11 @@ def drill(  # noqa: PLR0913 - click's options
     from hauberk.core.progress import Progress
     from hauberk.data.drilling import drill as run
     from hauberk.data.drilling import fitting
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load_whole
 
     out = Output(json)
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target, size=size)
-        kind, target = kind or guess.kind, target or (guess.target if guess.kind == "table" else "")
+    kind, target, _ = understood(files, kind=kind, target=target, size=size)
     fitting(kind, attacks)  # a wrong name is said before anything is read
     chosen: dict[str, dict[str, Any]] | None = {name: {} for name in names} if names else None
     spec = DataSpec(kind, files, (), target, drop=drop, limit=limit, size=size)

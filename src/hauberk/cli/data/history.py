@@ -7,7 +7,8 @@ from pathlib import Path
 import click
 
 from hauberk.cli._output import Output, json_option
-from hauberk.cli.data._project import HOME, project_option
+from hauberk.cli._sealing import HOME
+from hauberk.cli.data._project import project_option
 
 
 @click.command("history")

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from hauberk.cli._output import Output, counted, json_option
-from hauberk.cli.data._project import open_workshop, project_option
+from hauberk.cli.data._project import project_option
 
 _SHOWN = 20
 
@@ -48,6 +48,7 @@ def import_files(  # noqa: PLR0913 - click's options
     from rich.markup import escape
 
     from hauberk.core.progress import Progress
+    from hauberk.lifecycle.opening import open_workshop
     from hauberk.lifecycle.sets import register
 
     out = Output(json)

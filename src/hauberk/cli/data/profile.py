@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
     from hauberk.data.verification.profiling import ColumnProfile, Profile
@@ -84,20 +85,16 @@ def _show(out: Output, found: Profile) -> None:
         out.console.print(f"[dim]... and {len(found.columns) - _SHOWN:,} more; --json and --html list them[/]")
     for finding in found.findings[:_SHOWN]:
         colour = _COLOURS[str(finding.severity)]
-        out.console.print(f"[{colour}]{finding.severity!s:<8}[/] {escape(_plain(finding.what))}")
-        out.console.print(f"         [dim]{escape(_plain(finding.advice))}[/]")
+        out.console.print(f"[{colour}]{finding.severity!s:<8}[/] {escape(one_line(finding.what))}")
+        out.console.print(f"         [dim]{escape(one_line(finding.advice))}[/]")
     if not found.findings:
         out.console.print("[green]Nothing looks suspicious.[/]")
-
-
-def _plain(text: str) -> str:
-    return "".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text)
 
 
 def _name(text: str) -> str:
     from rich.markup import escape
 
-    return escape(_plain(text))
+    return escape(one_line(text))
 
 
 def _spark(column: ColumnProfile) -> str:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
-from hauberk.cli.data._project import HOME, open_workshop, project_option
+from hauberk.cli._sealing import HOME
+from hauberk.cli.data._project import project_option
 
 if TYPE_CHECKING:
     from hauberk.custody.rows import Schema
@@ -81,6 +82,7 @@ def prove(  # noqa: PLR0913 - click's options
     from hauberk.core import canonical
     from hauberk.core.disk import Disk
     from hauberk.lifecycle import proving
+    from hauberk.lifecycle.opening import open_workshop
 
     with progress.task("Proving"), open_workshop(folder) as workshop:
         event = proving.chosen(proving.trainings(workshop), model)

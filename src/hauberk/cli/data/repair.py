@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.core.text import one_line
 
 
 @click.command("repair")
@@ -53,7 +54,7 @@ def repair(  # noqa: PLR0913 - click's options
     Every row goes to exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load_whole
     from hauberk.data.poisoning import Rows
     from hauberk.data.repair import repair as plan
@@ -61,9 +62,7 @@ def repair(  # noqa: PLR0913 - click's options
     from hauberk.data.screening import screen_rows
 
     shown = Output(json)
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target)
-        kind, target = kind or guess.kind, target or (guess.target if guess.kind == "table" else "")
+    kind, target, _ = understood(files, kind=kind, target=target)
     spec = DataSpec(kind, files, (), target, drop=drop, source=source)
     with Progress().task("Screening") as task:
         side = load_whole(spec, seed=seed).side
@@ -112,16 +111,12 @@ def _show(out: Output, document: dict[str, Any]) -> None:
         out.console.print(f"{document['relabelled']:,} of the kept rows have a new label")
     for name in document["classes_lost"]:
         out.console.print(
-            f"[bold red]no row of class {escape(_printable(repr(name)))} is left[/]: look at the quarantine."
+            f"[bold red]no row of class {escape(one_line(repr(name)))} is left[/]: look at the quarantine."
         )
     common = Counter(entry["reason"].split(";")[0][:100] for entry in document["touched"]).most_common(5)
     for reason, count in common:
-        out.console.print(f"  {count:>6,}  {escape(_printable(reason))}", soft_wrap=True)
+        out.console.print(f"  {count:>6,}  {escape(one_line(reason))}", soft_wrap=True)
     out.console.print(f"kept        {escape(document['out'])}", soft_wrap=True)
     out.console.print(
         f"quarantined {escape(document['quarantine'])}  [dim]the reasons are beside the rows[/]", soft_wrap=True
     )
-
-
-def _printable(text: str) -> str:
-    return "".join(letter if letter.isprintable() else "\ufffd" for letter in text)

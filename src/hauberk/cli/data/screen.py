@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hauberk.cli._output import Output, json_option
+from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
     from hauberk.data.loading import Whole
@@ -64,19 +65,14 @@ def screen(  # noqa: PLR0913 - click's options
     Exit code 1 means that more rows are flagged than false alarms explain. Nothing in the files is executed or changed.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import inspect
+    from hauberk.data.inspection import understood
     from hauberk.data.loading import DataSpec, load_whole
     from hauberk.data.poisoning import Rows
     from hauberk.data.screening import screen_rows
 
     _check_name(out)
     shown = Output(json)
-    notes: tuple[str, ...] = ()
-    if kind is None or (kind == "table" and not target):
-        guess = inspect(files, kind=kind, target=target, size=size)
-        kind = kind or guess.kind
-        if not target and guess.kind == "table":
-            target, notes = guess.target, guess.notes
+    kind, target, notes = understood(files, kind=kind, target=target, size=size)
     spec = DataSpec(kind, files, (), target, drop=drop, limit=limit, size=size, source=source)
     with Progress().task("Screening") as task:
         whole = load_whole(spec, seed=seed)
@@ -172,10 +168,10 @@ def _cell(value: Any) -> Any:  # noqa: ANN401 - a cell
 
 
 def _clean(text: str) -> str:
-    """Return text from the data for a terminal: markup shown as it is, control characters replaced."""
+    """Return text from the data for a terminal: on one line, and markup shown as it is."""
     from rich.markup import escape
 
-    return escape("".join(letter if letter.isprintable() else "\ufffd" for letter in text))
+    return escape(one_line(text))
 
 
 def _show(  # noqa: PLR0913 - what a page shows

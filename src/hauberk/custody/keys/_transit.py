@@ -12,6 +12,7 @@ from typing import Any
 
 from hauberk.core import tls
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
+from hauberk.core.text import one_line
 from hauberk.custody.keys._https import Https
 from hauberk.custody.keys._uri import Place, read_place
 
@@ -41,9 +42,7 @@ class Transit:
         answer = self.https.call(method, f"/v1/{self.mount}/{path}", body, again=again)
         errors = answer.body.get("errors", [])
         lines = errors if isinstance(errors, list) else [errors]
-        told = " ".join("; ".join(map(str, lines)).split())[:300]
-        # It is shown in a terminal, where control characters could forge a line.
-        said = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in told)
+        said = one_line(" ".join("; ".join(map(str, lines)).split())[:300])
         if answer.status in (200, 204):
             data = answer.body.get("data") or {}
             return data if isinstance(data, dict) else {}

@@ -35,6 +35,15 @@ def read(source: Source, wanted: Wanted) -> Read | None:
     return Read(stacked([(path, _frame(path, wanted.ceiling)) for path in source.paths]))
 
 
+def names(path: Path) -> list[str]:
+    """Return the names of the columns, from the header line alone. Raises InvalidInput as reading does."""
+    try:
+        with limits.opened(path) as stream:
+            return _header(path, stream.read(_LONGEST_HEADER))[0]
+    except (OSError, EOFError, zlib.error) as error:
+        raise _damaged(path, error) from error
+
+
 def _frame(path: Path, ceiling: int) -> pl.DataFrame:
     polars = need("polars")
     content = _content(path, ceiling)
@@ -61,10 +70,14 @@ def _content(path: Path, ceiling: int) -> bytes:
                 content += part
                 limits.claim(len(content), where=path.name, ceiling=ceiling)
         except (OSError, EOFError, zlib.error) as error:
-            raise InvalidInput(f"{path.name} cannot be decompressed: {error}. Fetch it again.") from error
+            raise _damaged(path, error) from error
     if not packed and b"\0" in content[:4096]:
         raise InvalidInput(f"{path.name} holds zero bytes, so it is no text. It is another format, or damaged.")
     return bytes(content)
+
+
+def _damaged(path: Path, error: Exception) -> InvalidInput:
+    return InvalidInput(f"{path.name} cannot be decompressed: {error}. Fetch it again.")
 
 
 def _header(path: Path, content: bytes) -> tuple[list[str], str]:

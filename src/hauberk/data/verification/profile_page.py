@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
+from hauberk.core.text import one_line
 from hauberk.data.verification.profiling import ColumnProfile, Profile
 from hauberk.data.verification.summary import ColumnSummary
 
@@ -137,7 +138,7 @@ def _categories(column: ColumnProfile, rows: int) -> str:
 
 def shown(text: str) -> str:
     """Return text for HTML: escaped, and what cannot be printed written as its code point."""
-    return escape("".join(one if one.isprintable() else f"\\u{ord(one):04x}" for one in text))
+    return escape(one_line(text))
 
 
 def _cut(text: str, length: int) -> str:

@@ -15,21 +15,23 @@ from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Task
 from hauberk.custody import sealing
 from hauberk.data.checks import CHECKS
+from hauberk.data.formats import delimited, parquet
 from hauberk.lifecycle import lineage
-from hauberk.lifecycle.init_look import column_names
 from hauberk.lifecycle.project import check_against, check_columns
 from hauberk.lifecycle.stages.job import DATA, About, Job, read_column
 from hauberk.lifecycle.steps import Product
 from hauberk.lifecycle.workshop import SEALING
+
+_NAMES = {".parquet": parquet.names, ".csv": delimited.names, ".tsv": delimited.names}  # without reading the rows
 
 
 def load_data(job: Job) -> About:
     """Read the data and hold the project file against them: columns, kinds and budgets."""
 
     def work(_task: Task) -> Product:
-        first = job.project.data.files[0]
-        if first.endswith((".parquet", ".csv", ".tsv")):
-            check_columns(job.project, column_names(first))
+        first = Path(job.project.data.files[0])
+        if first.suffix in _NAMES:
+            check_columns(job.project, _NAMES[first.suffix](first))
         train, test = job.split.train, job.split.test
         values: dict[str, Any] = {
             "digest": canonical.digest([train.digest(), test.digest()]),
