@@ -415,6 +415,29 @@ def test_watching_looks_each_minute():
     assert looks == [1, 2, 3]
 
 
+def test_watching_prints_a_line_for_each_look_that_found_something(project, monkeypatch, capsys):
+    """Rows that cannot be used, then rows that can: two lines, each a document, and an interrupt ends it with a third."""
+    from hauberk.lifecycle.updating import triggers
+
+    monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
+    monkeypatch.setenv("HAUBERK_STATE", str(project.parent / "seen"))
+    declare(project, triggers="new_rows = 1")
+    looks = iter([lines(np.zeros((0, 6)), np.zeros(0)), (project / "new1.csv").read_text()])
+
+    def watch(look, **_how):
+        for text in looks:
+            (project / "incoming" / "one.csv").write_text(text)
+            look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(triggers, "watch", watch)
+    assert run(["update", str(project), "--watch", "--json"]) == 130
+    bad, good, end = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert bad["error"]["kind"] == "InvalidInput"
+    assert good["batch"] == 1
+    assert end["error"]["kind"] == "Interrupted"
+
+
 @pytest.mark.parametrize(
     ("triggers", "words"),
     [
