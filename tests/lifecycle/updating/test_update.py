@@ -382,6 +382,15 @@ def test_a_time_enough_rows_and_drift_make_an_update_due(project, cells):
     assert waiting(project).reasons == ("schedule", "new rows: 165", "drift: c0")
 
 
+def test_what_the_main_job_made_anew_is_what_a_challenger_is_held_against(project):
+    """Another network by the main job on the same rows: nobody can build the first one again, and a person chose the second."""
+    (project / "model.py").write_text(MODEL.replace("16", "24"))
+    assert hauberk.protect(project, **options(project)).allowed
+    done = updated(project, "new1.csv")
+    assert done.champion.number == 2
+    assert {one.rows for one in done.compared} == {"held out", "current"}, "the champion is the trusted release itself"
+
+
 @pytest.mark.slow
 def test_an_incident_asks_for_one_update_and_is_answered_by_it(project, monkeypatch, capsys):
     monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
