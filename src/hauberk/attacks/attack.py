@@ -187,7 +187,7 @@ class _OpenDoor(_Door):
         if x.requires_grad and not logits.requires_grad:
             raise InvalidInput(
                 "no gradient reaches the input: the model detaches it (look for .detach(), .data, torch.no_grad() or "
-                "numpy inside forward). Remove that, or use a black-box attack such as square."
+                "numpy inside forward). Remove that, or use a black-box attack: square on images, evolutionary on tables."
             )
         return logits
 

@@ -58,6 +58,10 @@ def run(  # noqa: PLR0913 - the shape of an attack
     """Try choices, the smallest first, until a row falls. Cost: a score for each choice of each row that stands."""
     if not isinstance(budget, Affine) or x.ndim != 4:
         raise InvalidInput("spatial is for pictures with an affine budget: name degrees and pixels.")
+    if len(budget.choices) == 1:
+        raise InvalidInput(
+            "0 degrees and 0 pixels: nothing may change, so there is nothing to attack. Count clean accuracy."
+        )
     tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     lowest = np.full(len(x), np.inf, np.float32)
     wanted = _wanted(Draws.of(rng, x, y), len(budget.choices), params.tries)

@@ -86,10 +86,16 @@ def aim_of(declared: Declared, *, kind: str, columns: Sequence[Column]) -> Aim:
 
 
 _SHAPES: dict[str, tuple[str, Callable[..., Region], str]] = {  # example, geometry, what its radius counts
-    "patch": ("patch:0.1", Patch, "share of the area"),
-    "spatial": ("spatial:30,3", Affine, "share of the reach"),
-    "corruptions": ("corruptions:3", lambda severity: Corrupted(int(severity)), "severity"),
+    "patch": ("patch:0.1", lambda share: Patch(share=share), "share of the area"),
+    "spatial": ("spatial:30,3", lambda degrees=30.0, pixels=3.0: Affine(degrees, pixels), "share of the reach"),
+    "corruptions": ("corruptions:3", lambda severity: Corrupted(_whole(severity)), "severity"),
 }
+
+
+def _whole(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError(f"{value} is no whole number")
+    return int(value)
 
 
 def _shape(spec: str, name: str, rest: str) -> Aim:
