@@ -69,7 +69,15 @@ def rollback(mebibytes: list[int]) -> None:
 def command(folder: Path, *, to: int) -> float:
     """Run `hauberk rollback` as a person would, and return the seconds from its start to its end."""
     environment = os.environ | {"HAUBERK_PASSPHRASE": "bench horse", "HAUBERK_STATE": str(folder / "seen")}
-    line = [sys.executable, "-c", "from hauberk.cli.main import main; main()", "rollback", str(folder), "--to", str(to)]
+    line = [
+        sys.executable,
+        "-c",
+        "from hauberk.cli.main import main; main()",
+        "rollback",
+        str(folder),
+        "--to",
+        str(to),
+    ]
     started = time.monotonic()
     subprocess.run(line, env=environment, check=True, stdout=subprocess.DEVNULL)
     return time.monotonic() - started

@@ -388,7 +388,9 @@ def test_what_the_main_job_made_anew_is_what_a_challenger_is_held_against(projec
     assert hauberk.protect(project, **options(project)).allowed
     done = updated(project, "new1.csv")
     assert done.champion.number == 2
-    assert {one.rows for one in done.compared} == {"held out", "current"}, "the champion is the trusted release itself"
+    assert {one.rows for one in done.compared} == {"held out", "current"}, (
+        "the champion is the trusted release itself"
+    )
 
 
 @pytest.mark.slow
