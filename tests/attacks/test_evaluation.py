@@ -8,6 +8,7 @@ import pytest
 
 from hauberk.attacks.evaluation import evaluate
 from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.model import as_model
 from hauberk.attacks.verdict import Tried
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
@@ -193,3 +194,21 @@ def test_no_rows_to_attack_is_bad_input(linear):
     model, x, y, _, _ = linear
     with pytest.raises(InvalidInput, match="no rows"):
         measure(model, x[:0], y[:0])
+
+
+def test_tables_meet_the_strong_attacks_where_none_are_named():
+    """With gradients the constrained ascent as well, without them the searches; a row is robust under all of them."""
+    torch = pytest.importorskip("torch")
+    net = torch.nn.Linear(2, 2)
+    with torch.no_grad():
+        net.weight.copy_(torch.tensor([[-1.0, 0.0], [1.0, 0.0]]))
+        net.bias.copy_(torch.tensor([50.0, -50.0]))
+    x = np.array([[49, 0], [20, 1], [53, 1], [80, 0]], dtype=np.float32)
+    y, threat = np.array([0, 0, 1, 1]), Evasion(columns=(ColumnBudget("age", by=5, cost=2),))
+    white = measure(as_model(net, sample=x[:1]), x, y, threat, columns=COLUMNS, attacks=[]).metrics
+    black = measure(Ages(), x, y, threat, columns=COLUMNS, attacks=[]).metrics
+    asked = {name.removeprefix("queries_") for name in white if name.startswith("queries_")}
+    assert asked == {"capgd", "coordinate-search", "evolutionary"}
+    assert white["robust_accuracy"] == black["robust_accuracy"] == 0.5
+    assert "queries_capgd" not in black
+    assert {"queries_coordinate-search", "queries_evolutionary"} <= set(black)

@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
+import base64
+import importlib.util
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
 
+import numpy as np
 import pytest
+from sklearn.datasets import load_digits
 
+import hauberk
 from hauberk.cli.main import run
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.ledger import Ledger
+from hauberk.lifecycle.workshop import read_publics
+
+_spec = importlib.util.spec_from_file_location(
+    "oip_server_for_cli", Path(__file__).parents[1] / "lifecycle" / "oip_server.py"
+)
+oip = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(oip)
 
 DECLARED = """
 [[threats]]
@@ -114,3 +134,255 @@ def test_ctrl_c_gives_the_result_so_far(capsys, monkeypatch):
 def test_what_cannot_be_attacked_is_told_with_exit_2(capsys, arguments, message):
     found = document(capsys, *arguments, code=2)
     assert message in found["error"]["message"]
+
+
+# --- models and data that are not as they should be
+
+ODD = """
+import numpy as np
+import torch
+from pathlib import Path
+from sklearn.base import BaseEstimator, ClassifierMixin
+from torch import nn
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+
+class Odd(ClassifierMixin, BaseEstimator):
+    def fit(self, x, y):
+        self.inner_ = make_pipeline(StandardScaler(), LogisticRegression(max_iter=200)).fit(x, y)
+        self.classes_ = self.inner_.classes_
+        return self
+
+    def predict(self, x):
+        return self.inner_.predict(x)
+
+class Nan(Odd):
+    def predict_proba(self, x):
+        said = self.inner_.predict_proba(x)
+        said[::7] = np.nan
+        return said
+
+class Dice(Odd):
+    def predict_proba(self, x):
+        said = self.inner_.predict_proba(x) + np.random.rand(len(x), 2) / 2
+        return said / said.sum(axis=1, keepdims=True)
+
+class Narrow(Odd):
+    def predict_proba(self, x):
+        return self.inner_.predict_proba(x)[:, :1]
+
+class Broken(Odd):
+    def predict_proba(self, x):
+        raise RuntimeError("the GPU is gone")
+
+class Slow(Odd):
+    "Quick until it was asked often, then so slow that somebody loses patience."
+    asked = 0
+
+    def predict_proba(self, x):
+        import time
+        Slow.asked += 1
+        if Slow.asked > 60:
+            Path("slow").touch()
+            time.sleep(0.5)
+        return self.inner_.predict_proba(x)
+
+def dropout(spec):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 32), nn.BatchNorm1d(32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
+
+class Detached(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.last = nn.Linear(64, 10)
+
+    def forward(self, x):
+        return self.last(x.flatten(1).detach())
+
+def detached(spec):
+    return Detached()
+
+def two(spec):
+    return nn.Sequential(nn.Flatten(), nn.Linear(64, 2))
+"""
+QUICK = ["--attack", "coordinate-search:restarts=1,passes=1", "--rows", "40", "--no-curve"]
+DIGITS = ["--data", "sklearn:digits", "--kind", "image", "--rows", "40", "--no-curve", "--no-log"]
+
+
+@pytest.fixture
+def odd(project):
+    (project / "odd.py").write_text(ODD)
+    return project
+
+
+def weights(project, name):
+    """Write the weights of an untrained module of odd.py; return how the command is told of them."""
+    import torch
+    from safetensors.torch import save_file
+
+    spec = importlib.util.spec_from_file_location("odd_here", project / "odd.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    torch.manual_seed(0)
+    save_file(getattr(module, name)(None).state_dict(), project / f"{name}.safetensors")
+    return [f"{name}.safetensors", "--build", f"odd:{name}"]
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        ("Narrow", "expected (456, 2): one score for each class"),
+        ("Broken", "the GPU is gone"),
+        ("Nan", "returned NaN for 66 of 456 rows"),
+    ],
+)
+@pytest.mark.usefixtures("odd")
+def test_an_estimator_that_answers_wrongly_is_told_with_exit_2(capsys, model, message):
+    assert message in document(capsys, f"odd:{model}", *QUICK, code=2)["error"]["message"]
+
+
+@pytest.mark.usefixtures("odd")
+def test_a_model_that_answers_at_random_is_told_in_the_notes(capsys):
+    found = document(capsys, "odd:Dice", *QUICK)
+    assert any("other scores when it is asked again" in note for note in found["notes"])
+    assert not any("asked again" in note for note in document(capsys, "model:build", *QUICK)["notes"])
+
+
+def test_dropout_and_batch_norm_are_asked_as_they_serve(odd, capsys):
+    arguments = [*weights(odd, "dropout"), *DIGITS, "--threat", "linf:0.1", "--attack", "pgd:steps=3"]
+    one, two = (document(capsys, *arguments) for _ in range(2))
+    one["metrics"].pop("seconds"), two["metrics"].pop("seconds")
+    assert one == two
+    assert not any("asked again" in note for note in one["notes"])
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("detached", "detaches it"), ("two", "expected (2, 10): one score for each class")],
+)
+def test_a_module_without_gradients_or_with_fewer_classes_than_the_data_is_told(odd, capsys, name, message):
+    arguments = [*weights(odd, name), *DIGITS, "--threat", "linf:0.1", "--attack", "pgd:steps=3"]
+    assert message in document(capsys, *arguments, code=2)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("threat", "message"),
+    [
+        ("linf:0", "above 0"),
+        ("l2:-1", "above 0"),
+        ("patch:0", "share of the picture"),
+        ("corruptions:0", "1 to 5"),
+        ("spatial:0,0", "nothing may change"),
+        ("zero.toml", "allows no change"),
+    ],
+)
+def test_a_budget_of_nothing_is_refused(odd, capsys, threat, message):
+    (odd / "zero.toml").write_text(PROJECT.replace("by = 4.0", "by = 0"))
+    where = DIGITS if threat != "zero.toml" else []
+    model = weights(odd, "dropout") if where else ["model:build"]
+    assert message in document(capsys, *model, *where, "--threat", threat, code=2)["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda x, y: (x * np.float32(15), y), "Divide by 255"),
+        (lambda x, y: (np.where(x == 3, np.nan, x / 16), y), "from nan"),
+        (lambda x, y: (x / 16, y * 0), "one class only"),
+    ],
+)
+def test_pictures_out_of_range_and_one_class_are_refused(odd, capsys, change, message):
+    raw = load_digits()
+    x, y = change(raw.images.astype(np.float32)[:200, None], raw.target[:200])
+    np.savez(odd / "own.npz", x=x, y=y)
+    arguments = [*weights(odd, "dropout"), "--data", "own.npz", "--threat", "linf:0.1"]
+    assert message in document(capsys, *arguments, code=2)["error"]["message"]
+
+
+def test_whole_numbers_are_pixels_of_255(odd, capsys):
+    """The same pictures as bytes and as floats: the same answer."""
+    raw = load_digits().images[:200, None] * 15
+    y, found = load_digits().target[:200], []
+    for name, x in (("bytes", raw.astype(np.uint8)), ("floats", (raw.astype(np.uint8) / 255).astype(np.float32))):
+        np.savez(odd / f"{name}.npz", x=x, y=y)
+        arguments = [*weights(odd, "dropout"), "--data", f"{name}.npz", "--threat", "linf:0.05", "--rows", "200"]
+        found.append(document(capsys, *arguments, "--attack", "pgd:steps=3", "--no-curve", "--no-log")["metrics"])
+    assert found[0] | {"seconds": 0} == found[1] | {"seconds": 0}
+
+
+# --- services
+
+
+def endpoint(project, **options):
+    from sklearn.datasets import load_breast_cancer
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    assert project
+    raw = load_breast_cancer()
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=300)).fit(raw.data, raw.target)
+    return oip.Service(model.predict_proba, (30,), classes=2, **options)
+
+
+def test_a_service_that_limits_the_rate_half_way_is_waited_for(project, capsys):
+    free, limited = endpoint(project), endpoint(project, limit=3, retry_after="0.05")
+    found = []
+    for service in (free, limited):
+        with oip.serving(service) as url:
+            found.append(document(capsys, url, *QUICK, "--batch", "8")["metrics"] | {"seconds": 0})
+    assert limited.limited > 3
+    assert found[0] == found[1]
+
+
+def test_a_service_that_asks_for_more_patience_than_there_is_leaves_a_partial_result(project, capsys):
+    arguments = ["--attack", "coordinate-search:restarts=1", "--no-curve", "--batch", "16"]
+    free = endpoint(project)
+    with oip.serving(free) as url:
+        assert document(capsys, url, *arguments)["partial"] == ""
+    arguments += ["--project", str(project)]
+    with oip.serving(endpoint(project, limit=free.requests * 2 // 3, retry_after="3600")) as url:
+        found = document(capsys, url, *arguments, code=4)
+    assert "429" in found["partial"]
+    assert 0 < found["metrics"]["rows"] < 114
+    assert found["notes"][0].startswith("partial: ")
+    assert found["ledger_entry"] == 0, "what was measured is on record, as partial"
+
+
+@pytest.mark.slow
+def test_ctrl_c_half_way_leaves_a_partial_result_and_its_evidence(odd):
+    """The real signal, to the real command; what is signed says that it is partial."""
+    arguments = [
+        "odd:Slow",
+        "--attack",
+        "evolutionary:generations=30,trim=false",
+        "--no-curve",
+        "--project",
+        str(odd),
+        "--json",
+    ]
+    code = "from hauberk.cli.main import main; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path(hauberk.__file__).parents[1])}
+    process = subprocess.Popen(
+        [sys.executable, "-c", code, "attack", *arguments],
+        cwd=odd, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+    for _ in range(600):
+        if (odd / "slow").exists() or process.poll() is not None:
+            break
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, err
+    found = json.loads(out)
+    assert found["partial"] == "interrupted"
+    assert 0 < found["metrics"]["rows"] < 114
+    assert b"Traceback" not in err
+    (key,) = read_publics(odd / ".hauberk" / "ledger.pub")
+    with Ledger.open(odd / ".hauberk" / "ledger", publics=[key]) as ledger:
+        ledger.audit(key)
+        entry = json.loads(ledger.entry(found["ledger_entry"]))
+    envelope = json.loads(Artifacts(odd / ".hauberk" / "store").get(entry["envelope"]))
+    told = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
+    assert told["parameters"]["partial"] == "interrupted"
+    assert told["metrics"]["rows"] == found["metrics"]["rows"]

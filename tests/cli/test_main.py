@@ -74,3 +74,52 @@ def test_controls_lists_every_registered_member(capsys):
     listed = {(row["family"], row["name"]) for row in json.loads(capsys.readouterr().out)["controls"]}
     assert listed == {(registry.family, entry.name) for registry in FAMILIES for entry in registry}
     assert ("attack", "pgd") in listed
+
+
+def _broken(monkeypatch, error):
+    def fail(**_):
+        raise error
+
+    monkeypatch.setattr(main.cli, "main", fail)
+
+
+def test_what_nobody_foresaw_is_one_line_with_where_to_report_it(monkeypatch, capsys):
+    _broken(monkeypatch, KeyError("a name\nand a second line"))
+    assert run(["verify", "x"]) == 70
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert len(err.strip().splitlines()) == 1
+    assert "KeyError at test_main.py:" in err
+    assert "/issues" in err
+    assert "HAUBERK_DEBUG=1" in err
+    assert "Traceback" not in err
+    assert run(["verify", "x", "--json"]) == 70
+    assert json.loads(capsys.readouterr().out)["error"] | {"message": ""} == {
+        "kind": "Fault",
+        "message": "",
+        "exit_code": 70,
+    }
+
+
+@pytest.mark.parametrize("debug", ["", "1"])
+def test_neither_the_line_nor_the_traceback_tells_a_secret(monkeypatch, capsys, debug):
+    monkeypatch.setenv("HAUBERK_DEBUG", debug)
+    monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
+    monkeypatch.setenv("MINE", "Bearer hunter2hunter2")
+    cause = OSError("PUT https://ana:swordfish@vault/v1?x failed; pin-value=8421; Authorization: bearer abc.def")
+    error = ValueError("cannot open with correct horse and Bearer hunter2hunter2")
+    error.__cause__ = cause
+    _broken(monkeypatch, error)
+    assert run(["attack", "https://h/v2/models/m", "--header-env", "Authorization=MINE"]) == 70
+    err = capsys.readouterr().err
+    assert ("Traceback" in err) == bool(debug)
+    assert ("https://***@vault" in err) == bool(debug)
+    for secret in ("correct horse", "hunter2", "swordfish", "8421", "abc.def"):
+        assert secret not in err
+
+
+def test_an_error_while_watching_is_one_line_too(monkeypatch, capsys):
+    _broken(monkeypatch, NotProven("tampered with"))
+    assert run(["update", "--watch", "--json"]) == 1
+    (line,) = capsys.readouterr().out.splitlines()
+    assert json.loads(line)["error"]["kind"] == "NotProven"

@@ -99,6 +99,14 @@ def test_a_line_names_a_ball_and_a_file_its_threats(threats, rows):
         ("patch:0.1", "table", "for images"),
         ("patch:much", "image", "such as patch:0.1"),
         ("corruptions:9", "image", "1 to 5"),
+        ("corruptions:2.5", "image", "such as corruptions:3"),
+        ("corruptions:inf", "image", "such as corruptions:3"),
+        ("corruptions", "image", "such as corruptions:3"),
+        ("spatial:30,3,31,5", "image", "such as spatial:30,3"),
+        ("patch:0.1,0.9", "image", "such as patch:0.1"),
+        ("patch:0", "image", "share of the picture"),
+        ("linf:0", "image", "above 0"),
+        ("linf:nan", "image", "above 0"),
     ],
 )
 def test_a_threat_that_is_none_is_told(threats, rows, spec, kind, message):

@@ -354,6 +354,24 @@ def test_watching_needs_a_schedule_and_a_schedule_without_it_asks_whether_it_is_
     call("audit", "--schedule", "* * * * *", "--watch", code=130)
 
 
+def test_watching_prints_a_line_for_each_audit(project, loans, monkeypatch, capsys):
+    assert loans
+
+    def twice(_schedule, work, **_how):
+        work()
+        monkeypatch.setenv("HAUBERK_PASSPHRASE", "[/wrong]")
+        work()
+
+    monkeypatch.setattr(scheduling, "watch", twice)
+    for as_json in ([], ["--json"]):
+        monkeypatch.setenv("HAUBERK_PASSPHRASE", "x")
+        capsys.readouterr()
+        assert run(["data", "audit", str(project), "--schedule", "* * * * *", "--watch", *as_json]) == 0
+    found, failed = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert found["ok"]
+    assert not failed["ok"]
+
+
 def test_a_set_that_is_being_written_to_is_no_alarm_and_no_pass(project, loans, call, monkeypatch):
     assert loans
     call("import", str(project / "pictures"), "--name", "signs")

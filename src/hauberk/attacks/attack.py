@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, Unpack
 import numpy as np
 
 from hauberk.attacks.averaged import averaged
-from hauberk.attacks.budget import Ball, Budget
+from hauberk.attacks.budget import Ball, Region
 from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried, judge, nothing, predictions
 from hauberk.core.errors import HauberkError, InvalidInput
@@ -56,7 +56,7 @@ class Attack(Protocol):
         model: Any,  # noqa: ANN401 - a Model, or a Differentiable where `access` is "gradients"
         x: Floats,
         y: Labels,
-        budget: Budget,
+        budget: Any,  # noqa: ANN401 - a Budget, or the one Region that the attack knows
         params: Any,  # noqa: ANN401 - the attack's own params
         *,
         rng: np.random.Generator,
@@ -73,7 +73,7 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
     model: Any,  # noqa: ANN401 - what `as_model` takes
     x: Floats,
     y: Labels,
-    budget: Budget,
+    budget: Region,
     params: Params,
     *,
     rng: np.random.Generator,
@@ -187,7 +187,7 @@ class _OpenDoor(_Door):
         if x.requires_grad and not logits.requires_grad:
             raise InvalidInput(
                 "no gradient reaches the input: the model detaches it (look for .detach(), .data, torch.no_grad() or "
-                "numpy inside forward). Remove that, or use a black-box attack such as square."
+                "numpy inside forward). Remove that, or use a black-box attack: square on images, evolutionary on tables."
             )
         return logits
 
@@ -223,7 +223,7 @@ def _rows(x: Floats, y: Labels) -> tuple[Floats, Labels]:
 
 
 def _check(  # noqa: PLR0913, PLR0917 - what the caller passed
-    model: _Door, x: Floats, y: Labels, budget: Budget, params: Params, targets: Labels | None
+    model: _Door, x: Floats, y: Labels, budget: Region, params: Params, targets: Labels | None
 ) -> None:
     if params.access == "gradients" and not isinstance(model, _OpenDoor):
         raise InvalidInput(
@@ -243,7 +243,7 @@ def _check(  # noqa: PLR0913, PLR0917 - what the caller passed
         raise InvalidInput(f"expected a target for each row: a class in [0, {model.classes}) other than its label.")
 
 
-def _check_values(model: _Door, x: Floats, y: Labels, budget: Budget) -> None:
+def _check_values(model: _Door, x: Floats, y: Labels, budget: Region) -> None:
     if model.classes < 2:
         raise InvalidInput("the model has one class: it cannot be wrong, so there is nothing to attack.")
     if _outside(y, model):
@@ -253,7 +253,7 @@ def _check_values(model: _Door, x: Floats, y: Labels, budget: Budget) -> None:
     if not np.isfinite(x).all():
         bad = np.flatnonzero(~np.isfinite(x).all(axis=tuple(range(1, x.ndim))))
         raise InvalidInput(f"{len(bad)} rows of x hold NaN or infinity, first row {bad[0]}: repair or drop them.")
-    if isinstance(budget, Ball) and (x.min() < budget.low or x.max() > budget.high):
+    if x.min() < budget.low or x.max() > budget.high:
         raise InvalidInput(
             f"x lies in [{x.min():g}, {x.max():g}], outside [{budget.low:g}, {budget.high:g}]: scale the input, put "
             "normalisation inside the model (`as_model(module, mean=..., std=...)`), or say `low` and `high`."

@@ -1,5 +1,6 @@
 """Budget: what an adversary may do to one input, as geometry: project into it, step through it, check it.
 
+`Region` is the judge's half, which shapes without a slope have too (`attacks.shapes`, corruptions); `Budget` adds the search's.
 `Ball` is an L-inf, L2 or L1 ball around an image, cut to the pixel range. `ColumnBox` (in `columnbox`) is a table's:
 which columns may change, by how much, which way, at what cost, and what must hold between them. Both work on numpy
 arrays and on torch tensors alike, so that the attack and the training against it share one definition; `allows` is
@@ -11,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,13 +24,35 @@ from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion, Norm
 
-__all__ = ["TOLERANCE", "Array", "Ball", "Budget", "ColumnBox", "budget_of"]  # the boxes have a file of their own
+__all__ = ["TOLERANCE", "Array", "Ball", "Budget", "ColumnBox", "Region", "budget_of"]  # boxes have their own file
 
 _BISECTIONS = 30  # each halves the interval: 2^-30 of the largest change, below float32's own rounding
 
 
-class Budget(Protocol):
-    """What may be done to an input. `x` and `origin` are batches of one shape; rows are independent."""
+class Region(Protocol):
+    """What may be made of an input, as it is judged. `x` and `origin` are batches of one shape; rows are independent.
+
+    low, high: of every coordinate of an input; infinite for tables, whose columns have each their own.
+    """
+
+    @property
+    def low(self) -> float: ...  # noqa: D102 - as above
+
+    @property
+    def high(self) -> float: ...  # noqa: D102 - as above
+
+    def scaled(self, factor: float) -> Self:
+        """Return the region with its radius, and its cost, times `factor` >= 0."""
+
+    def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
+        """Return (n,): whether each row of `x` is allowed, judged in float64 with `TOLERANCE`."""
+
+    def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
+        """Return (n,): how far each row was moved, in the region's own measure, by a plain loop in float64."""
+
+
+class Budget(Region, Protocol):
+    """A region that a search can move in: into it, along it, and to a point of it."""
 
     def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:
         """Return the allowed point near `x`. whole: integers and categories are made whole (off inside a loop)."""
@@ -39,15 +62,6 @@ class Budget(Protocol):
 
     def start(self, origin: Array, uniform: Array) -> Array:
         """Return a random allowed point; `uniform` is in [0, 1) and shaped like `origin`."""
-
-    def scaled(self, factor: float) -> Budget:
-        """Return the budget with its radius, and its cost, times `factor` >= 0."""
-
-    def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Return (n,): whether each row of `x` is allowed, judged in float64 with `TOLERANCE`."""
-
-    def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): how far each row was moved, in the budget's own measure, by a plain loop in float64."""
 
 
 def budget_of(threat: Evasion, columns: Sequence[Column] = ()) -> Budget:

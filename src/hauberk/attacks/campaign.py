@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.attack import Attack, attack
-from hauberk.attacks.budget import Budget
+from hauberk.attacks.budget import Region
 from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found
 from hauberk.core.errors import InvalidInput, Unavailable
@@ -109,7 +109,7 @@ def campaign(  # noqa: PLR0913 - the model, the rows, and how far to go
     x: Floats,
     y: Labels,
     *,
-    budgets: Sequence[Budget],
+    budgets: Sequence[Region],
     attacks: Sequence[Chosen],
     seed: int,
     precision: float | None = None,
@@ -160,7 +160,7 @@ def interval(successes: int, of: int, *, confidence: float) -> Interval:
 
 
 def _check(
-    x: Floats, attacks: Sequence[Chosen], budgets: Sequence[Budget], precision: float | None, confidence: float
+    x: Floats, attacks: Sequence[Chosen], budgets: Sequence[Region], precision: float | None, confidence: float
 ) -> None:
     if not len(x):
         raise InvalidInput("there are no rows to attack.")
@@ -182,7 +182,7 @@ class _Batch(NamedTuple):
 
 
 def _batch(  # noqa: PLR0913, PLR0917 - as campaign
-    model: Model, x: Floats, y: Labels, budgets: Sequence[Budget], attacks: Sequence[Chosen], seed: int
+    model: Model, x: Floats, y: Labels, budgets: Sequence[Region], attacks: Sequence[Chosen], seed: int
 ) -> _Batch:
     worst, fooled = x.copy(), np.zeros(len(x), np.bool_)
     right = np.ones(len(x), np.bool_)

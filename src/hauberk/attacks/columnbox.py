@@ -6,9 +6,10 @@ in float64 and column by column, that shares nothing with the first and judges w
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -37,6 +38,9 @@ class ColumnBox:
     what it is made of, at no cost. Raises InvalidInput for a column or category that is not there, a number without
     `by`, a category with it, or a relation that adds up categories.
     """
+
+    low: ClassVar[float] = -math.inf
+    high: ClassVar[float] = math.inf
 
     columns: tuple[Column, ...]
     budgets: tuple[ColumnBudget, ...]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.budget import Budget, ColumnBox
+from hauberk.attacks.budget import ColumnBox, Region
 from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.pictures import difference, picture
 from hauberk.core import canonical
@@ -23,7 +23,7 @@ def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what th
     after: Floats,
     y: Labels,
     fell: NDArray[np.intp],
-    budget: Budget,
+    budget: Region,
     classes: Sequence[str],
     *,
     numbers: NDArray[np.int64] | None = None,

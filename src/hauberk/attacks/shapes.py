@@ -11,6 +11,7 @@ import itertools
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -85,6 +86,9 @@ class Affine:
     angles, shifts: how many of each, odd, so that 0 is among them. Source: Engstrom, Tran, Tsipras, Schmidt, Madry 2019,
     "Exploring the Landscape of Spatial Robustness", section 3 (31 angles and 5 by 5 shifts).
     """
+
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
 
     degrees: float = 30.0
     pixels: float = 3.0

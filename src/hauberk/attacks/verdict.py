@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.budget import Budget
+from hauberk.attacks.budget import Region
 from hauberk.attacks.model import Floats, Labels, Model
 
 Flags = NDArray[np.bool_]
@@ -89,7 +89,7 @@ def judge(  # noqa: PLR0913 - everything that a verdict is about
     tried: Tried,
     origin: Floats,
     y: Labels,
-    budget: Budget,
+    budget: Region,
     *,
     clean: Floats,
     targets: Labels | None = None,

@@ -1,4 +1,4 @@
-"""What commands say: one JSON document for machines, or tables and colours for people, never both."""
+"""What commands say: one JSON document for machines (a line each while watching), or tables and colours for people."""
 
 from __future__ import annotations
 
@@ -22,11 +22,16 @@ def json_option(command: F) -> F:
     return click.option("--json", "json", is_flag=True, help="Print one JSON document and nothing else.")(command)
 
 
-class Output:
-    """Standard output of one command. `json` decides who reads it."""
+def document_of(value: dict[str, Any], *, line: bool) -> str:
+    """Return the JSON text of a document. line: in one line, for commands that stay and print many (JSON Lines)."""
+    return json_module.dumps(value, indent=None if line else 2, ensure_ascii=False, allow_nan=False)
 
-    def __init__(self, json: bool) -> None:  # noqa: FBT001 - it is the flag itself
-        self.json = json
+
+class Output:
+    """Standard output of one command. `json` decides who reads it. lines: one line a document, as there may be many."""
+
+    def __init__(self, json: bool, *, lines: bool = False) -> None:  # noqa: FBT001 - it is the flag itself
+        self.json, self._lines = json, lines
 
     @cached_property
     def console(self) -> Console:
@@ -48,7 +53,7 @@ class Output:
     def document(self, value: dict[str, Any]) -> None:
         """Print the machine's document when it was asked for."""
         if self.json:
-            click.echo(json_module.dumps(value, indent=2, ensure_ascii=False, allow_nan=False))
+            click.echo(document_of(value, line=self._lines))
 
 
 def counted(number: int, noun: str) -> str:

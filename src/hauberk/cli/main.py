@@ -1,23 +1,28 @@
 """The `hauberk` command: a table of commands, each in its own file and imported only when it is called.
 
 Exit codes: 0 fine, 1 not proven or hostile, 2 bad usage or bad input, 3 refused by the gate, 4 an extra or a
-service is missing, 130 interrupted. Errors go to standard error, and under `--json` to standard output as well, as
-one document.
+service is missing, 70 a fault in Hauberk itself, 130 interrupted. Errors go to standard error, and under `--json` to
+standard output as well, as one document.
 """
 
 from __future__ import annotations
 
-import json
+import os
 import sys
+import traceback
 import warnings
+from pathlib import Path
 from typing import Any
 
 import click
 
 import hauberk
-from hauberk.cli._output import lazy_group
+from hauberk.cli._output import document_of, lazy_group
 from hauberk.core.errors import HauberkError, HauberkWarning
-from hauberk.core.text import visible
+from hauberk.core.text import visible, without_secrets
+
+_FAULT = 70  # EX_SOFTWARE of sysexits.h: no other branch of the error tree has it
+_ISSUES = "https://github.com/hauberk/hauberk/issues"
 
 # command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
 _COMMANDS: dict[str, tuple[str, str, str]] = {
@@ -55,6 +60,14 @@ def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is printed here and nowhere else."""
     warnings.showwarning = _show_warning
     try:
+        return _answer(arguments)
+    except Exception as error:  # noqa: BLE001 - whatever nobody foresaw ends here, in words
+        return _fault(arguments, error)
+
+
+def _answer(arguments: list[str]) -> int:
+    """Run it and answer every error that was foreseen."""
+    try:
         result = cli.main(args=arguments, prog_name="hauberk", standalone_mode=False)
     except HauberkError as error:
         return _fail(arguments, type(error).__name__, str(error), error.exit_code)
@@ -80,10 +93,34 @@ def _show_warning(message: Warning | str, category: type[Warning], *_where: obje
         click.echo(visible(message), err=True)
 
 
+def _fault(arguments: list[str], error: Exception) -> int:
+    """Say in one line what nobody foresaw, and where to report it; HAUBERK_DEBUG shows the traceback.
+
+    Neither shows a secret of the environment, nor the value of a variable: a traceback has lines of code, no values.
+    """
+    named = {part for argument in arguments for part in argument.split("=")}  # --header-env NAME=VARIABLE
+
+    def safe(text: str) -> str:
+        return without_secrets(text, os.environ, also=named)
+
+    if os.environ.get("HAUBERK_DEBUG"):
+        click.echo(visible(safe("".join(traceback.format_exception(error)))), err=True)
+    frame = traceback.extract_tb(error.__traceback__)[-1:]
+    place = "".join(f" at {Path(one.filename).name}:{one.lineno}" for one in frame)
+    what = (safe(str(error)).strip().splitlines() or ["no more is known"])[0][:300]
+    return _fail(
+        arguments,
+        "Fault",
+        f"{type(error).__name__}{place}: {what}. Nobody foresaw this; what was finished is kept. Please report it at {_ISSUES} "
+        "with the traceback, which HAUBERK_DEBUG=1 before the same command shows.",
+        _FAULT,
+    )
+
+
 def _fail(arguments: list[str], kind: str, message: str, code: int) -> int:
     if "--json" in arguments:
         document: dict[str, Any] = {"ok": False, "error": {"kind": kind, "message": message, "exit_code": code}}
-        click.echo(json.dumps(document, indent=2))
+        click.echo(document_of(document, line="--watch" in arguments))
     click.secho("error: ", err=True, nl=False, fg="red", bold=True)
     click.echo(visible(message), err=True)
     return code

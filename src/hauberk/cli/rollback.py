@@ -53,7 +53,7 @@ def _table(out: Output, known: Sequence[Made], now: int | None) -> None:
     for heading in ("release", "made", "model", "by", ""):
         table.add_column(heading)
     for made in known:
-        by = "rollback" if made.restores else str(made.details.get("made_by", "protect"))
+        by = "rollback" if made.restores else made.made_by
         note = f"to release {made.restores}" if made.restores else ""
         mark = "[green]served[/]" if made.number == now else ""
         table.add_row(str(made.number), made.time, made.model[:12], f"{by} {note}".strip(), mark)

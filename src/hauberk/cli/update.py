@@ -50,7 +50,7 @@ def update(  # noqa: PLR0913 - click's options
     """
     from hauberk.core.errors import InvalidInput
 
-    out = Output(json)
+    out = Output(json, lines=watch)
     if vouch:
         _trust(out, folder, reasons)
         return

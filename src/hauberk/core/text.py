@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
+from collections.abc import Collection, Mapping
+
+_SECRET_NAMES = re.compile(r"PASS|PIN|TOKEN|SECRET|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
+_SECRET_PLACES = re.compile(r"(://)[^/\s@]+(?=@)|(\bpin-value=)[^&;?\s'\"]+|(\bbearer\s+)[^\s'\"]+", re.IGNORECASE)
+_SHORTEST = 4  # characters: what is shorter stands in any text by chance, and says little
 
 
 def visible(value: object) -> str:
@@ -30,3 +36,17 @@ def one_line(value: object) -> str:
 
 def _code(character: str) -> str:
     return f"\\u{ord(character):04x}"
+
+
+def without_secrets(text: str, environ: Mapping[str, str], *, also: Collection[str] = ()) -> str:
+    """Return `text` with "***" for the secrets of the environment and for those that stand at known places.
+
+    Secrets are the values, of 4 characters or more, of variables whose names speak of passwords, PINs, tokens, secrets or
+    keys, and of those named in `also`; names and passwords in addresses; values of pin-value; bearer tokens. Answers: messages of
+    libraries that quote what they were given. Does not answer: a secret that was read from a file or typed.
+    """
+    values = {v for name, v in environ.items() if name in also or _SECRET_NAMES.search(name)}
+    for value in sorted(values, key=len, reverse=True):  # the longest first: one may contain another
+        if len(value) >= _SHORTEST:
+            text = text.replace(value, "***")
+    return _SECRET_PLACES.sub(lambda found: f"{found[1] or found[2] or found[3]}***", text)

@@ -214,7 +214,7 @@ def _training(seen: Seen) -> str:
     attacks = (
         '[{name = "pgd", steps = 40, restarts = 1}, {name = "square", queries = 500}]'
         if seen.kind == "image"
-        else '[{name = "coordinate-search"}]  # add {name = "pgd"} for a torch model'
+        else '[{name = "evolutionary", generations = 50}]  # longer than the usual ones, which follow from the model'
     )
     return f"""\
 [training]

@@ -41,6 +41,11 @@ class Made:
         return found if isinstance(found, int) else None
 
     @property
+    def made_by(self) -> str:
+        """What made it: "protect", "update" or "rollback"."""
+        return str(self.details.get("made_by", "protect"))
+
+    @property
     def model(self) -> str:
         """SHA-256 of what is served."""
         return next(subject.sha256 for subject in self.models if subject.name == bundle.SERVED)
@@ -54,7 +59,7 @@ class Made:
             "manifest": self.manifest,
             "model": self.model,
             "restores": self.restores,
-            "by": str(self.details.get("made_by", "protect")),
+            "by": self.made_by,
         }
 
 

@@ -8,6 +8,9 @@ import pytest
 from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
+from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.shapes import Affine, Patch
+from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
 
 torch = pytest.importorskip("torch")
@@ -25,6 +28,7 @@ SHORT = {
     "carlini-wagner": {"steps": 10, "searches": 2},
     "hop-skip-jump": {"queries": 150, "directions": 20},
     "label-search": {"queries": 30},
+    "patch": {"steps": 12, "views": 2},
 }
 # Settings of which more never gives a weaker result: the shorter search is the beginning of the longer one.
 ANYTIME = {
@@ -33,25 +37,30 @@ ANYTIME = {
     "fab": ("classes", 1, 3),
     "deepfool": ("steps", 1, 6),
     "label-search": ("queries", 3, 30),
+    "spatial": ("tries", 5, 40),
 }
-EPS = {Norm.LINF: 0.15, Norm.L2: 0.8, Norm.L1: 3.0}
-CASES = [(entry.name, norm) for entry in ATTACKS if "image" in entry.kinds for norm in entry.params.norms]
+BALLS = {norm: Ball(norm, eps) for norm, eps in ((Norm.LINF, 0.15), (Norm.L2, 0.8), (Norm.L1, 3.0))}
+SHAPES = {"spatial": Affine(20.0, 1.0), "corruptions": Corrupted(3), "patch": Patch(0.15)}
+MOST = {"spatial": 1.0, "corruptions": 3.0, "patch": 0.15}  # of what is measured: reach, severity, share
+CASES = [
+    (entry.name, norm) for entry in ATTACKS if "image" in entry.kinds for norm in entry.params.norms or (None,)
+]
 NAMES = sorted({name for name, _ in CASES})
 
 
 def run(name, model, x, y, norm=None, seed=0, **settings):  # noqa: PLR0917 - reads like the attack's own signature
     entry = ATTACKS[name]
-    norm = norm or entry.params.norms[0]
+    budget = SHAPES[name] if name in SHAPES else BALLS[norm or entry.params.norms[0]]
     params = entry.make(SHORT.get(name, {}) | settings)
-    return attack(entry.run, model, x, y, Ball(norm, EPS[norm]), params, rng=np.random.default_rng(seed))
+    return attack(entry.run, model, x, y, budget, params, rng=np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(("name", "norm"), CASES)
-def test_it_stays_in_the_ball_and_the_box_and_fools_some(name, norm, pictures):
+def test_it_stays_in_its_budget_and_the_box_and_fools_some(name, norm, pictures):
     x, y = pictures.x[:30], pictures.y[:30]
     found = run(name, pictures.net, x, y, norm)
     assert found.verdicts.allowed.all()
-    assert (found.verdicts.distance <= EPS[norm] + 1e-5).all()
+    assert (found.verdicts.distance <= (BALLS[norm].eps if norm else MOST[name]) + 1e-5).all()
     assert found.x.min() >= 0
     assert found.x.max() <= 1
     assert found.x.dtype == np.float32
@@ -173,3 +182,24 @@ def test_more_budget_never_gives_a_weaker_result(name, pictures):
     x, y = pictures.x[:40], pictures.y[:40]
     weak, strong = (run(name, pictures.net, x, y, **{setting: value}).verdicts.fooled for value in (less, more))
     assert not (weak & ~strong).any()
+
+
+@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize(
+    ("change", "message"), [(lambda x: x * 255, "outside"), (lambda x: x[:, 0, 0], "pictures")]
+)
+def test_a_shape_is_for_pictures_in_its_range(name, change, message, pictures):
+    with pytest.raises(InvalidInput, match=message):
+        run(name, Rows(), change(pictures.x[:4]), np.zeros(4, np.int64))
+
+
+class Rows:
+    """Answers any rows, with gradients: what is refused is not the model's doing."""
+
+    classes, device = 10, "cpu"
+
+    def logits(self, x):
+        return x.flatten(1)[:, :1] * 0 + torch.eye(10)[:1]
+
+    def scores(self, x):
+        return self.logits(torch.from_numpy(x)).numpy()

@@ -358,6 +358,17 @@ def test_a_time_enough_rows_and_drift_make_an_update_due(project, cells):
     assert waiting(project).reasons == ("schedule", "new rows: 165", "drift: c0")
 
 
+def test_what_the_main_job_made_anew_is_what_a_challenger_is_held_against(project):
+    """Another network by the main job on the same rows: nobody can build the first one again, and a person chose the second."""
+    (project / "model.py").write_text(MODEL.replace("16", "24"))
+    assert hauberk.protect(project, **options(project)).allowed
+    done = updated(project, "new1.csv")
+    assert done.champion.number == 2
+    assert {one.rows for one in done.compared} == {"held out", "current"}, (
+        "the champion is the trusted release itself"
+    )
+
+
 @pytest.mark.slow
 def test_an_incident_asks_for_one_update_and_is_answered_by_it(project, monkeypatch, capsys):
     monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
@@ -389,6 +400,29 @@ def test_watching_looks_each_minute():
 
     watch(lambda: looks.append(now[0].minute), clock=lambda: now[0], sleep=sleep, rounds=3)
     assert looks == [1, 2, 3]
+
+
+def test_watching_prints_a_line_for_each_look_that_found_something(project, monkeypatch, capsys):
+    """Rows that cannot be used, then rows that can: two lines, each a document, and an interrupt ends it with a third."""
+    from hauberk.lifecycle.updating import triggers
+
+    monkeypatch.setenv("HAUBERK_PASSPHRASE", "correct horse")
+    monkeypatch.setenv("HAUBERK_STATE", str(project.parent / "seen"))
+    declare(project, triggers="new_rows = 1")
+    looks = iter([lines(np.zeros((0, 6)), np.zeros(0)), (project / "new1.csv").read_text()])
+
+    def watch(look, **_how):
+        for text in looks:
+            (project / "incoming" / "one.csv").write_text(text)
+            look()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(triggers, "watch", watch)
+    assert run(["update", str(project), "--watch", "--json"]) == 130
+    bad, good, end = (json.loads(line) for line in capsys.readouterr().out.splitlines())
+    assert bad["error"]["kind"] == "InvalidInput"
+    assert good["batch"] == 1
+    assert end["error"]["kind"] == "Interrupted"
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 _TURN, _SHIFT, _SIZE, _LIGHT = 12.0, 0.04, 0.1, 0.15  # degrees, share of the side, share, of the range
 _CHECK = 10  # steps between looks at the sticker as it is
+_FIXED = 4  # views that it is looked at from, the same ones each time
 
 
 class View(NamedTuple):
@@ -36,10 +37,11 @@ class View(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """x: pictures with their stickers as they are. gradients: asked of each row."""
+    """x: pictures with their stickers as they are. gradients, queries: asked of each row."""
 
     x: Floats
     gradients: int
+    queries: int
 
 
 def view(uniform: Tensor, jitter: float) -> View:
@@ -114,6 +116,7 @@ def make(  # noqa: PLR0913, PLR0917 - pictures, and how a sticker for them is ma
     own = draws.rows(slice(0, 1)) if params.universal else draws
     sticker = on(model, own.uniform((x.shape[1], tall, wide))) * (shape.high - shape.low) + shape.low
     velocity = torch.zeros_like(sticker)
+    looks = len({*range(0, params.steps, _CHECK), params.steps}) * (1 + (_FIXED if params.jitter else 0))
     best, highest = sticker.clone(), torch.full((len(sticker),), -torch.inf, device=sticker.device)
     for step in range(params.steps + 1):
         if step % _CHECK == 0 or step == params.steps:
@@ -129,7 +132,7 @@ def make(  # noqa: PLR0913, PLR0917 - pictures, and how a sticker for them is ma
         size = (shape.high - shape.low) * 0.1 * (1 - 0.9 * step / params.steps)
         sticker = (sticker + size * velocity.sign()).clamp(shape.low, shape.high)
     whole = best.expand(len(picture), -1, -1, -1)
-    return Made(paste(picture, whole, corner, None, shape).cpu().numpy(), params.steps * params.views)
+    return Made(paste(picture, whole, corner, None, shape).cpu().numpy(), params.steps * params.views, looks)
 
 
 def _climb(  # noqa: PLR0913, PLR0917 - as make
@@ -157,9 +160,9 @@ def _worth(  # noqa: PLR0913, PLR0917 - as make
 ) -> Tensor:  # fmt: skip
     """Return how good each sticker is, (n,) or (1,): fooling as it is counts most, then the share of fixed views."""
     whole = sticker.expand(len(x), -1, -1, -1)
-    uniform = on(model, draws.uniform((4, 5), step=2))
+    uniform = on(model, draws.uniform((_FIXED, 5), step=2))
     with torch.no_grad():
-        views = [None, *((view(uniform[:, n], params.jitter) for n in range(4)) if params.jitter else ())]
+        views = [None, *((view(uniform[:, n], params.jitter) for n in range(_FIXED)) if params.jitter else ())]
         margin = [_losses.margin(model.logits(paste(x, whole, corner, seen, shape)), y, goal) for seen in views]
     fooled = torch.stack([(m > 0).to(x.dtype) for m in margin])
     worth = 4 * fooled[0] + fooled.mean(0) + 0.01 * torch.stack(margin).clamp(-10, 10).mean(0)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.attack import ATTACKS, attack
-from hauberk.attacks.budget import Budget
+from hauberk.attacks.budget import Region
 from hauberk.attacks.evasion._corruptions import FAMILIES, SEVERITIES
 from hauberk.attacks.margin import BATCH, margins
 from hauberk.attacks.model import Floats, Labels, Model, as_model
@@ -33,6 +33,9 @@ class Corrupted:
     corruption of a row again; that, and not another implementation, is what `allows` compares with. Raises InvalidInput
     for a severity or family that is not there.
     """
+
+    low: ClassVar[float] = 0.0
+    high: ClassVar[float] = 1.0
 
     severity: int = 5
     families: tuple[str, ...] = tuple(FAMILIES)
@@ -104,27 +107,24 @@ def run(  # noqa: PLR0913 - the shape of an attack
     model: Model,
     x: Floats,
     y: Labels,
-    budget: Budget,
+    budget: Region,
     params: CorruptionsParams,
     *,
     rng: np.random.Generator,
     task: Task,
 ) -> Tried:
     """Try each family until a row falls. Cost: a score for each family of each row that stands."""
-    shape: Any = budget
-    if not isinstance(shape, Corrupted):
+    if not isinstance(budget, Corrupted) or x.ndim != 4:
         raise InvalidInput("corruptions are for pictures with a severity: name one from 1 to 5.")
-    rng.integers(
-        1 << 32
-    )  # noise follows from the budget's seed, so that it can be made again; the generator moves on
+    rng.integers(1 << 32)  # noise follows from the budget's seed, to be made again; the generator moves on
     tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     lowest = np.full(len(x), np.inf, np.float32)
-    choices = list(shape.choices) if params.mild else [(shape.severity, name) for name in shape.families]
+    choices = list(budget.choices) if params.mild else [(budget.severity, name) for name in budget.families]
     for number, (severity, name) in enumerate(choices):
         standing = np.flatnonzero(lowest > 0)
         for first in range(0, len(standing), BATCH):
             rows = standing[first : first + BATCH]
-            made = shape.make(x[rows], severity, name)
+            made = budget.make(x[rows], severity, name)
             margin = margins(model.scores(made), y[rows])
             tried.queries[rows] += 1
             better = margin < lowest[rows]
@@ -151,7 +151,7 @@ def corruptions(  # noqa: PLR0913 - each is a setting of the attack
     x: (n, channels, height, width) in [0, 1], one or three channels. The distance in the verdicts is the severity.
     Answers how a model stands bad weather and cheap cameras; not an adversary who shapes pixels.
     """
-    budget: Any = Corrupted(severity, families, seed)
+    budget = Corrupted(severity, families, seed)
     rng = np.random.default_rng(seed)
     return attack(run, model, x, y, budget, CorruptionsParams(mild), rng=rng, task=task or Quiet())
 

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hauberk.attacks.attack import ATTACKS, attack
-from hauberk.attacks.budget import Budget
+from hauberk.attacks.budget import Region
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import margins
 from hauberk.attacks.model import Differentiable, Floats, Labels
@@ -59,7 +59,7 @@ def run(  # noqa: PLR0913 - the shape of an attack
     model: Differentiable,
     x: Floats,
     y: Labels,
-    budget: Budget,
+    budget: Region,
     params: PatchParams,
     *,
     rng: np.random.Generator,
@@ -67,8 +67,7 @@ def run(  # noqa: PLR0913 - the shape of an attack
     targets: Labels | None = None,
 ) -> Tried:
     """Climb the margin through random views. Cost: steps * views gradients of each row."""
-    shape: Any = budget
-    if not isinstance(shape, Patch):
+    if not isinstance(budget, Patch) or x.ndim != 4:
         raise InvalidInput("a patch is for pictures with an area budget: name its share of the picture.")
     from hauberk.attacks.evasion import _stickers
 
@@ -78,10 +77,11 @@ def run(  # noqa: PLR0913 - the shape of an attack
     for first in range(0, len(x), max(1, size)):
         rows = slice(first, first + max(1, size))
         goal = None if targets is None else targets[rows]
-        corners = _corners(model, x[rows], y[rows], shape, params, draws.rows(rows), tried.queries[rows])
-        made = _stickers.make(model, x[rows], y[rows], goal, corners, shape, params, draws.rows(rows), task)
+        corners = _corners(model, x[rows], y[rows], budget, params, draws.rows(rows), tried.queries[rows])
+        made = _stickers.make(model, x[rows], y[rows], goal, corners, budget, params, draws.rows(rows), task)
         tried.x[rows] = made.x
         tried.gradients[rows] += made.gradients
+        tried.queries[rows] += made.queries
     return tried
 
 
@@ -109,7 +109,7 @@ def patch(  # noqa: PLR0913 - each is a setting of the attack
     targets: (n,) classes to be read as, or None. The distance in the verdicts is the share of the area. Answers someone
     who can stick something on the thing; views are small turns, shifts, sizes and light, no printer's colours.
     """
-    budget: Any = Patch(share, low=low, high=high)
+    budget = Patch(share, low=low, high=high)
     params = PatchParams(steps, views, jitter, place, universal)
     rng = np.random.default_rng(generator)
     return attack(run, model, x, y, budget, params, rng=rng, task=task or Quiet(), targets=targets)

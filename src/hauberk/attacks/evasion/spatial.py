@@ -12,7 +12,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from hauberk.attacks.attack import ATTACKS, attack
-from hauberk.attacks.budget import Budget
+from hauberk.attacks.budget import Region
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import BATCH, margins
 from hauberk.attacks.model import Floats, Labels, Model
@@ -49,29 +49,32 @@ def run(  # noqa: PLR0913 - the shape of an attack
     model: Model,
     x: Floats,
     y: Labels,
-    budget: Budget,
+    budget: Region,
     params: SpatialParams,
     *,
     rng: np.random.Generator,
     task: Task,
 ) -> Tried:
     """Try choices, the smallest first, until a row falls. Cost: a score for each choice of each row that stands."""
-    shape: Any = budget
-    if not isinstance(shape, Affine):
+    if not isinstance(budget, Affine) or x.ndim != 4:
         raise InvalidInput("spatial is for pictures with an affine budget: name degrees and pixels.")
+    if len(budget.choices) == 1:
+        raise InvalidInput(
+            "0 degrees and 0 pixels: nothing may change, so there is nothing to attack. Count clean accuracy."
+        )
     tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     lowest = np.full(len(x), np.inf, np.float32)
-    wanted = _wanted(Draws.of(rng, x, y), len(shape.choices), params.tries)
-    for number, choice in enumerate(shape.choices):
+    wanted = _wanted(Draws.of(rng, x, y), len(budget.choices), params.tries)
+    for number, choice in enumerate(budget.choices):
         standing = np.flatnonzero((lowest > 0) & wanted[:, number])
         for first in range(0, len(standing), BATCH):
             rows = standing[first : first + BATCH]
-            moved = shape.warp(x[rows], choice)
+            moved = budget.warp(x[rows], choice)
             margin = margins(model.scores(moved), y[rows])
             tried.queries[rows] += 1
             better = margin < lowest[rows]
             tried.x[rows[better]], lowest[rows[better]] = moved[better], margin[better]
-        task.update(number / len(shape.choices), text=f"{int((lowest > 0).sum())} rows stand")
+        task.update(number / len(budget.choices), text=f"{int((lowest > 0).sum())} rows stand")
     return tried
 
 
@@ -99,6 +102,6 @@ def spatial(  # noqa: PLR0913 - each is a setting of the attack
     shifts. The distance in the verdicts is the share of the reach that was used. Answers a camera or a sign that stands
     askew; not lens distortion or perspective.
     """
-    budget: Any = Affine(degrees, pixels)
+    budget = Affine(degrees, pixels)
     rng = np.random.default_rng(generator)
     return attack(run, model, x, y, budget, SpatialParams(tries), rng=rng, task=task or Quiet())

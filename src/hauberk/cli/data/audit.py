@@ -49,7 +49,7 @@ def audit(  # noqa: PLR0913 - click's options
     """
     from hauberk.core.errors import InvalidInput
 
-    out = Output(json)
+    out = Output(json, lines=watch)
 
     def once() -> list[Audited]:
         from hauberk.core.progress import Progress
@@ -96,7 +96,7 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
             raise  # the ledger itself was tampered with: there is nothing left to write to
         except HauberkError as error:  # a disk that is full now may not be so at the next time
             out.document({"ok": False, "error": {"kind": type(error).__name__, "message": str(error)}})
-            out.console.print(f"[red]not audited[/]: {error}", markup=True, soft_wrap=True)
+            out.console.print(f"not audited: {error}", style="red", markup=False, soft_wrap=True)
 
     def told(due: datetime) -> None:
         out.console.print(f"next audit {due.isoformat(sep=' ', timespec='seconds')}; Ctrl-C ends", style="dim")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from hauberk.attacks.budget import budget_of
+from hauberk.attacks.budget import Region, budget_of
 from hauberk.attacks.campaign import Chosen
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.evasion.corruptions import Corrupted
@@ -39,7 +39,7 @@ class Aim:
 
     label: str
     threat: Evasion | None
-    budget: Any  # a Budget, or one of `attacks.shapes`, which have the judge's half of one
+    budget: Region
     described: Mapping[str, Any]
     radius: float = 1.0
     only: str = ""
@@ -85,11 +85,17 @@ def aim_of(declared: Declared, *, kind: str, columns: Sequence[Column]) -> Aim:
     return Aim(declared.label, threat, budget_of(threat, columns), describe(declared, threat), threat.eps or 1.0)
 
 
-_SHAPES: dict[str, tuple[str, Callable[..., Any], str]] = {  # example, geometry, what its radius counts
-    "patch": ("patch:0.1", Patch, "share of the area"),
-    "spatial": ("spatial:30,3", Affine, "share of the reach"),
-    "corruptions": ("corruptions:3", lambda severity: Corrupted(int(severity)), "severity"),
+_SHAPES: dict[str, tuple[str, Callable[..., Region], str]] = {  # example, geometry, what its radius counts
+    "patch": ("patch:0.1", lambda share: Patch(share=share), "share of the area"),
+    "spatial": ("spatial:30,3", lambda degrees=30.0, pixels=3.0: Affine(degrees, pixels), "share of the reach"),
+    "corruptions": ("corruptions:3", lambda severity: Corrupted(_whole(severity)), "severity"),
 }
+
+
+def _whole(value: float) -> int:
+    if not value.is_integer():
+        raise ValueError(f"{value} is no whole number")
+    return int(value)
 
 
 def _shape(spec: str, name: str, rest: str) -> Aim:

@@ -41,7 +41,7 @@ CHAMPION, ANCHOR = "champion", "trusted"
 class History:
     """What an update begins with.
 
-    champion: the served release; anchor: the newest release that learned from the trusted rows alone. base: the declared
+    champion: the served release; anchor: the one that stands for the trusted rows alone (`_anchor`). base: the declared
     data as the main job left them. learned: the batches that the champion learned from, of which the first `trusted` are
     vouched for. aside: row numbers that were set aside when those were vouched for. offered: every batch ever offered.
     since: the ledger entry that the trusted state begins with.
@@ -196,11 +196,14 @@ def _trusted(
 
 
 def _anchor(workshop: Workshop, known: Sequence[Made], champion: Made, state: str) -> Made:
-    """Return the first release that learned from this state."""
-    for made in known:
-        if releases.manifest_of(workshop, made)[0].about[DATA] == state:
-            return made
-    return champion
+    """Return the newest release that the main job made from this state, else the first one that learned from it.
+
+    A person ran the main job, and vouched with it for what it made. Updates on known rows learn from the same state, and would
+    let small losses add up; whether a person asked for them is not known.
+    """
+    same = [made for made in known if releases.manifest_of(workshop, made)[0].about[DATA] == state]
+    main = [made for made in same if made.made_by == "protect"]
+    return main[-1] if main else same[0] if same else champion
 
 
 def _output(one: Transaction) -> str:

@@ -98,8 +98,8 @@ def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch
     done = job.steps.do("drip", "Compare with the trusted history", inputs, work)
     document = canonical.decode(job.workshop.artifacts.get(done.outputs[SUSPECTS]), what=SUSPECTS)
     alarms = tuple(
-        f"{one['name']}: {one['events']} of {one['rows']} rows since the trusted state are firmly contradicted by it "
-        f"({one['odds']:g} to 1), against {one['trusted_events']} of {one['trusted_rows']} of its own (by chance "
+        f"{one['name']}: {one['events']} of {one['rows']} rows since the trusted state are firmly contradicted by it, "
+        f"against {one['trusted_events']} of {one['trusted_rows']} of its own (with weaker contradictions, by chance "
         f"{one['p']:.1e}; alarm at look {one['look']})"
         for one in document["streams"]
         if one["alarm"]
