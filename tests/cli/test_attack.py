@@ -277,7 +277,7 @@ def test_a_module_without_gradients_or_with_fewer_classes_than_the_data_is_told(
     ],
 )
 def test_a_budget_of_nothing_is_refused(odd, capsys, threat, message):
-    (odd / "zero.toml").write_text(PROJECT.replace("by = 4.0", "by = 0"))
+    (odd / "zero.toml").write_text((odd / "hauberk.toml").read_text().replace("by = 4.0", "by = 0"))
     where = DIGITS if threat != "zero.toml" else []
     model = weights(odd, "dropout") if where else ["model:build"]
     assert message in document(capsys, *model, *where, "--threat", threat, code=2)["error"]["message"]

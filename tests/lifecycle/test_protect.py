@@ -327,7 +327,7 @@ def test_minutes_choose_the_method_and_a_certificate_stands_beside_the_attack(pr
     evidence = [json.loads(path.read_bytes()) for path in (folder / ".hauberk" / "steps").glob("plan.json")]
     assert len(evidence) == 1
     plan = evidence[0]["values"]
-    assert plan["method"] in ("trades", "pgd", "fgsm-rs")
+    assert plan["method"] in ("trades", "pgd", "n-fgsm")
     assert "Planned for 0.02 minutes" in plan["notes"][0]
     page = (folder / "report.html").read_text()
     assert "Planned for 0.02 minutes" in page

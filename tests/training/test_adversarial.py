@@ -22,11 +22,25 @@ TORCH = [e.name for e in HARDENING if e.params.framework == "torch" and getattr(
 
 
 def test_the_family_has_its_members():
-    assert [entry.name for entry in HARDENING] == ["augment", "fgsm-rs", "ibp", "mart", "noise", "pgd", "trades"]
+    assert [entry.name for entry in HARDENING] == [
+        "augment",
+        "fgsm-rs",
+        "ibp",
+        "mart",
+        "n-fgsm",
+        "noise",
+        "pgd",
+        "trades",
+    ]
     for entry in HARDENING:
         assert entry.practice == "2a"
         assert entry.threats == ("evasion",)
         assert entry.params.framework in ("torch", "sklearn")
+
+
+def within(entry, budget):
+    """What the points of a method may use."""
+    return budget.scaled(getattr(entry.make({}), "reach", 1.0))
 
 
 def picture_model():
@@ -43,7 +57,7 @@ def test_pictures_stay_in_the_ball_and_gain_loss(name, norm, eps, seed, rows):
     x, y = torch.rand(rows, 1, 8, 8, generator=generator), torch.randint(0, 10, (rows,), generator=generator)
     state = {key: value.clone() for key, value in module.state_dict().items()}
     changed = entry.run(module, x, y, Ball(norm, eps), entry.make({}), rng=generator)
-    assert Ball(norm, eps).allows(changed.numpy(), x.numpy()).all()
+    assert within(entry, Ball(norm, eps)).allows(changed.numpy(), x.numpy()).all()
     assert not changed.requires_grad
     assert module.training
     assert all(p.grad is None for p in module.parameters())
@@ -63,7 +77,7 @@ def test_rows_of_a_table_stay_in_the_box_and_use_every_declared_column(name, mix
     module = Encoded(Encoder(encoding.fit(mixed.spec, mixed.x)), nn.Linear(mixed.spec.features, 2))
     x, y = torch.from_numpy(mixed.x), torch.from_numpy(mixed.y)
     changed = entry.run(module, x, y, mixed.budget, entry.make({}), rng=torch.Generator().manual_seed(0)).numpy()
-    assert mixed.budget.allows(changed, mixed.x).all()
+    assert within(entry, mixed.budget).allows(changed, mixed.x).all()
     assert (changed != mixed.x).any(axis=0).tolist() == [False, True, True, True]
 
 
@@ -103,6 +117,7 @@ def test_directions_and_cost_hold_in_training_too(mixed):
         ("pgd", {"step": 0.0}, "fraction of the radius"),
         ("pgd", {"warmup": 1.5}, "`warmup` is a share"),
         ("fgsm-rs", {"step": 3.0}, "fraction of the radius"),
+        ("n-fgsm", {"noise": -1.0}, "multiples of the radius"),
         ("fgsm-rs", {"steps": 3}, "has no parameter 'steps'; it has: guard, step, warmup"),
         ("trades", {"beta": 0}, "`beta` must be above 0"),
         ("mart", {"steps": 0}, "mart `steps` must be 1 or more"),

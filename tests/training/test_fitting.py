@@ -61,6 +61,7 @@ def under_search(model, sample):
     [
         ("pgd", Ball(Norm.LINF, 0.1), 0.15),
         ("fgsm-rs", Ball(Norm.LINF, 0.1), 0.15),
+        ("n-fgsm", Ball(Norm.LINF, 0.1), 0.15),
         ("trades", Ball(Norm.LINF, 0.1), 0.15),
         ("mart", Ball(Norm.LINF, 0.1), 0.15),
         ("pgd", Ball(Norm.L2, 0.8), 0.15),
@@ -169,11 +170,15 @@ def test_what_was_measured_has_the_names_that_the_gate_reads(digits, cancer):
 
 
 def test_a_method_for_the_other_kind_of_model_is_refused_with_the_right_ones(digits, cancer):
-    with pytest.raises(InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or ibp or mart"):
+    with pytest.raises(
+        InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or ibp or mart or n-fgsm"
+    ):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "augment"))
     with pytest.raises(InvalidInput, match=r"'pgd' is for torch modules.*use augment"):
         training.train(trees, cancer.spec, cancer.x, cancer.y, hardening=Hardening((cancer.budget,), "pgd"))
-    with pytest.raises(InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, ibp, mart"):
+    with pytest.raises(
+        InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, ibp, mart, n-fgsm"
+    ):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "magic"))
 
 

@@ -116,7 +116,18 @@ def test_bfloat16_multiplies_coarsely_and_keeps_weights_and_accuracy(digits):
     assert all(p.dtype == torch.float32 for p in half.module.parameters())
     accuracy = [(m.scores(digits.x_test).argmax(1) == digits.y_test).mean() for m in (full, half)]
     assert abs(accuracy[0] - accuracy[1]) < 0.04
-    assert trained("auto").weights() == full.weights()  # on a processor it is not worth while unasked
+    chosen = half if loop.bfloat16_pays("cpu") else full
+    assert trained("auto").weights() == chosen.weights()
+
+
+@pytest.mark.parametrize(
+    ("able", "pays"), [({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)]
+)
+def test_bfloat16_pays_where_the_processor_has_units_for_it(monkeypatch, able, pays):
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: able, raising=False)
+    assert loop.bfloat16_pays("cpu") is pays
+    monkeypatch.delattr(torch.cpu, "get_capabilities")
+    assert not loop.bfloat16_pays("cpu")
 
 
 @pytest.mark.parametrize("rows", [2, 3, 129, 257])

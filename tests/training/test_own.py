@@ -154,5 +154,5 @@ def test_a_function_that_never_hardens_is_noted(digits):
 
 def test_a_method_with_a_loss_of_its_own_is_refused(digits):
     hardening = Hardening((BUDGET,), "trades")
-    with pytest.raises(InvalidInput, match=r"'trades' minimises a loss of its own.*use pgd or fgsm-rs"):
+    with pytest.raises(InvalidInput, match=r"'trades' minimises a loss of its own.*use pgd, fgsm-rs or n-fgsm"):
         training.train_own(own, digits.spec, digits.x, digits.y, build=build, hardening=hardening)

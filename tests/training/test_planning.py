@@ -38,15 +38,15 @@ def planned(digits, minutes, *, method="auto", options=None, build=mlp):
 
 
 @pytest.mark.parametrize(
-    ("epochs", "method", "gets"), [(40, "trades", 40), (15, "pgd", 15), (5, "fgsm-rs", 5), (500, "trades", 60)]
+    ("epochs", "method", "gets"), [(40, "trades", 40), (15, "pgd", 15), (5, "n-fgsm", 5), (500, "trades", 60)]
 )
 def test_the_strongest_method_that_gets_its_epochs_is_taken(digits, epochs, method, gets):
     an_epoch = len(digits.x) / 128  # seconds, by that clock
     found = planned(digits, (epochs + 0.5) * an_epoch / 60 / 0.9)
     assert (found.method, found.epochs) == (method, gets)
-    assert "trades 9.82 s, pgd 9.82 s, fgsm-rs 9.82 s" in found.notes[0]
+    assert "trades 9.82 s, pgd 9.82 s, n-fgsm 9.82 s" in found.notes[0]
     refused = [note for note in found.notes if "needs" in note]
-    assert len(refused) == {"trades": 0, "pgd": 1, "fgsm-rs": 2}[method]
+    assert len(refused) == {"trades": 0, "pgd": 1, "n-fgsm": 2}[method]
     assert any("rarely pay" in note for note in found.notes) == (epochs == 500)
 
 

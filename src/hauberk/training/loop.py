@@ -243,7 +243,7 @@ def shifted(x: Tensor, rng: torch.Generator) -> Tensor:
 def bfloat16_pays(device: str) -> bool:
     """Whether bfloat16 is worth while without being asked for: where there are units for it, which processors have too."""
     if device.startswith("cuda"):
-        return torch.cuda.is_bf16_supported(including_emulation=False)
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     ask = getattr(torch.cpu, "get_capabilities", None)  # as of torch 2.10; what cannot be asked does not count
     able = ask() if device == "cpu" and ask else {}
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))

@@ -18,7 +18,8 @@ class Options:
     whole run (one cycle). augment: "shift" moves each training picture by up to a sixteenth of its side (at least
     one pixel) in each epoch; pictures are never mirrored, since a mirrored sign or digit is another one.
     precision: "bf16" multiplies in bfloat16 and keeps weights and losses in float32; "auto" takes it where the
-    device has units for it. average: decay of an exponential moving average of the weights, which is what is kept; 0 keeps the last.
+    device has units for it. average: decay of an exponential moving average of the weights, which is what is kept; 0
+    keeps the last.
     """
 
     epochs: int | None = None

@@ -164,7 +164,7 @@ def _harden_batch(  # noqa: PLR0913, PLR0917 - a batch and how to harden it
         if hasattr(chosen.params, "loss"):
             raise InvalidInput(
                 f"hardening method {chosen.name!r} minimises a loss of its own, which a training function of the "
-                "team does not: use pgd or fgsm-rs with it."
+                "team does not: use pgd, fgsm-rs or n-fgsm with it."
             )
         kept["chosen"] = chosen
         kept["rng"] = torch.Generator(x.device).manual_seed(seed)

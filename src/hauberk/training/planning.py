@@ -26,7 +26,7 @@ from hauberk.training.options import Options, recipe_of
 from hauberk.training.sklearn_model import SklearnModel, features, fitted
 from hauberk.training.spec import Spec
 
-_LADDER = (("trades", 25), ("pgd", 12), ("fgsm-rs", 1))  # from the strongest: name, and epochs from which it pays
+_LADDER = (("trades", 25), ("pgd", 12), ("n-fgsm", 1))  # from the strongest: name, and epochs from which it pays
 _MOST_EPOCHS, _MOST_ROUNDS = 60, 20
 _BATCHES = 3  # timed of each method, after one that is not
 _SPARE = 0.9  # share of the time that is given out: measuring on held-out rows takes some too

@@ -10,7 +10,11 @@ from .texts import IMAGES, complaints, line_of
 @pytest.mark.parametrize(
     ("section", "line", "message"),
     [
-        ('[training]\nmethod = "pdg"', 'method = "pdg"', "known: augment, fgsm-rs, ibp, mart, noise, pgd, trades"),
+        (
+            '[training]\nmethod = "pdg"',
+            'method = "pdg"',
+            "known: augment, fgsm-rs, ibp, mart, n-fgsm, noise, pgd, trades",
+        ),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
         ("[training.hardening]\nsteps = 3", "[training.hardening]", "name it"),

@@ -7,7 +7,7 @@ One file adds one. A member is `run(target, x, y, budget, params, *, rng) -> x_a
 - `framework = "sklearn"`: once a round; `target` is a fitted `attacks.model.Model`, `x` and `y` numpy arrays, `rng`
   a numpy Generator.
 
-`x_adv` is allowed by the budget for every row. Torch params may have:
+`x_adv` is allowed by the budget for every row, or by the budget scaled by the params' `reach`. Torch params may have:
 
 - `loss(module, batch) -> (loss, scores)`: what is minimised, and the scores on the hardened batch; without it, that
   is the cross-entropy on `x_adv`.

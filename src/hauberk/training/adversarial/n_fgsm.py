@@ -1,0 +1,65 @@
+"""N-FGSM: one gradient step from a noisy input, and nothing drawn back: near PGD's robustness at single-step cost.
+
+Source: de Jorge, Bibi, Volpi, Sanyal, Torr, Rogez, Dokania 2022, "Make Some Noise: Reliable and Efficient Single-Step
+Adversarial Training", algorithm 1. FGSM-RS draws its points back into the budget, which makes most of them weaker than
+the attack that is to be withstood; here noise and step add up, and training meets points of up to twice the budget.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar
+
+from hauberk.attacks.budget import Budget
+from hauberk.core.errors import InvalidInput
+from hauberk.training.adversarial import HARDENING, _inner
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor, nn
+
+
+@dataclass(frozen=True, slots=True)
+class NFgsm:
+    """Settings of N-FGSM; the radius is the threat's."""
+
+    framework: ClassVar[str] = "torch"
+
+    noise: float = field(default=1.0, metadata={"help": "radius of the noise, as a multiple of the threat's"})
+    step: float = field(default=1.0, metadata={"help": "size of the one step, as a fraction of the radius"})
+    warmup: float = field(default=0.2, metadata={"help": "share of the epochs in which the radius grows to full"})
+    guard: bool = field(default=True, metadata={"help": "watch for catastrophic overfitting, and go on with PGD"})
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step <= 2 or not 0 <= self.noise <= 4:
+            raise InvalidInput(
+                "n-fgsm `step` and `noise` are multiples of the radius, in (0, 2] and [0, 4]; "
+                f"found {self.step} and {self.noise}."
+            )
+        _inner.share("warmup", self.warmup)
+
+    @property
+    def reach(self) -> float:
+        """How many times the budget the points may use."""
+        return self.noise + self.step
+
+
+@HARDENING.register(
+    "n-fgsm",
+    practice="2a",
+    threats=("evasion",),
+    summary="FGSM from noise, not drawn back (de Jorge 2022): fast, and near PGD; guarded like fgsm-rs",
+    params=NFgsm,
+)
+def n_fgsm(  # noqa: PLR0913 - the shape of the family
+    module: nn.Module, x: Tensor, y: Tensor, budget: Budget, params: NFgsm, *, rng: torch.Generator
+) -> Tensor:
+    """Return points one step away from a noisy x, like x; allowed by `budget.scaled(params.reach)`.
+
+    Answers: attackers with the model's gradients, within the budget, for as long as the guard sees no collapse.
+    Does not answer: larger budgets or another norm; the figure reached is empirical.
+    """
+    with _inner.evaluating(module) as attacked:
+        point = _inner.start(attacked, x, y, budget.scaled(params.noise), rng)
+        moved = point + budget.step(_inner.gradient(attacked, point, _inner.cross_entropy(y)), params.step)
+        return budget.scaled(params.reach).project(moved, x)  # type: ignore[no-any-return]  # arrays of either library
