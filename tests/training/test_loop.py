@@ -14,7 +14,7 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
-from hauberk.training import Options
+from hauberk.training import Options, loop
 from hauberk.training.loop import one_cycle, shifted
 
 
