@@ -20,6 +20,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
+@pytest.fixture(autouse=True)
+def on_the_processor(request, monkeypatch):
+    """Tests hand the module tensors of their own, so it is trained here, also on a machine with a GPU (`test_cuda`)."""
+    if request.module.__name__.rpartition(".")[2] != "test_cuda":
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
 @pytest.fixture(scope="session")
 def loss_gradient():
     """The cross-entropy of each row and its gradient by x, as numpy arrays."""

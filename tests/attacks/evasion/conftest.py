@@ -10,7 +10,7 @@ torch = pytest.importorskip("torch")
 class Pictures:
     """Digits, and a small convolutional network that was trained on other digits."""
 
-    def __init__(self):
+    def __init__(self, device):
         torch.set_num_threads(1)
         digits = load_digits()
         x, y = (digits.images / 16).astype(np.float32)[:, None], digits.target.astype(np.int64)
@@ -30,10 +30,10 @@ class Pictures:
                     optimizer.zero_grad()
                     loss.backward()
                     optimizer.step()
-        self.net.eval()
+        self.net.eval().to(device)
         self.x, self.y = x[1200:], y[1200:]
 
 
-@pytest.fixture(scope="session")
-def pictures():
-    return Pictures()
+@pytest.fixture(scope="session", params=["cpu", "cuda"] if torch.cuda.is_available() else ["cpu"])
+def pictures(request):
+    return Pictures(request.param)

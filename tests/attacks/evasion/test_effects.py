@@ -81,7 +81,7 @@ def test_targets_are_reached_and_other_classes_do_not_count(pictures):
         fooled = found.verdicts.fooled & found.verdicts.right
         assert fooled.any()
         with torch.no_grad():
-            said = pictures.net(torch.from_numpy(found.x)).argmax(1).numpy()
+            said = as_model(pictures.net, classes=10).scores(found.x).argmax(1)
         np.testing.assert_array_equal(said[fooled], targets[fooled])
 
 
@@ -192,8 +192,12 @@ def test_large_logits_hide_no_find(attack, pictures):
     """A row counts as fallen when it is wrong by more than rounding, which grows with the logits."""
 
     class Louder(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.net = pictures.net
+
         def forward(self, x):
-            return 300 * pictures.net(x)
+            return 300 * self.net(x)
 
     x, y = pictures.x[:60], pictures.y[:60]
     plain, loud = (

@@ -9,6 +9,7 @@ from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.model import as_model
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
@@ -147,7 +148,7 @@ def test_scores_that_are_no_numbers_are_never_robust(name, pictures):
 @pytest.mark.parametrize("name", NAMES)
 def test_what_an_attack_says_it_asked_is_what_was_asked(name, pictures):
     x, y = pictures.x[:20], pictures.y[:20]
-    right = pictures.net(torch.from_numpy(x)).argmax(1).numpy() == y
+    right = as_model(pictures.net, classes=10).scores(x).argmax(1) == y
     counted = Counted(pictures.net)
     found = run(name, counted, x[right], y[right])
     claimed = int(found.verdicts.queries.sum() + found.verdicts.gradients.sum())
