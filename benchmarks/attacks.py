@@ -1,13 +1,14 @@
 """Hauberk's attacks beside those of ART, foolbox, torchattacks, adv-lib and auto-attack: seconds and accuracy left.
 
-    HAUBERK_DATA=... python benchmarks/attacks.py [--only WORD] [--rounds N] [--threads N]
+    HAUBERK_DATA=... python benchmarks/attacks.py [--only WORD] [--rounds N] [--threads N] [--device cuda]
 
 Fashion-MNIST, a network of 166,406 parameters (two strided convolutions, two linear layers), plain and trained with
 PGD; both are trained once and kept in the temporary folder. Each row is one attack on the same rows with the same eps
 and steps; everyone's turn comes once a round, and the fastest round counts. `cpu` is processor time, which a busy machine
-hardly changes, and ratios are of it; `wall` is what passed. A peer that is not installed is left out, and one that
-fails is named with its error. `left` is accuracy under attack and `dist` the median distance of what fooled, both
-judged here from the returned inputs alone; `out` counts rows that left the ball or the box by more than 1e-4.
+hardly changes, and ratios are of it; `wall` is what passed, and ratios on a GPU are of that. A peer that is not installed
+is left out, and one that fails is named with its error. `left` is accuracy under attack and `dist` the median distance of
+what fooled, both judged here from the returned inputs alone; `out` counts rows that left the ball or the box by more than
+1e-4.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from torch import nn
 from hauberk.attacks import evasion
 
 EPS = 0.1
+DEVICE = "cpu"
 
 
 def network() -> nn.Module:
@@ -76,7 +78,7 @@ def trained(kind: str) -> nn.Module:
                 schedule.step()
         torch.save(net.state_dict(), kept)
     net.load_state_dict(torch.load(kept, weights_only=True))
-    return net.eval()
+    return net.eval().to(DEVICE)
 
 
 def harden(net: nn.Module, x: torch.Tensor, y: torch.Tensor, eps: float, steps: int = 2) -> torch.Tensor:
@@ -110,7 +112,7 @@ def tensors(attack: Callable) -> Callable:
     """Turn an attack on tensors into one on arrays."""
 
     def turn(net, x, y):
-        return attack(net, torch.from_numpy(x), torch.from_numpy(y)).detach().numpy()
+        return attack(net, torch.from_numpy(x).to(DEVICE), torch.from_numpy(y).to(DEVICE)).detach().cpu().numpy()
 
     return turn
 
@@ -120,8 +122,8 @@ def art(name: str, **settings) -> Callable:
         import art.attacks.evasion as attacks
         from art.estimators.classification import PyTorchClassifier
 
-        shape, loss = (1, 28, 28), nn.CrossEntropyLoss()
-        estimator = PyTorchClassifier(net, loss, shape, 10, clip_values=(0.0, 1.0), device_type="cpu")
+        shape, loss, kind = (1, 28, 28), nn.CrossEntropyLoss(), "cpu" if DEVICE == "cpu" else "gpu"
+        estimator = PyTorchClassifier(net, loss, shape, 10, clip_values=(0.0, 1.0), device_type=kind)
         cls = getattr(attacks, name)
         if "verbose" in cls.attack_params:
             settings["verbose"] = False
@@ -170,7 +172,9 @@ def reference(*names: str, **settings) -> Callable:
             from autoattack import AutoAttack
         except ImportError:
             from pyautoattack import AutoAttack
-        one = AutoAttack(net, norm="Linf", eps=EPS, version="custom" if names else "standard", seed=0)
+        one = AutoAttack(
+            net, norm="Linf", eps=EPS, version="custom" if names else "standard", seed=0, device=DEVICE
+        )
         one.verbose = False
         if names:
             one.attacks_to_run = list(names)
@@ -266,7 +270,8 @@ def measure(row: Row, rounds: int, only: str) -> None:
     print(f"{row.title}, n={row.n}")
     for name, (wall, cpu) in best.items():
         left, out, distance = judged(net, x, y, found[name], row)
-        ratio = cpu / best["hauberk"][1] if "hauberk" in best else float("nan")
+        by = 1 if DEVICE == "cpu" else 0
+        ratio = (wall, cpu)[by] / best["hauberk"][by] if "hauberk" in best else float("nan")
         told = f"left {left:5.1f} %  out {out}  dist {distance:.4f}"
         print(f"  {name:13} wall {wall:8.2f} s  cpu {cpu:8.2f} s  x{ratio:6.2f}  {told}", flush=True)
 
@@ -282,7 +287,8 @@ def attempted(turn: Callable, net: nn.Module, x: np.ndarray, y: np.ndarray, name
 def judged(net: nn.Module, x: np.ndarray, y: np.ndarray, found: np.ndarray, row: Row) -> tuple[float, int, float]:
     with torch.no_grad():
         clean, after = (
-            net(torch.from_numpy(np.asarray(part, np.float32))).argmax(1).numpy() for part in (x, found)
+            net(torch.from_numpy(np.asarray(part, np.float32)).to(DEVICE)).argmax(1).cpu().numpy()
+            for part in (x, found)
         )
     change = (found.astype(np.float64) - x).reshape(len(x), -1)
     distance = np.linalg.norm(change, ord=row.norm, axis=1)
@@ -305,8 +311,10 @@ if __name__ == "__main__":
     parser.add_argument("--who", default="", help="whose turns, by comma")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--device", default="cpu")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
+    DEVICE = arguments.device
     warnings.simplefilter("ignore")
     for row in ROWS:
         if arguments.only in row.title:
