@@ -12,6 +12,7 @@ from hauberk.attacks import evasion
 from hauberk.attacks.budget import Ball
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options
+from hauberk.training.checkpoint import Checkpoint
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device")
 
@@ -60,7 +61,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(digits, tmp_path, monke
         ).model.weights()
 
     whole = run()
-    monkeypatch.setattr("hauberk.training.checkpoint._PAUSE", 0.0)
+    monkeypatch.setitem(Checkpoint.__init__.__kwdefaults__, "pause", 0.0)
 
     class Until:
         def update(self, done, *, text=""):  # noqa: ARG002 - the shape of Task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 Tick = Callable[[float], None]
+_PATIENCE = 5  # steps between two looks at what has left, on a GPU
 S = TypeVar("S")
 
 
@@ -65,10 +66,55 @@ def _tick(task: Task, block: slice, place: tuple[int, int], total: int, standing
     return tick
 
 
-def pack(state: S, up: Tensor) -> S:
-    """Return a dataclass of row-wise tensors with the rows of `up` alone, or as it is while few have left it."""
-    if int(up.sum()) >= SPARSE * len(up):
+class Climbing(Protocol):
+    """State of rows that climb a loss: `best` is the point of highest loss, which is infinite where it fools."""
+
+    @property
+    def here(self) -> Tensor:
+        """(n,) places among all rows."""
+
+    @property
+    def best(self) -> Tensor:
+        """Like the rows."""
+
+    @property
+    def highest(self) -> Tensor:
+        """(n,) the loss at `best`."""
+
+    @property
+    def fell_at(self) -> Tensor:
+        """(n,) the step at which a row fell; the last one where none did."""
+
+
+class Gathered:
+    """What was found for all rows, those among them that have left the state."""
+
+    def __init__(self, x: Tensor, highest: Tensor, fell_at: Tensor) -> None:
+        self._x, self._highest, self._fell_at = x.clone(), highest.clone(), fell_at.clone()
+
+    def take(self, state: Climbing) -> None:
+        """Take what the rows of the state have found."""
+        places = state.here
+        self._x[places], self._highest[places], self._fell_at[places] = state.best, state.highest, state.fell_at
+
+    def outcome(self, state: Climbing, steps: int) -> Outcome:
+        """Return all, what the rows of the state have found included: a gradient a step, and one look where none fell."""
+        self.take(state)
+        looked = (self._fell_at == steps).long()
+        return Outcome(
+            self._x, self._highest, self._highest.isposinf(), looked, (self._fell_at + 1).clamp_max(steps)
+        )
+
+
+def pack(state: S, up: Tensor, step: int, gathered: Gathered | None = None) -> S:
+    """Return a dataclass of row-wise tensors with the rows of `up` alone, or as it is while few have left it.
+
+    gathered: takes what the rows have found before they go. A GPU is asked now and then: it has to finish first.
+    """
+    if (up.device.type != "cpu" and step % _PATIENCE) or int(up.sum()) >= SPARSE * len(up):
         return state
+    if gathered is not None:
+        gathered.take(state)  # type: ignore[arg-type]  # whoever gathers has what is gathered
     values: dict[str, Any] = {name: getattr(state, name) for name in state.__dataclass_fields__}  # type: ignore[attr-defined]  # it is a dataclass
     kept = {name: None if value is None else value[up] for name, value in values.items()}
     return replace(state, **kept)  # type: ignore[type-var]  # it is a dataclass

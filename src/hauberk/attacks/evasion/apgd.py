@@ -18,7 +18,7 @@ from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
-from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
 from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
@@ -102,7 +102,10 @@ def _start(draws: Draws, shape: tuple[int, ...], ball: Ball, number: int) -> Flo
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The rows that stand, each with its own step. rises: steps of the window that raised the loss."""
+    """The rows that stand, each with its own step. rises: steps of the window that raised the loss.
+
+    best, highest, fell_at: as `_rounds.Climbing`.
+    """
 
     here: Tensor
     origin: Tensor
@@ -114,16 +117,19 @@ class _State:
     loss: Tensor
     best: Tensor
     best_gradient: Tensor
-    best_loss: Tensor
+    highest: Tensor
     size: Tensor
     rises: Tensor
     checked_loss: Tensor
     halved: Tensor
     moved_share: Tensor
     moved_before: Tensor
+    fell_at: Tensor
 
 
-def _begin(model: Differentiable, rows: tuple[Floats, Labels, Labels | None], start: Floats, ball: Ball) -> _State:
+def _begin(
+    model: Differentiable, rows: tuple[Floats, Labels, Labels | None], start: Floats, ball: Ball, steps: int
+) -> _State:
     import torch
 
     origin, y = on(model, rows[0]), on(model, rows[1])
@@ -142,13 +148,14 @@ def _begin(model: Differentiable, rows: tuple[Floats, Labels, Labels | None], st
         loss=torch.zeros(n, **floats),
         best=x.clone(),
         best_gradient=torch.zeros_like(x),
-        best_loss=torch.full((n,), -torch.inf, **floats),
+        highest=torch.full((n,), -torch.inf, **floats),
         size=torch.full((n,), first * ball.eps, **floats),
         rises=torch.zeros(n, **floats),
         checked_loss=torch.full((n,), -torch.inf, **floats),
         halved=torch.ones(n, device=x.device, dtype=torch.bool),
         moved_share=torch.full((n,), 0.2, **floats),
         moved_before=torch.full((n,), float(features), **floats),
+        fell_at=torch.full((n,), steps, device=x.device),
     )
 
 
@@ -163,36 +170,23 @@ def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
     """Ascend from one start; find each row's first fooling point, else that of highest loss."""
     import torch
 
-    state = _begin(model, rows, start, ball)
-    found, score = state.x.clone(), torch.full_like(state.loss, -torch.inf)
-    fell_at = torch.full_like(state.here, params.steps)
+    state = _begin(model, rows, start, ball, params.steps)
+    gathered = Gathered(state.best, state.highest, state.fell_at)
     checkpoint, window, shorter, shortest = _windows(params.steps, ball.norm)
     for step in range(params.steps + 1):
-        down = torch.zeros_like(state.halved)
         for part in parts(state.x):
             if step:
                 _move(state, part, ball, first=step == 1)
-            down[part] = _look(model, state, part, params, first=step == 0, last=step == params.steps)
-        down &= (
-            score[state.here] < torch.inf
-        )  # of those that fell before and are not packed away yet, nothing counts
-        fallen = state.here[down]
-        found[fallen], score[fallen], fell_at[fallen] = state.x[down], torch.inf, step
-        up = score[state.here] < torch.inf
+            _look(model, state, part, params, step)
         if step == checkpoint and step < params.steps:
             _check_l1(state, ball) if ball.norm is Norm.L1 else _check(state, window)
             window = max(window - shorter, shortest)
             checkpoint += window
-        if step == params.steps:
-            found[state.here[up]], score[state.here[up]] = state.best[up], state.best_loss[up]
-            break
-        state = pack(state, up)
+        state = pack(state, state.highest < torch.inf, step, gathered)
         tick(step / params.steps)
         if not len(state.here):
             break
-    return Outcome(
-        found, score, score.isposinf(), (fell_at == params.steps).long(), (fell_at + 1).clamp_max(params.steps)
-    )
+    return gathered.outcome(state, params.steps)
 
 
 def _windows(steps: int, norm: Norm) -> tuple[int, int, int, int]:
@@ -204,27 +198,30 @@ def _windows(steps: int, norm: Norm) -> tuple[int, int, int, int]:
     return window, window, max(int(0.03 * steps), 1), max(int(0.06 * steps), 1)
 
 
-def _look(  # noqa: PLR0913 - a part of the rows
-    model: Differentiable, state: _State, part: slice, params: ApgdParams, *, first: bool, last: bool
-) -> Tensor:
-    """Take loss, success and gradient of one pass, and remember the best; return which rows have fallen."""
+def _look(model: Differentiable, state: _State, part: slice, params: ApgdParams, step: int) -> None:
+    """Take loss, success and gradient of one pass, and remember the best; a point that fools stays the best."""
+    import torch
+
     x, y = state.x[part], state.y[part]
     targets = None if state.targets is None else state.targets[part]
     loss_of = _losses.LOSSES[params.loss]
-    if last:
+    if step == params.steps:
         logits = look(model, x)
         loss = loss_of(logits, y, targets)
     else:
         logits, loss, state.gradient[part] = slope(model, x, loss_of, y, targets)
-    if not first:
+    if step:
         state.rises[part] += loss > state.loss[part]
-    state.loss[part] = loss
-    better = loss > state.best_loss[part]
-    state.best[part][better], state.best_loss[part][better] = x[better], loss[better]
-    state.best_gradient[part][better] = state.gradient[part][better]
-    if first:
+    else:
         state.checked_loss[part] = loss
-    return fell(logits, y, targets)
+    state.loss[part] = loss
+    reached = torch.where(fell(logits, y, targets), torch.inf, loss)
+    better = reached > state.highest[part]
+    row = shaped(better, x)
+    state.best[part] = torch.where(row, x, state.best[part])
+    state.best_gradient[part] = torch.where(row, state.gradient[part], state.best_gradient[part])
+    state.highest[part] = torch.where(better, reached, state.highest[part])
+    state.fell_at[part] = torch.where(better & reached.isposinf(), step, state.fell_at[part])
 
 
 def _move(state: _State, part: slice, ball: Ball, *, first: bool) -> None:
@@ -255,10 +252,10 @@ def _direction(gradient: Tensor, share: Tensor, norm: Norm) -> Tensor:
 def _check(state: _State, window: int) -> None:
     """Halve the step, and go back to the best point, where the loss rose too rarely or stood still (conditions 1, 2)."""
     rare = state.rises <= _RISES * window
-    still = ~state.halved & (state.checked_loss >= state.best_loss)
+    still = ~state.halved & (state.checked_loss >= state.highest)
     halve = rare | still
     state.halved.copy_(halve)
-    state.checked_loss.copy_(state.best_loss)
+    state.checked_loss.copy_(state.highest)
     state.rises.zero_()
     state.size[halve] /= 2
     _return(state, halve)

@@ -142,7 +142,7 @@ class _Walk:
             standing = self._open(state)
             if not bool(standing.any()):
                 break
-            self._state = pack(state, standing)
+            self._state = pack(state, standing, step)
             tick(step / steps)
         return outcome(self._ball, self._origin, self.nearest, self.distance, self.spent, self.spent)
 

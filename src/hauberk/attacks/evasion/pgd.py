@@ -17,7 +17,7 @@ from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
-from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
+from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
 from hauberk.attacks.evasion._slope import fell, look, on, parts, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
@@ -84,7 +84,10 @@ def run(  # noqa: PLR0913 - the shape of an attack
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """The rows that stand. here: their places among all."""
+    """The rows that stand. here: their places among all. best, highest: the point of highest loss, infinite where it fools.
+
+    fell_at: the step at which a row fell. Nothing here asks a GPU for a value, which would wait for all before it.
+    """
 
     here: Tensor
     x: Tensor
@@ -92,6 +95,9 @@ class _State:
     y: Tensor
     targets: Tensor | None
     velocity: Tensor | None
+    best: Tensor
+    highest: Tensor
+    fell_at: Tensor
 
 
 def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
@@ -112,23 +118,21 @@ def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
     here = torch.arange(len(x), device=model.device)
     goals = None if targets is None else on(model, targets)
     velocity = torch.zeros_like(origin) if params.momentum else None
-    state = _State(here, start, origin, on(model, y), goals, velocity)
-    found, highest = start.clone(), torch.full((len(x),), -torch.inf, device=model.device)
-    fell_at = torch.full_like(here, params.steps)
+    highest, fell_at = torch.full((len(x),), -torch.inf, device=model.device), torch.full_like(here, params.steps)
+    state = _State(here, start, origin, on(model, y), goals, velocity, start.clone(), highest, fell_at)
+    gathered = Gathered(start, highest, fell_at)
     for step in range(params.steps + 1):
         for part in parts(state.x):
             point, loss = _part(model, state, part, budget, params, last=step == params.steps)
-            places = state.here[part]
-            better = loss > highest[places]
-            found[places[better]], highest[places[better]] = point[better], loss[better]
-            fell_at[places[better & loss.isposinf()]] = step
-        state = pack(state, highest[state.here] < torch.inf)
+            better = loss > state.highest[part]
+            state.best[part] = torch.where(shaped(better, point), point, state.best[part])
+            state.highest[part] = torch.where(better, loss, state.highest[part])
+            state.fell_at[part] = torch.where(better & loss.isposinf(), step, state.fell_at[part])
+        state = pack(state, state.highest < torch.inf, step, gathered)
         tick(step / params.steps)
         if not len(state.here):
             break
-    return Outcome(
-        found, highest, highest.isposinf(), (fell_at == params.steps).long(), (fell_at + 1).clamp_max(params.steps)
-    )
+    return gathered.outcome(state, params.steps)
 
 
 def _part(  # noqa: PLR0913 - a part of the rows and how to move it
