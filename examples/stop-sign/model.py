@@ -1,26 +1,41 @@
-"""A convolutional network for 32 x 32 colour pictures of traffic signs: four blocks, each halving the picture."""
+"""A small residual network for 32 x 32 colour pictures of traffic signs, pooled over the whole picture at its end."""
 
 from torch import nn
 
-WIDTHS = (32, 64, 128, 256)
+WIDTHS = (32, 64, 128)
+
+
+class Block(nn.Module):
+    """Two convolutions beside a shortcut; batch norm and activation come before each of them."""
+
+    def __init__(self, inputs, outputs, stride):
+        super().__init__()
+        self.start = nn.Sequential(nn.BatchNorm2d(inputs), nn.ReLU())
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, outputs, kernel_size=3, stride=stride, padding=1, bias=False),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(),
+            nn.Conv2d(outputs, outputs, kernel_size=3, padding=1, bias=False),
+        )
+        same = stride == 1 and inputs == outputs
+        self.shortcut = None if same else nn.Conv2d(inputs, outputs, kernel_size=1, stride=stride, bias=False)
+
+    def forward(self, x):
+        started = self.start(x)
+        return self.body(started) + (x if self.shortcut is None else self.shortcut(started))
 
 
 def build(spec):
     """Return the untrained network; `spec` says how large the pictures are and how many classes there are."""
-    channels, height, width = spec.shape
-    # Signs are photographed in sun and at dusk: each picture is first brought to the same brightness and contrast.
-    layers = [nn.GroupNorm(1, channels, affine=False)]
-    for outputs in WIDTHS:
-        layers += [
-            nn.Conv2d(channels, outputs, kernel_size=3, padding=1, bias=False),
-            nn.BatchNorm2d(outputs),
-            nn.ReLU(),
-            nn.MaxPool2d(2),
-        ]
-        channels, height, width = outputs, height // 2, width // 2
+    channels = spec.shape[0]
+    layers = [nn.Conv2d(channels, WIDTHS[0], kernel_size=3, padding=1, bias=False)]
+    for inputs, outputs in zip((WIDTHS[0], *WIDTHS[:-1]), WIDTHS, strict=True):
+        layers.append(Block(inputs, outputs, stride=1 if inputs == outputs else 2))
     return nn.Sequential(
         *layers,
+        nn.BatchNorm2d(WIDTHS[-1]),
+        nn.ReLU(),
+        nn.AdaptiveAvgPool2d(1),
         nn.Flatten(),
-        nn.Dropout(0.1),
-        nn.Linear(channels * height * width, spec.classes),
+        nn.Linear(WIDTHS[-1], spec.classes),
     )
