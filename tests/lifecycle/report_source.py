@@ -26,6 +26,8 @@ TABLE_THREAT = {
     "cost": 6.0,
 }
 PLAIN_CURVE = (0.954, 0.703, 0.381, 0.167, 0.069, 0.021, 0.008)
+EPOCHS = ((0.41, 0.08), (0.78, 0.39), (0.87, 0.58), (0.90, 0.66), (0.91, 0.72), (0.93, 0.70), (0.94, 0.64))
+"""Clean and robust accuracy on held-out rows by epoch, from the first; the fifth was kept."""
 HARDENED_CURVE = (0.931, 0.889, 0.836, 0.774, 0.708, 0.624, 0.541)
 
 
@@ -231,14 +233,21 @@ def model_of(role: str) -> tuple[Subject, ...]:
 
 
 def _model(book: Book, role: str, *, seconds: float, clean: float, curve: tuple[float, ...]) -> None:
+    metrics, series = {"seconds": seconds, "epochs": 12.0, "final_loss": 0.184}, {}
+    if role == "hardened":
+        metrics["best_epoch"] = 5.0
+        series = {
+            name: [{"x": i + 1.0, "y": epoch[place]} for i, epoch in enumerate(EPOCHS)]
+            for place, name in enumerate(("held_out_clean_accuracy", "held_out_robust_accuracy"))
+        }
     book.evidence(
         "training",
         "2a",
         role,
         model_of(role),
-        {"seconds": seconds, "epochs": 12.0, "final_loss": 0.184},
+        metrics,
         parameters={"method": "pgd" if role == "hardened" else "plain"},
-        series={"loss": [{"x": float(i), "y": 2.0 / (i + 1)} for i in range(12)]},
+        series={"loss": [{"x": float(i), "y": 2.0 / (i + 1)} for i in range(12)], **series},
     )
     dependencies = [{"name": DATA.name, "digest": {"sha256": DATA.sha256}}]
     book.add(

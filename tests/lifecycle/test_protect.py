@@ -321,7 +321,7 @@ def test_minutes_choose_the_method_and_a_certificate_stands_beside_the_attack(pr
     folder = project()
     (folder / "model.py").write_text(NET)
     file = folder / "hauberk.toml"
-    extra = '[training]\nminutes = 0.02\n\n[evaluation]\ncertify = "bounds"\n'
+    extra = '[training]\nminutes = 0.02\npatience = 2\n\n[evaluation]\ncertify = "bounds"\n'
     file.write_text(file.read_text().replace("[evaluation]\n", extra))
     result = protect(folder, seen)
     evidence = [json.loads(path.read_bytes()) for path in (folder / ".hauberk" / "steps").glob("plan.json")]
@@ -329,8 +329,10 @@ def test_minutes_choose_the_method_and_a_certificate_stands_beside_the_attack(pr
     plan = evidence[0]["values"]
     assert plan["method"] in ("trades", "pgd", "n-fgsm")
     assert "Planned for 0.02 minutes" in plan["notes"][0]
+    assert plan["patience"] == 2  # as it was declared
     page = (folder / "report.html").read_text()
     assert "Planned for 0.02 minutes" in page
+    assert "best_epoch" in page
     assert "Certified: measuring" in page
     assert 'class="line hardened certified"' in page
     assert not list((folder / ".hauberk" / "unfinished").glob("*"))

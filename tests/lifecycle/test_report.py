@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import itertools
 import json
 import re
 from html.parser import HTMLParser
@@ -223,6 +224,87 @@ def test_a_certified_curve_stands_beside_the_empirical_one():
     assert "Certified:" not in render(source)
 
 
+def trained(**predicate: object) -> str:
+    """The page of a whole run whose hardening left other evidence; series and metrics are added to its own."""
+    source = made.whole()
+    entry = entry_of(source, EVIDENCE, control="training", role="hardened")
+    added = {name: {**entry.predicate[name], **value} for name, value in predicate.items()}
+    return render(changed(source, entry.index, **added))
+
+
+def drawn(html: str) -> list[tuple[str, float, float, str]]:
+    """Each epoch's words, place and look, in the trade-off's picture."""
+    picture = re.search(r'<svg[^>]*aria-labelledby="tradeoff-plot-title.*?</svg>', html, re.DOTALL)[0]
+    dot = r'<circle cx="([\d.]+)" cy="([\d.]+)" r="[\d.]+"(?: class="(\w+)")?><title>(.*?)</title>'
+    return [(words, float(x), float(y), look) for x, y, look, words in re.findall(dot, picture)]
+
+
+def test_the_trade_off_has_a_point_for_each_epoch_and_marks_the_kept_one():
+    html = trained()
+    dots = {words: (x, y, look) for words, x, y, look in drawn(html)}
+    told = [
+        f"epoch {i}: {c * 100:.1f} % clean, {r * 100:.1f} % under attack" for i, (c, r) in enumerate(made.EPOCHS, 1)
+    ]
+    assert sorted(dots) == told
+    assert [words for words in told if dots[words][2] == "kept"] == [told[4]]
+    assert [words for words in told if dots[words][2] == "ring"] == [told[0], told[6]]
+    by_clean, by_robust = sorted(told, key=lambda w: dots[w][0]), sorted(told, key=lambda w: -dots[w][1])
+    assert by_clean == told  # further right is right more often
+    assert by_robust[-2:] == [told[5], told[4]]  # further up withstands more
+    words = section(html, "tradeoff")
+    assert (
+        "Epoch 5 was kept: then the model was right on 91.0 % of the held-out rows as they are, and on 72.0 %"
+        in words
+    )
+    assert "After the last, epoch 7, it was right on 94.0 % and 64.0 %" in words
+    labels = ["kept epoch 5", "last epoch 7", "first epoch 1"]
+    found = [re.sub(r"<.*?>", " ", text) for text in re.findall(r'<text[^>]*class="end.*?</text>', html)]
+    assert [label for label in labels if label in [" ".join(text.split()) for text in found]] == labels
+
+
+def test_where_nothing_says_which_epoch_was_kept_it_is_the_last():
+    source = made.whole()
+    entry = entry_of(source, EVIDENCE, control="training", role="hardened")
+    pgd = entry.predicate["series"]["held_out_robust_accuracy"]
+    series = {"held_out_clean_accuracy": entry.predicate["series"]["held_out_clean_accuracy"]}
+    series["held_out_pgd_accuracy"] = pgd  # as the guard of single-step training leaves it
+    html = render(changed(source, entry.index, series=series, metrics={}))
+    assert [words[:7] for words, _, _, look in drawn(html) if look == "kept"] == ["epoch 7"]
+    assert "It was the last." in section(html, "tradeoff")
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        {"series": {"held_out_clean_accuracy": []}},
+        {"series": {"held_out_robust_accuracy": []}},
+        {"series": {"held_out_robust_accuracy": [{"x": 1.0, "y": 0.5}]}},
+        {"series": {"held_out_robust_accuracy": [{"x": 1.0, "y": 0.5}, {"x": 2.0, "y": 50.0}]}},
+        {"metrics": {"best_epoch": 40.0}},
+    ],
+)
+def test_without_both_series_and_a_kept_epoch_no_trade_off_is_drawn(left):
+    assert "tradeoff-plot" not in trained(**left)
+    assert "tradeoff-plot" in trained()
+
+
+@settings(max_examples=30, deadline=None)
+@given(shares=st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=6))
+def test_every_epoch_lies_in_the_picture_and_labels_do_not_cover_one_another(shares):
+    names = ("held_out_clean_accuracy", "held_out_robust_accuracy")
+    series = {n: [{"x": float(i), "y": s[at]} for i, s in enumerate(shares)] for at, n in enumerate(names)}
+    html = trained(series=series, metrics={"best_epoch": float(len(shares) // 2)})
+    dots = drawn(html)
+    assert len(dots) == len(shares)
+    assert all(58 <= x <= 515 and 30 <= y <= 284 for _, x, y, _ in dots)
+    picture = html[html.index("tradeoff-plot-desc") :]
+    heights = sorted(
+        float(y) for y in re.findall(r'<text x="525" y="([\d.]+)"', picture[: picture.index("</svg>")])
+    )
+    assert all(after - before >= 14 for before, after in itertools.pairwise(heights))
+    assert heights[-1] <= 284
+
+
 def test_each_threat_has_its_own_plot_and_its_own_row():
     book = made.book_of_run()
     threat = {"label": "far", "kind": "evasion", "norm": "l2", "eps": 0.5}
@@ -237,7 +319,7 @@ def test_each_threat_has_its_own_plot_and_its_own_row():
         series={"accuracy_by_radius": [{"x": 0.0, "y": 0.9}, {"x": 0.5, "y": 0.222}]},
     )
     html = render(book.source())
-    assert html.count('class="plot"') == 2
+    assert html.count('aria-labelledby="plot-') == 2
     assert "L2 ≤ 0.5" in section(html, "worth")
     assert "22.2 %" in section(html, "worth")
 

@@ -87,6 +87,7 @@ def test_a_collapse_is_seen_and_undone_and_without_the_guard_it_stays(robust, di
     assert len(guard.collapses) == 1
     seen = next(entry for entry in history if entry["epoch"] == guard.collapses[0])
     assert seen["held_out_single_step_accuracy"] > seen["held_out_pgd_accuracy"] + 0.15
+    assert all({"held_out_clean_accuracy", "held_out_pgd_accuracy"} <= entry.keys() for entry in history)
     assert f"epoch {guard.collapses[0]}" in guard.notes()[0]
 
 
@@ -111,6 +112,10 @@ def test_training_that_does_not_collapse_is_left_alone(digits):
     assert outcome.notes == ()
     held = [point["y"] for point in outcome.series["held_out_pgd_accuracy"]]
     assert np.mean(held[-3:]) > held[0]
+    out, _ = heldout.split(len(digits.x), 0)
+    clean = [point["y"] for point in outcome.series["held_out_clean_accuracy"]]
+    assert len(clean) == len(held) == 15
+    assert clean[-1] == pytest.approx((outcome.model.scores(digits.x[out]).argmax(axis=1) == digits.y[out]).mean())
 
 
 def test_rows_that_are_held_out_are_not_trained_on():

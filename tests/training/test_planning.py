@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import math
+from dataclasses import replace
+from functools import partial
 
+import numpy as np
 import pytest
 from sklearn.ensemble import GradientBoostingClassifier
 from torch import nn
@@ -12,19 +16,25 @@ from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
-from hauberk.training import Hardening, Options
+from hauberk.training import Hardening, Options, fitting, heldout, loop, planning
 
 BUDGET = Ball(Norm.LINF, 0.1)
+
+
+@pytest.fixture(scope="module")
+def many(digits):
+    """More rows than digits has: each three times."""
+    return replace(digits, x=np.concatenate([digits.x] * 3), y=np.concatenate([digits.y] * 3))
 
 
 def mlp(spec):
     return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, 16), nn.ReLU(), nn.Linear(16, spec.classes))
 
 
-def planned(digits, minutes, *, method="auto", options=None, build=mlp):
-    """A clock that ticks once a second at each look: a batch takes a second, whatever the method."""
+def planned(digits, minutes, *, method="auto", options=None, build=mlp, patience=None):
+    """A clock that ticks once a second: a batch takes a second, and so do the held-out rows, whatever the method."""
     ticks = itertools.count()
-    hardening = Hardening((BUDGET,), method)
+    hardening = Hardening((BUDGET,), method, patience=patience)
     return training.plan(
         build,
         digits.spec,
@@ -41,17 +51,17 @@ def planned(digits, minutes, *, method="auto", options=None, build=mlp):
     ("epochs", "method", "gets"), [(40, "trades", 40), (15, "pgd", 15), (5, "n-fgsm", 5), (500, "trades", 60)]
 )
 def test_the_strongest_method_that_gets_its_epochs_is_taken(digits, epochs, method, gets):
-    an_epoch = len(digits.x) / 128  # seconds, by that clock
+    an_epoch = len(digits.x) / 128 + 1  # seconds, by that clock
     found = planned(digits, (epochs + 0.5) * an_epoch / 60 / 0.9)
     assert (found.method, found.epochs) == (method, gets)
-    assert "trades 9.82 s, pgd 9.82 s, n-fgsm 9.82 s" in found.notes[0]
+    assert "trades 10.8 s, pgd 10.8 s, n-fgsm 10.8 s" in found.notes[0]
     refused = [note for note in found.notes if "needs" in note]
     assert len(refused) == {"trades": 0, "pgd": 1, "n-fgsm": 2}[method]
     assert any("rarely pay" in note for note in found.notes) == (epochs == 500)
 
 
 def test_a_method_that_was_named_is_kept_and_gets_the_epochs_that_fit(digits):
-    an_epoch = len(digits.x) / 128
+    an_epoch = len(digits.x) / 128 + 1
     for method in ("mart", "trades"):
         found = planned(digits, 3.5 * an_epoch / 60 / 0.9, method=method)
         assert (found.method, found.epochs) == (method, 3)
@@ -60,12 +70,71 @@ def test_a_method_that_was_named_is_kept_and_gets_the_epochs_that_fit(digits):
 def test_less_time_than_one_epoch_is_told(digits):
     found = planned(digits, 0.001)
     assert found.epochs == 1
-    assert "Not one epoch fits" in found.notes[-1]
+    assert "Not one epoch fits" in found.notes[-2]
+
+
+@pytest.mark.parametrize(
+    ("epochs", "patience", "words"), [(40, 20, "20 epochs"), (15, 8, "8 epochs"), (1, 1, "1 epoch")]
+)
+def test_the_best_epoch_is_kept_where_no_patience_was_said(many, epochs, patience, words):
+    found = planned(many, (epochs + 0.5) * (len(many.x) / 128 + 1) / 60 / 0.9)
+    assert found.patience == patience
+    assert f"Training ends early after {words} without a gain" in found.notes[-1]
+
+
+@pytest.mark.parametrize("patience", [0, 3])
+def test_a_patience_that_was_said_is_kept_and_needs_no_words(many, patience):
+    found = planned(many, 10, patience=patience)
+    assert found.patience == patience
+    assert not any("kept" in note for note in found.notes)
+
+
+def test_of_few_rows_the_last_epoch_is_kept(many):
+    """Of 255 rows held out and less, the best epoch is a lucky one: planning sees that it does not pay."""
+    few = replace(many, x=many.x[:2559], y=many.y[:2559])
+    found = planned(few, 10)
+    assert found.patience == 0
+    assert "The last epoch is kept: too few rows" in found.notes[-1]
+    enough = planned(replace(many, x=many.x[:2560], y=many.y[:2560]), 10)
+    assert enough.patience == math.ceil(enough.epochs / 2)
+
+
+def test_what_is_trained_for_a_certificate_keeps_its_last_epoch(many):
+    found = planned(many, 10, method="ibp")
+    assert (found.method, found.patience) == ("ibp", 0)
+    assert not any("kept" in note for note in found.notes)
+
+
+def test_no_planned_run_ends_before_three_quarters():
+    """The best epoch is the first, and patience counts from the end of the learning rate's rise at the earliest."""
+    for epochs in range(1, 61):
+        patience = planning._patience(Hardening((BUDGET,)), "pgd", epochs, 5000)
+        assert math.ceil(epochs * loop.RISE) + patience >= 0.75 * epochs
+        assert 1 <= patience <= epochs
+
+
+def test_the_time_of_measuring_is_planned_with(digits, monkeypatch):
+    """A clock that only held-out rows move: an epoch takes as long as the looks after it, and none where none is."""
+    now = [0.0]
+    accuracy = heldout.HeldOut.accuracy
+
+    def slow(*arguments):
+        now[0] += 1.0
+        return accuracy(*arguments)
+
+    monkeypatch.setattr(heldout.HeldOut, "accuracy", slow)
+    epoch = partial(planning._epoch, options=Options(), device="cpu", clock=lambda: now[0])
+    module = fitting.encoded(mlp(digits.spec), digits.spec, digits.x)
+    seconds = [
+        epoch(module, digits.spec, digits.x, digits.y, Hardening((BUDGET,), "pgd", patience=patience))
+        for patience in (0, 4)
+    ]
+    assert seconds == [0, 2]  # under PGD, and as they are
 
 
 def test_what_is_planned_trains(digits):
     found = planned(digits, 0.5, options=Options(batch=64))
-    hardening = Hardening((BUDGET,), found.method, found.params)
+    hardening = Hardening((BUDGET,), found.method, found.params, patience=found.patience)
     options = Options(epochs=min(2, found.epochs), batch=64)
     outcome = training.train(mlp, digits.spec, digits.x, digits.y, hardening=hardening, options=options)
     assert outcome.method == found.method

@@ -35,21 +35,22 @@ class Hardening:
     budgets: of the declared evasion threats, at least one; each batch meets one of them, in turn. method: a name in
     HARDENING, or "auto". params: of the method, by name. awp: radius of the adversarial weight perturbation that is
     added, as a share of each layer's norm (0.005 is usual; 0 is none). patience: epochs without a gain on held-out
-    rows under attack after which training stops, the best epoch kept; 0 trains to the end and keeps the last.
+    rows under attack after which training stops, the best epoch kept; 0 trains to the end and keeps the last. None
+    leaves it to a plan, and is 0 without one.
     """
 
     budgets: tuple[Budget, ...]
     method: str = "auto"
     params: Mapping[str, Any] = field(default_factory=dict)
     awp: float = 0.0
-    patience: int = 0
+    patience: int | None = None
 
     def __post_init__(self) -> None:
         if not self.budgets:
             raise InvalidInput("there is no evasion threat to harden against: declare one, or train plainly.")
         if not 0 <= self.awp < 1:
             raise InvalidInput(f"awp is a share of each layer's norm from 0 (off) to below 1, found {self.awp}.")
-        if self.patience < 0:
+        if (self.patience or 0) < 0:
             raise InvalidInput(f"patience is a number of epochs, 0 or more, found {self.patience}.")
 
 
@@ -215,7 +216,7 @@ def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
             out, kept = heldout.split(len(x), seed)
             rows = heldout.HeldOut(x[out], y[out], device=place, seed=seed)
             start = math.ceil(recipe.epochs * max(run.warmup, loop.RISE))
-            run.watches = methods.watching(chosen, rows, patience=hardening.patience, start=start)
+            run.watches = methods.watching(chosen, rows, patience=hardening.patience or 0, start=start)
     if checkpoint is not None:
         run.checkpoint = Checkpoint(checkpoint, key=key_of(module, x, y, recipe, hardening, seed, place))
     history = loop.train(model.module, x[kept], y[kept], run, task)

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Method, Watch
+from hauberk.training.loop import Method, Plain, Watch
 from hauberk.training.state import State
 
 # Two ways to collapse. At once: accuracy under PGD is below this share of its best so far, lost at least this much, and
@@ -43,7 +43,8 @@ class Guard(Watch):
     def after(self, epoch: int, state: State) -> dict[str, float]:
         """Measure, and put the last good state back after a collapse."""
         strong = self._held.accuracy(state.module, self._strong)
-        measured = {"held_out_pgd_accuracy": strong}
+        clean = self._held.accuracy(state.module, Plain())
+        measured = {"held_out_clean_accuracy": clean, "held_out_pgd_accuracy": strong}
         if self.collapses:
             return measured
         single = self._held.accuracy(state.module, self._single)

@@ -1,4 +1,4 @@
-"""HeldOut: rows that are not trained on, to measure accuracy under attack on while a training runs.
+"""HeldOut: rows that are not trained on, to measure clean accuracy and that under attack on while a training runs.
 
 Imports torch when it is imported; `fitting` asks for torch first.
 """

@@ -3,10 +3,14 @@
 Nothing is searched: a few batches of each method are timed, and the strongest one takes the time that it needs to
 pay. TRADES is preferred where it gets 25 epochs, PGD where it gets 12; else single-step training, which learns more
 in the same time than a few epochs of a strong attack. More than 60 epochs rarely pay (Rice, Wong, Kolter 2020).
+Where patience was left open, training on attacks keeps its best epoch by held-out rows: robust overfitting sets in
+late, and more time must not make a model worse. It ends early only where half of the run went by without a gain: a dip
+while the learning rate is high says nothing of what its fall will bring.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
@@ -21,6 +25,7 @@ from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
 from hauberk.training import building, encoding
 from hauberk.training._randomness import device_of, seeded
+from hauberk.training.adversarial import HARDENING
 from hauberk.training.fitting import Build, Hardening, built, encoded
 from hauberk.training.options import Options, recipe_of
 from hauberk.training.sklearn_model import SklearnModel, features, fitted
@@ -29,17 +34,21 @@ from hauberk.training.spec import Spec
 _LADDER = (("trades", 25), ("pgd", 12), ("n-fgsm", 1))  # from the strongest: name, and epochs from which it pays
 _MOST_EPOCHS, _MOST_ROUNDS = 60, 20
 _BATCHES = 3  # timed of each method, after one that is not
-_SPARE = 0.9  # share of the time that is given out: measuring on held-out rows takes some too
+_SPARE = 0.9  # share of the time that is given out: checkpoints and whatever else the machine does take some too
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What fits: a method, its params, the epochs (None for estimators, whose rounds are in params), and why."""
+    """What fits: a method, its params, the epochs (None for estimators, whose rounds are in params), and why.
+
+    patience: as `Hardening`; the one that was said, else half of the epochs or 0.
+    """
 
     method: str
     epochs: int | None
     params: Mapping[str, Any] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    patience: int = 0
 
 
 def plan(  # noqa: PLR0913 - the model, its data, the threat and the time are each another thing
@@ -79,7 +88,39 @@ def plan(  # noqa: PLR0913 - the model, its data, the threat and the time are ea
     fitting_ = {name: int(_SPARE * 60 * minutes / seconds[name]) for name, _ in ladder}
     method = next((name for name, least in ladder if fitting_[name] >= least), ladder[-1][0])
     epochs = min(max(1, fitting_[method]), _MOST_EPOCHS)
-    return Plan(method, epochs, hardening.params, _told(method, epochs, ladder, seconds, fitting_, minutes))
+    told = _told(method, epochs, ladder, seconds, fitting_, minutes)
+    patience = _patience(hardening, method, epochs, len(x))
+    if hardening.patience is None:
+        told += _kept(patience, method)
+    return Plan(method, epochs, hardening.params, told, patience)
+
+
+def _patience(hardening: Hardening, method: str, epochs: int, rows: int) -> int:
+    """Return the patience that was said, or half of the epochs, or 0 where keeping the best epoch would be no gain.
+
+    Few rows: of a tenth of them the best epoch is a lucky one. No attacks in training: noise and bounds are for a
+    certificate, and the epoch that withstands PGD best is not the one of which most can be proven.
+    """
+    if hardening.patience is not None:
+        return hardening.patience
+    from hauberk.training import heldout
+
+    return math.ceil(epochs / 2) if rows // 10 >= heldout.ROWS and _attacks(method) else 0
+
+
+def _attacks(method: str) -> bool:
+    return bool(getattr(HARDENING[method].params, "adversarial", True))
+
+
+def _kept(patience: int, method: str) -> tuple[str, ...]:
+    """Return which epoch is kept and why, where no patience was said."""
+    if not _attacks(method):
+        return ()
+    if not patience:
+        return ("The last epoch is kept: too few rows can be held out to tell which is best.",)
+    after = "1 epoch" if patience == 1 else f"{patience} epochs"
+    kept = "Against robust overfitting, the epoch of the highest accuracy under PGD on held-out rows is kept."
+    return (f"{kept} Training ends early after {after} without a gain, and not before three quarters of the run.",)
 
 
 def _epoch(  # noqa: PLR0913, PLR0917 - as `plan`
@@ -92,12 +133,15 @@ def _epoch(  # noqa: PLR0913, PLR0917 - as `plan`
     device: str,
     clock: Callable[[], float],
 ) -> float:
-    """Return the seconds that one epoch takes: the median of a few batches, times their number."""
-    from hauberk.training import loop, methods
+    """Return the seconds that one epoch takes: the median of a few batches, times their number, and a look after it."""
+    from hauberk.training import heldout, loop, methods
 
     recipe = recipe_of(options, spec)
     chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
-    run = loop.Run(replace(recipe, epochs=1), 0, device, chosen, awp=hardening.awp)
+    out, _ = heldout.split(len(x), 0)
+    held = heldout.HeldOut(x[out], y[out], device=device, seed=0)
+    watches = methods.watching(chosen, held, patience=_patience(hardening, chosen.name, 1, len(x)), start=0)
+    run = loop.Run(replace(recipe, epochs=1), 0, device, chosen, watches, awp=hardening.awp)
     marks: list[float] = []
 
     class Marking:
@@ -107,7 +151,7 @@ def _epoch(  # noqa: PLR0913, PLR0917 - as `plan`
     rows = np.arange((_BATCHES + 1) * recipe.batch) % len(x)
     loop.train(module, x[rows], y[rows], run, Marking())
     spent = median(after - before for before, after in pairwise(marks[: _BATCHES + 1]))
-    return spent * len(x) / recipe.batch
+    return spent * len(x) / recipe.batch + marks[-1] - marks[-2]  # the last mark comes after the look
 
 
 def _told(  # noqa: PLR0913, PLR0917 - everything that the choice depends on
@@ -155,4 +199,4 @@ def _for_estimator(  # noqa: PLR0913, PLR0917 - as `plan`
     spent = clock() - started
     rounds = min(max(1, int(_SPARE * 60 * minutes / (spent * len(hardening.budgets))) - 2), _MOST_ROUNDS)
     told = f"Planned for {minutes:g} minutes: {name}, {rounds} rounds. One fit and attack took {spent:.3g} s."
-    return Plan(name, None, {**hardening.params, "rounds": rounds}, (told,))
+    return Plan(name, None, {**hardening.params, "rounds": rounds}, (told,), hardening.patience or 0)

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Method, Watch
+from hauberk.training.loop import Method, Plain, Watch
 from hauberk.training.state import State
 
 
@@ -40,7 +40,8 @@ class Stopping(Watch):
             self._best, self.best_epoch = robust, epoch
             self._weights = copy.deepcopy(dict(state.kept.state_dict()))
         self.stop = epoch - max(self.best_epoch, self._start) >= self._patience
-        return {"held_out_robust_accuracy": robust}
+        clean = self._held.accuracy(state.kept, Plain())
+        return {"held_out_clean_accuracy": clean, "held_out_robust_accuracy": robust}
 
     def finish(self, state: State) -> None:
         """Put the best epoch's weights in the place of what would be kept."""

@@ -79,7 +79,7 @@ def read_training(root: Table) -> Training:
         device=table.text("device", default=own.device) or own.device,
         minutes=_minutes(table) if table.has("minutes") else None,
         awp=table.number("awp", own.awp, low=0.0, high=0.5),
-        patience=table.whole("patience", own.patience, low=0),
+        patience=table.whole("patience", 0, low=0) if table.has("patience") else None,
         hardening=dict(table.child("hardening").rest()),
     )
     table.close()

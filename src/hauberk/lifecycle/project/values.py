@@ -46,8 +46,8 @@ class Training:
     """How the model is trained, plainly and hardened alike; `hardening` goes to the hardening method alone.
 
     method: a registered hardening method, or "auto": chosen for the kind of model. None means: the default of
-    the trainer for this kind of model. minutes: the time that hardening may take, from which method and epochs
-    follow. awp, patience: as `training.Hardening`; the others as `training.Options`.
+    the trainer for this kind of model. minutes: the time that hardening may take, from which method, epochs
+    and patience follow. awp, patience: as `training.Hardening`; the others as `training.Options`.
     """
 
     method: str = "auto"
@@ -62,7 +62,7 @@ class Training:
     device: str = "auto"
     minutes: float | None = None
     awp: float = 0.0
-    patience: int = 0
+    patience: int | None = None
     hardening: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -1,7 +1,8 @@
 """The report: one HTML file that shows what the ledger proves, and says "no evidence" for what it does not.
 
 `model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `poison`, `plots`,
-`bars`, `chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the short form.
+`tradeoff`, `bars`, `chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the
+short form.
 The page has no script and fetches nothing, which its own content security policy enforces.
 """
 
@@ -14,7 +15,18 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from hauberk.core.text import visible
-from hauberk.lifecycle.report import bars, chain, comparison, formats, poison, reading, rivals, sections, stages
+from hauberk.lifecycle.report import (
+    bars,
+    chain,
+    comparison,
+    formats,
+    poison,
+    reading,
+    rivals,
+    sections,
+    stages,
+    tradeoff,
+)
 from hauberk.lifecycle.report.model import Attested, Source
 
 if TYPE_CHECKING:
@@ -42,6 +54,7 @@ def render(source: Source) -> str:
         "rows": comparison.rows(known),
         "sentences": comparison.sentences(known),
         "attacks": attacks,
+        "tradeoff": tradeoff.read(known),
         "checks": sections.checks(known),
         "data_findings": sections.findings(known.checked),
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),

@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from hauberk.lifecycle.report import formats
 from hauberk.lifecycle.report.reading import finite, text
-from hauberk.lifecycle.report.svg import tag
+from hauberk.lifecycle.report.svg import picture, tag
 
 _WIDTH, _LEFT, _RIGHT, _TOP, _STEP, _TALL = 720.0, 150.0, 190.0, 26.0, 34.0, 18.0
 _NAME = 20  # characters of a source's name that fit beside its bar
@@ -30,16 +30,14 @@ def suspects_by_source(sources: Sequence[Mapping[str, Any]]) -> Markup | None:
         f"{text(source, 'source')}: {seen:.0f} where {expected:.0f} are to be expected"
         for source, seen, expected in rows
     )
-    return tag(
-        "svg",
-        tag("title", "Suspects by source", id="sources-title"),
-        tag("desc", told, id="sources-desc"),
+    return picture(
         tag("text", "suspects, and | how many its share of the rows explains", x=_LEFT, y=14, class_="soft"),
         *parts,
-        viewBox=f"0 0 {_WIDTH:.0f} {_TOP + len(rows) * _STEP:.0f}",
-        role="img",
-        aria_labelledby="sources-title sources-desc",
-        class_="plot bars",
+        identity="sources",
+        title="Suspects by source",
+        told=told,
+        size=(_WIDTH, _TOP + len(rows) * _STEP),
+        look="plot bars",
     )
 
 

@@ -14,6 +14,23 @@ def attribute(value: object) -> str:
     return visible(value)
 
 
+def picture(*parts: Markup, identity: str, title: str, told: str, size: tuple[float, float], look: str) -> Markup:
+    """Return an inline SVG of `size` that screen readers name by its title and tell in words.
+
+    identity: unique on the page. look: its class.
+    """
+    return tag(
+        "svg",
+        tag("title", title, id=f"{identity}-title"),
+        tag("desc", told, id=f"{identity}-desc"),
+        *parts,
+        viewBox=f"0 0 {size[0]:.0f} {size[1]:.0f}",
+        role="img",
+        aria_labelledby=f"{identity}-title {identity}-desc",
+        class_=look,
+    )
+
+
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """Return one element. Attribute names take `_` for `-`, and a trailing `_` is dropped (`class_`).
 

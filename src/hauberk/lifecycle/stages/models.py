@@ -72,7 +72,7 @@ def train_models(
 
 
 def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Training, tuple[str, ...]]:
-    """Return the declared training with method and epochs that fit its minutes, and why these.
+    """Return the declared training with the method, epochs and patience that fit its minutes, and why these.
 
     A step of its own: what is measured differs from run to run, and a run that goes on must not plan anew.
     """
@@ -85,14 +85,16 @@ def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Train
             _spec(about),
             job.split.train.x,
             job.split.train.y,
-            hardening=training.Hardening(budgets, declared.method, declared.hardening, awp=declared.awp),
+            hardening=training.Hardening(
+                budgets, declared.method, declared.hardening, awp=declared.awp, patience=declared.patience
+            ),
             minutes=declared.minutes or 0.0,
             options=_options(declared),
             seed=job.seed("training"),
             device=declared.device,
         )
-        values = {"method": found.method, "epochs": found.epochs, "notes": list(found.notes)}
-        return Product(values={**values, "params": dict(found.params)})
+        values = {"method": found.method, "epochs": found.epochs, "patience": found.patience}
+        return Product(values={**values, "params": dict(found.params), "notes": list(found.notes)})
 
     inputs = {
         "data": about.digest,
@@ -103,7 +105,12 @@ def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Train
     }
     found = job.steps.do("plan", f"Plan {declared.minutes:g} minutes of training", inputs, work).values
     chosen = replace(
-        declared, method=str(found["method"]), epochs=found["epochs"], hardening=dict(found["params"]), minutes=None
+        declared,
+        method=str(found["method"]),
+        epochs=found["epochs"],
+        patience=found["patience"],
+        hardening=dict(found["params"]),
+        minutes=None,
     )
     return chosen, tuple(found["notes"])
 
