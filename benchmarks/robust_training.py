@@ -118,7 +118,7 @@ def main():
     if given.weights and given.weights.exists():
         model = training.load_weights(build, spec, given.weights.read_bytes())
     else:
-        hardening = Hardening((Ball(Norm.LINF, eps),), "trades", params, awp=awp)
+        hardening = Hardening((Ball(Norm.LINF, eps),), "trades", params, awp=awp, patience=0)
         options = Options(batch=128, augment="shift", average=0.995, precision="auto")
         found = training.plan(build, spec, x, y, hardening=hardening, minutes=given.minutes, options=options)
         print(*found.notes, sep="\n", flush=True)

@@ -48,6 +48,16 @@ def look(model: Differentiable, x: Tensor) -> Tensor:
         return model.logits(x)
 
 
+def put(values: Tensor, rows: Tensor, new: Tensor) -> None:
+    """Set the rows, (n,) bool, of `values` to those of `new`, in place."""
+    import torch
+
+    if values.device.type == "cpu":  # few rows change, and only they are touched
+        values[rows] = new[rows]
+    else:  # how many there are is what a GPU would have to be asked
+        values.copy_(torch.where(shaped(rows, values), new, values))
+
+
 def fell(logits: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
     """Return (n,) bool: predicted other than y, or as the target, by more than rounding; NaN counts as fallen.
 

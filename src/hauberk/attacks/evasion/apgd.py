@@ -19,7 +19,7 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
-from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, shaped, slope
+from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, put, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -217,10 +217,9 @@ def _look(model: Differentiable, state: _State, part: slice, params: ApgdParams,
     state.loss[part] = loss
     reached = torch.where(fell(logits, y, targets), torch.inf, loss)
     better = reached > state.highest[part]
-    row = shaped(better, x)
-    state.best[part] = torch.where(row, x, state.best[part])
-    state.best_gradient[part] = torch.where(row, state.gradient[part], state.best_gradient[part])
-    state.highest[part] = torch.where(better, reached, state.highest[part])
+    put(state.best[part], better, x)
+    put(state.best_gradient[part], better, state.gradient[part])
+    put(state.highest[part], better, reached)
     state.fell_at[part] = torch.where(better & reached.isposinf(), step, state.fell_at[part])
 
 

@@ -18,7 +18,7 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
-from hauberk.attacks.evasion._slope import fell, look, on, parts, shaped, slope
+from hauberk.attacks.evasion._slope import fell, look, on, parts, put, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -125,8 +125,8 @@ def _climb(  # noqa: PLR0913, PLR0917 - rows and how to move them
         for part in parts(state.x):
             point, loss = _part(model, state, part, budget, params, last=step == params.steps)
             better = loss > state.highest[part]
-            state.best[part] = torch.where(shaped(better, point), point, state.best[part])
-            state.highest[part] = torch.where(better, loss, state.highest[part])
+            put(state.best[part], better, point)
+            put(state.highest[part], better, loss)
             state.fell_at[part] = torch.where(better & loss.isposinf(), step, state.fell_at[part])
         state = pack(state, state.highest < torch.inf, step, gathered)
         tick(step / params.steps)
