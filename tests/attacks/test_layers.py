@@ -92,3 +92,19 @@ def test_what_looks_at_a_layer_on_its_way_keeps_its_batch_norm():
     net[0].register_forward_hook(lambda *_: None)
     fold_norms(net)
     assert isinstance(net[1], nn.BatchNorm2d)
+
+
+def test_layers_keep_the_class_that_they_take_inside_and_give_the_quick_one_back_after_an_interrupt(monkeypatch):
+    net = nn.Sequential(nn.LazyConv2d(4, 3), nn.ReLU())
+    with quickened(net):
+        net(torch.rand(1, 3, 8, 8))
+    assert [type(part) for part in net] == [nn.Conv2d, nn.ReLU]
+
+    def interrupted(module):
+        quicken(module)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("hauberk.attacks.layers.quicken", interrupted)
+    with pytest.raises(KeyboardInterrupt), quickened(net):
+        pass
+    assert [type(part) for part in net] == [nn.Conv2d, nn.ReLU]

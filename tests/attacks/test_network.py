@@ -10,7 +10,7 @@ from hauberk.core.errors import InvalidInput
 
 torch = pytest.importorskip("torch")
 
-from hauberk.attacks.network import Network, frozen, laid_out, shadow  # noqa: E402 - after torch is known to be there
+from hauberk.attacks.network import Network, frozen, laid_out  # noqa: E402 - after torch is known to be there
 
 
 def net():
@@ -123,19 +123,43 @@ def test_a_module_that_wants_the_usual_layout_is_searched_in_it():
     assert gradient.abs().sum() > 0
 
 
-def test_a_shadow_follows_the_weights_and_asks_nothing_of_them():
-    module = net().train()
-    seen = shadow(module)
-    with torch.no_grad():
-        for weight in module.parameters():
-            weight.mul_(2)
-        module[1].running_mean.add_(1)
-    assert module.training
-    assert not seen.training
-    assert not any(weight.requires_grad for weight in seen.parameters())
+def test_what_a_module_keeps_of_an_answer_can_be_differentiated_through_later():
+    class Keeps(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner, self.kept = net(), None
+
+        def forward(self, x):
+            if self.kept is None:
+                self.kept = torch.full((1, 1, 1), 2.0)
+            return self.inner(x * self.kept)
+
+    held = Network(Keeps(), classes=3).held()
+    held.scores(X)
     x = torch.from_numpy(X).requires_grad_()
-    scores = seen(x)
-    torch.autograd.grad(scores.sum(), x)
-    assert all(weight.grad is None for weight in module.parameters())
-    module.eval()
-    torch.testing.assert_close(scores, module(x))
+    assert torch.autograd.grad(held.logits(x).sum(), x)[0].abs().sum() > 0
+
+
+def test_a_module_that_works_in_place_and_in_double_leaves_the_rows_as_they_are():
+    class Shifts(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.inner = net().double()
+
+        def forward(self, x):
+            return self.inner(x.sub_(0.5).double())
+
+    model, kept = Network(Shifts(), classes=3), X.copy()
+    for one in (model, model.held()):
+        one.scores(X)
+        x = torch.from_numpy(X).requires_grad_()
+        assert one.logits(x).dtype == torch.float32
+        assert torch.autograd.grad(one.logits(x).sum(), x)[0].abs().sum() > 0
+        np.testing.assert_array_equal(X, kept)
+
+
+def test_a_module_that_cannot_be_frozen_keeps_its_mode():
+    module = torch.nn.Sequential(torch.nn.Dropout(), torch.nn.LazyLinear(3))
+    with pytest.raises(ValueError, match="uninitialized"), frozen(module):
+        pass
+    assert all(part.training for part in module.modules())

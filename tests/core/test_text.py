@@ -1,11 +1,12 @@
 from __future__ import annotations
 
 import unicodedata
+from urllib.parse import quote
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hauberk.core.text import one_line, visible
+from hauberk.core.text import one_line, visible, without_secrets
 
 
 def test_what_steers_a_terminal_or_hides_is_written_out():
@@ -29,3 +30,18 @@ def test_one_line_is_printable_and_read_the_same_by_the_console(text):
     assert line.isprintable()
     assert len(line.splitlines()) <= 1
     assert visible(line) == line
+
+
+def test_secrets_are_hidden_as_messages_quote_them_too():
+    environ = {"SIGNING_KEY": "-----BEGIN-----\nMIIEabc/def+gh==\n-----END-----\n", "DB_PASSWORD": "a/b c\\d"}
+    for name, value in environ.items():
+        for shown in (
+            value,
+            str(KeyError(value)),
+            f"https://host/?q={quote(value, safe='')}",
+            value.split("\n")[1:2],
+        ):
+            told = without_secrets(f"failed: {shown}", environ)
+            assert "MIIE" not in told, name
+            assert "a/b" not in told, name
+            assert "a%2Fb" not in told, name

@@ -16,6 +16,7 @@ from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
 from hauberk.training import Options, loop
 from hauberk.training.loop import one_cycle, shifted
+from hauberk.training.options import recipe_of
 
 
 def linear(spec):
@@ -181,3 +182,40 @@ def test_an_unknown_or_absent_device_is_told(digits):
         training.train(linear, digits.spec, digits.x, digits.y, device="tpu")
     with pytest.raises(InvalidInput, match="this machine has"):
         training.train(linear, digits.spec, digits.x, digits.y, device="cuda:99")
+
+
+class Grouped(nn.Module):
+    """Views its maps as groups, in training alone; of one row any layout could be viewed so."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv, self.last = nn.Conv2d(1, 4, 3), nn.Linear(4, 10)
+
+    def forward(self, x):
+        maps = self.conv(x.mul_(2))
+        if self.training:
+            maps = maps.view(4 * len(x), *maps.shape[2:]).view(len(x), 4, *maps.shape[2:])
+        return self.last(maps.mean((2, 3)))
+
+
+def test_a_module_that_views_its_maps_and_works_in_place_is_trained_in_the_usual_layout(digits):
+    module, x = Grouped(), digits.x[:64].copy()
+    recipe = recipe_of(Options(epochs=1, batch=32), digits.spec)
+    loop.train(module, x, digits.y[:64], loop.Run(recipe, 0, "cpu"), Quiet())
+    np.testing.assert_array_equal(x, digits.x[:64])
+    assert type(module.conv) is nn.Conv2d
+    assert module.conv.weight.is_contiguous()
+
+
+def test_a_forward_that_fails_is_told_and_not_by_the_look_at_the_layout(digits):
+    class Failing(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(64, 10)
+
+        def forward(self, x):
+            raise LookupError("no such word")
+
+    recipe = recipe_of(Options(epochs=1), digits.spec)
+    with pytest.raises(InvalidInput, match="no such word"):
+        loop.train(Failing(), digits.x[:64], digits.y[:64], loop.Run(recipe, 0, "cpu"), Quiet())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypedDict, Unpack
 
 import numpy as np
@@ -105,7 +105,8 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
         # 3. The search, on the rest.
         rows = np.flatnonzero(right)
         more = {} if targets is None else {"targets": targets[rows]}
-        tried = run(_held(door), x[rows], y[rows], budget, params, rng=rng, task=task or Quiet(), **more)
+        with _held(door, x, clean) as held:
+            tried = run(held, x[rows], y[rows], budget, params, rng=rng, task=task or Quiet(), **more)
         whole = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
         whole.x[rows], whole.queries[rows], whole.gradients[rows] = tried.x, tried.queries, tried.gradients
         # 4. The verdict, by code that shares nothing with the search.
@@ -199,10 +200,35 @@ def _door(model: Model) -> _Door:
     return _OpenDoor(model) if isinstance(model, Differentiable) else _Door(model)
 
 
-def _held(door: _Door) -> _Door:
-    """Return the model as a search asks it: a frozen copy, where the model offers one."""
-    held = getattr(door.inner, "held", None)
-    return door if held is None else _door(held())
+@contextmanager
+def _held(door: _Door, x: Floats, clean: Floats) -> Iterator[_Door]:
+    """Yield the model as a search asks it: a frozen copy, where the model offers one that answers the same.
+
+    A module's code may not bear what makes the copy quick, and functions inside it may hold on to the original, which
+    is therefore frozen meanwhile.
+    """
+    make = getattr(door.inner, "held", None)
+    if make is None:
+        yield door
+        return
+    from hauberk.attacks.network import frozen
+
+    module = getattr(door.inner, "module", None)
+    with nullcontext() if module is None else frozen(module):
+        copy = _door(make())
+        yield copy if _same(copy, x[:_TWICE], clean[:_TWICE]) else door
+
+
+def _same(copy: _Door, x: Floats, clean: Floats) -> bool:
+    close = _closeness(copy)
+    try:
+        return np.allclose(copy.scores(x), clean, rtol=close, atol=close * np.median(np.abs(clean)), equal_nan=True)
+    except InvalidInput:
+        return False
+
+
+def _closeness(model: _Door) -> float:
+    return _SAME_GPU if str(getattr(model, "device", "cpu")).startswith("cuda") else _SAME
 
 
 def _rows(x: Floats, y: Labels) -> tuple[Floats, Labels]:
@@ -275,7 +301,7 @@ def _odd(model: _Door, x: Floats, clean: Floats, *, random: bool) -> tuple[str, 
             "they count as wrong. Look for a division by zero, a logarithm of zero, or training that diverged."
         )
     some = x[:0] if random else x[:_TWICE]
-    same = _SAME_GPU if str(getattr(model, "device", "cpu")).startswith("cuda") else _SAME
+    same = _closeness(model)
     if len(some) and not np.allclose(model.scores(some), clean[:_TWICE], rtol=same, atol=same, equal_nan=True):
         odd.append(RANDOM)
     return tuple(odd)

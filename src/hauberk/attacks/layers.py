@@ -99,13 +99,14 @@ def quicken(module: nn.Module) -> None:
 @contextmanager
 def quickened(module: nn.Module) -> Iterator[None]:
     """Hold the module quickened inside the block."""
-    before = [(part, part.__class__) for part in module.modules()]
-    quicken(module)
+    before: list[tuple[Any, type]] = [(part, type(part)) for part in module.modules()]
     try:
+        quicken(module)
         yield
     finally:
         for part, own in before:
-            part.__class__ = own
+            if type(part) in QUICK:  # a lazy layer has become one of another class meanwhile, and stays it
+                part.__class__ = own
 
 
 def fold_norms(module: nn.Module) -> None:

@@ -55,8 +55,9 @@ class Network:
         return Held(self.module, self.classes, self.device, self._forward)
 
     def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
-        logits: Tensor = module(x if self._scale is None else (x - self._scale[0]) / self._scale[1])
-        return logits
+        if self._scale is not None:
+            x = (x - self._scale[0]) / self._scale[1]
+        return ask(module, x)
 
     def scores(self, x: Floats) -> Floats:
         """Return (n, classes) logits."""
@@ -76,10 +77,10 @@ class Held:
         module: nn.Module,
         classes: int,
         device: str,
-        forward: Callable[[nn.Module, Tensor], Tensor] = lambda module, x: module(x),
+        forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
     ) -> None:
         """`forward` asks a module like `module` about x."""
-        self._copy, self._forward = laid_out(module), forward
+        self._copy, self._forward = laid_out(module), forward or ask
         self.classes, self.device = classes, device
 
     def logits(self, x: Tensor) -> Tensor:
@@ -87,15 +88,12 @@ class Held:
         try:
             return self._forward(self._copy, x)
         except RuntimeError:  # such as a `view` that wants the usual layout; what is wrong in itself raises again
-            with torch.inference_mode(
-                mode=False
-            ):  # weights that are made inside one cannot be differentiated through
-                self._copy.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            self._copy.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             return self._forward(self._copy, x)
 
     def scores(self, x: Floats) -> Floats:
         """Return (n, classes) logits."""
-        with torch.inference_mode():
+        with torch.no_grad():  # not inference mode: what a module keeps of it could not be differentiated through
             parts = [self.logits(part).float().cpu().numpy() for part in batches(x, self.device)]
         return np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
 
@@ -108,7 +106,8 @@ def laid_out(module: nn.Module) -> nn.Module:
     caller's own model's. A module that cannot be copied stands behind `frozen` instead, at its own speed.
     """
     try:
-        copied = deepcopy(module).eval().requires_grad_(False)
+        # Of a compiled module the one inside: a search asks with ever fewer rows, and for several gradients of a pass.
+        copied = deepcopy(getattr(module, "_orig_mod", module)).eval().requires_grad_(False)
     except NO_COPY:
         return _Frozen(module)
     fold_norms(copied)
@@ -121,17 +120,6 @@ def last_channels(module: nn.Module) -> nn.Module:
     if not any(weight.ndim == 5 for weight in module.parameters()):  # volumes have another name for the layout
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
     return module
-
-
-def shadow(module: nn.Module) -> nn.Module:
-    """Return the module in evaluation mode, over the same weights and buffers, which ask it for no gradient.
-
-    For attacks on a module that is in training: its mode stays, and no gradient of a weight is computed. Raises one of
-    `NO_COPY` for a module that cannot be copied.
-    """
-    memo: dict[int, object] = {id(part): part for part in module.buffers()}
-    memo |= {id(part): nn.Parameter(part.detach(), requires_grad=False) for part in module.parameters()}
-    return deepcopy(module, memo).eval()
 
 
 class _Frozen(nn.Module):
@@ -147,6 +135,12 @@ class _Frozen(nn.Module):
         return logits
 
 
+def ask(module: nn.Module, x: Tensor) -> Tensor:
+    """Return module(x) in float32, of a copy of x: a first layer that works in place would change the caller's rows."""
+    logits: Tensor = module(x.clone())
+    return logits.float()
+
+
 def batches(x: Floats, device: str) -> Iterator[Tensor]:
     """Yield x as float32 tensors on the device, part by part."""
     for part in passes(x.shape, device):
@@ -158,11 +152,11 @@ def frozen(module: nn.Module) -> Iterator[None]:
     """Hold the module in evaluation mode, its weights asking for no gradient, and give it back as it was."""
     training = [part for part in module.modules() if part.training]
     learning = [weight for weight in module.parameters() if weight.requires_grad]
-    for part in training:
-        part.training = False
-    for weight in learning:
-        weight.requires_grad_(False)
     try:
+        for part in training:
+            part.training = False
+        for weight in learning:
+            weight.requires_grad_(False)
         yield
     finally:
         for part in training:

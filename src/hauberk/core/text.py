@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Mapping
+from urllib.parse import quote
 
 _SECRET_NAMES = re.compile(r"PASS|PIN|TOKEN|SECRET|KEY|CREDENTIAL|AUTH", re.IGNORECASE)
 _SECRET_PLACES = re.compile(r"(://)[^/\s@]+(?=@)|(\bpin-value=)[^&;?\s'\"]+|(\bbearer\s+)[^\s'\"]+", re.IGNORECASE)
@@ -42,10 +43,13 @@ def without_secrets(text: str, environ: Mapping[str, str], *, also: Collection[s
     """Return `text` with "***" for the secrets of the environment and for those that stand at known places.
 
     Secrets are the values, of 4 characters or more, of variables whose names speak of passwords, PINs, tokens, secrets or
-    keys, and of those named in `also`; names and passwords in addresses; values of pin-value; bearer tokens. Answers: messages of
-    libraries that quote what they were given. Does not answer: a secret that was read from a file or typed.
+    keys, and of those named in `also`, also quoted and line by line; names and passwords in addresses; values of pin-value;
+    bearer tokens. Answers: messages of libraries that quote what they were given. Does not answer: a secret that was read from
+    a file or typed.
     """
     values = {v for name, v in environ.items() if name in also or _SECRET_NAMES.search(name)}
+    # As it is, as messages quote it (`repr`, and percent signs in addresses), and line by line, as a key file has them.
+    values |= {form for v in values for form in (repr(v)[1:-1], quote(v, safe=""), *v.splitlines())}
     for value in sorted(values, key=len, reverse=True):  # the longest first: one may contain another
         if len(value) >= _SHORTEST:
             text = text.replace(value, "***")

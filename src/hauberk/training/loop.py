@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager, nullcontext
+from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
@@ -21,7 +22,7 @@ from torch import Tensor, nn
 
 from hauberk.attacks.layers import quickened
 from hauberk.attacks.model import Floats, Labels
-from hauberk.attacks.network import NO_COPY, last_channels, shadow
+from hauberk.attacks.network import last_channels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.training import awp, losses
@@ -132,7 +133,7 @@ def train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> list
     epoch and batch. On an interrupt the module is left as it is and the interrupt goes on.
     """
     module.to(run.device).train()
-    with _laid_out(module, torch.from_numpy(x[:1]).to(run.device)):
+    with _laid_out(module, torch.from_numpy(x[:2]).to(run.device)):
         return _train(module, x, y, run, task)
 
 
@@ -159,19 +160,31 @@ def _train(module: nn.Module, x: Floats, y: Labels, run: Run, task: Task) -> lis
 
 
 @contextmanager
-def _laid_out(module: nn.Module, row: Tensor) -> Iterator[None]:
-    """Hold the module channels last with quick layers inside the block; unless its code wants the usual layout."""
-    with quickened(module):
-        last_channels(module)
+def _laid_out(module: nn.Module, rows: Tensor) -> Iterator[None]:
+    """Hold the module channels last with quick layers inside the block; unless its code wants the usual ones."""
+    with ExitStack() as held:
+        held.callback(lambda: module.to(memory_format=torch.contiguous_format))  # type: ignore[call-overload]  # missing in torch's types
+        held.enter_context(quickened(module))
+        if _bears(module, rows):
+            last_channels(module)
+        else:
+            held.close()
+        yield
+
+
+def _bears(module: nn.Module, rows: Tensor) -> bool:
+    """Whether a copy, laid out channels last, answers in training and in evaluation mode.
+
+    rows: two, for of one row every layout can be viewed. Weights, statistics and random states stay as they are.
+    """
+    with torch.random.fork_rng([rows.device] if rows.is_cuda else []), torch.no_grad():
         try:
-            with torch.no_grad():
-                shadow(module)(row)
-        except (RuntimeError, *NO_COPY):  # what is wrong in itself is said when the training meets it
-            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]  # missing in torch's types
-        try:
-            yield
-        finally:
-            module.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
+            copied = last_channels(deepcopy(module))
+            copied(rows.clone())
+            copied.eval()(rows.clone())
+        except Exception:  # noqa: BLE001 - a team's code; what is wrong in itself is said when the training meets it
+            return False
+    return True
 
 
 def _epoch(state: State, inputs: Tensor, labels: Tensor, run: Run, task: Task) -> dict[str, float]:

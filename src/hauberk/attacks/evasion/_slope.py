@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _BLOCK = 1 << 25  # input values worked on at once, 128 MiB in each of a handful of tensors
 _ROUNDING = 1e-6, 1e-5  # in itself, and of the largest logit
+_RULED_OUT = 1e3  # below the largest logit: a probability of 0 in any precision
 SPARSE = 0.9  # state is packed anew when fewer than this share of its rows still stand
 
 
@@ -67,9 +68,27 @@ def fell(logits: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
     return ~(margin(logits, y, targets) <= rounding(logits))
 
 
+def reached(logits: Tensor, loss: Tensor, y: Tensor, targets: Tensor | None = None) -> Tensor:
+    """Return (n,): the loss; infinite where a row fell, and just below where it did by no more than rounding.
+
+    Such a row goes on, and is the find if nothing better comes: the verdict may count it.
+    """
+    import torch
+
+    ahead = torch.where(margin(logits, y, targets) > 0, torch.finfo(loss.dtype).max, loss)
+    return torch.where(fell(logits, y, targets), torch.inf, ahead)
+
+
 def rounding(logits: Tensor) -> Tensor:
-    """Return (n,): differences between logits that may be the order of a sum. Who walks to a boundary goes beyond it."""
-    return _ROUNDING[0] + _ROUNDING[1] * logits.detach().abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
+    """Return (n,): differences between logits that may be the order of a sum. Who walks to a boundary goes beyond it.
+
+    In proportion to the largest logit, but for classes that are ruled out by a huge negative number.
+    """
+    import torch
+
+    logits = logits.detach()
+    possible = torch.where(logits < logits.amax(1, keepdim=True) - _RULED_OUT, 0.0, logits)
+    return _ROUNDING[0] + _ROUNDING[1] * possible.abs().amax(1).nan_to_num(0.0, 0.0, 0.0)
 
 
 def blocks(x: Floats) -> Iterator[slice]:

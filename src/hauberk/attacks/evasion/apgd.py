@@ -19,7 +19,7 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
-from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, put, shaped, slope
+from hauberk.attacks.evasion._slope import goals_of, look, on, parts, put, reached, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -215,12 +215,12 @@ def _look(model: Differentiable, state: _State, part: slice, params: ApgdParams,
     else:
         state.checked_loss[part] = loss
     state.loss[part] = loss
-    reached = torch.where(fell(logits, y, targets), torch.inf, loss)
-    better = reached > state.highest[part]
+    score = reached(logits, loss, y, targets)
+    better = score > state.highest[part]
     put(state.best[part], better, x)
     put(state.best_gradient[part], better, state.gradient[part])
-    put(state.highest[part], better, reached)
-    state.fell_at[part] = torch.where(better & reached.isposinf(), step, state.fell_at[part])
+    put(state.highest[part], better, score)
+    state.fell_at[part] = torch.where(better & score.isposinf(), step, state.fell_at[part])
 
 
 def _move(state: _State, part: slice, ball: Ball, *, first: bool) -> None:

@@ -18,7 +18,7 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
-from hauberk.attacks.evasion._slope import fell, look, on, parts, put, shaped, slope
+from hauberk.attacks.evasion._slope import look, on, parts, put, reached, shaped, slope
 from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
@@ -142,8 +142,6 @@ def _part(  # noqa: PLR0913 - a part of the rows and how to move it
 
     Loss, success and gradient come of one pass.
     """
-    import torch
-
     x, origin, y = state.x[part], state.origin[part], state.y[part]
     targets = None if state.targets is None else state.targets[part]
     loss_of = _losses.LOSSES[params.loss]
@@ -157,11 +155,11 @@ def _part(  # noqa: PLR0913 - a part of the rows and how to move it
     else:
         point = budget.project(x, origin)  # whole numbers and categories decide; the climb goes on in between
         logits = look(model, point)
-    down = fell(logits, y, targets)
+    score = reached(logits, loss, y, targets)
     if not last:
         velocity = None if state.velocity is None else state.velocity[part]
         x.copy_(_moved(x, origin, gradient, velocity, budget, params))
-    return point, torch.where(down, torch.inf, loss)
+    return point, score
 
 
 def _moved(  # noqa: PLR0913, PLR0917 - a point and how to move it

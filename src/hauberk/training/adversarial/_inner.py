@@ -32,15 +32,10 @@ def evaluating(module: nn.Module) -> Iterator[nn.Module]:
     The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
     in training mode would also let attacked batches write those statistics once for every step.
     """
-    from hauberk.attacks.network import NO_COPY, frozen, shadow
+    from hauberk.attacks.network import frozen
 
-    try:
-        attacked = shadow(module)
-    except NO_COPY:
-        with frozen(module):
-            yield module
-        return
-    yield attacked
+    with frozen(module):
+        yield module
 
 
 def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
@@ -48,7 +43,7 @@ def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> 
     torch = need("torch")
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        (found,) = torch.autograd.grad(loss(module(x)).sum(), x)
+        (found,) = torch.autograd.grad(loss(module(x.clone())).sum(), x)  # the first layer may work in place
     return found.detach()  # type: ignore[no-any-return]  # torch arrives by name
 
 
