@@ -172,3 +172,10 @@ def test_the_judge_believes_no_attack(linear):
     np.testing.assert_allclose(found.verdicts.distance[2:], 0)
     expected = np.abs(np.diff(model.scores(x[2:5]), axis=1))[:, 0]
     np.testing.assert_allclose(found.verdicts.margin[2:], expected, rtol=1e-5)
+
+
+def test_scores_that_lie_close_to_rounding_are_told_of(linear, linear_model):
+    model, x, y, _, _ = linear
+    faint = linear_model(1e-6 * model.weights, 1e-6 * model.bias)
+    assert any("near what rounding is" in word for word in pgd(faint, x[:8], y[:8]).warnings)
+    assert not any("rounding" in word for word in pgd(model, x[:8], y[:8]).warnings)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 _TWICE = 16  # rows that are asked about twice, to find models that answer at random
 _SAME = 1e-4  # scores that differ by less, in proportion, differ by the order of a sum
+_FAINT = 1e-3  # scores that lie no farther apart are told of
 _SAME_GPU = 2e-2  # a GPU multiplies with ten bits of mantissa, and picks other kernels for another number of rows
 RANDOM = (
     "the model gives other scores when it is asked again: one attack on one draw says little of it. "
@@ -299,6 +300,12 @@ def _odd(model: _Door, x: Floats, clean: Floats, *, random: bool) -> tuple[str, 
         odd.append(
             f"the model's scores are NaN for {len(undefined)} of {len(x)} rows as they are, first row {undefined[0]}: "
             "they count as wrong. Look for a division by zero, a logarithm of zero, or training that diverged."
+        )
+    spread = np.ptp(np.delete(clean, undefined, axis=0), axis=1)
+    if len(spread) and 0 < np.median(spread) < _FAINT:
+        odd.append(
+            f"the model's scores differ by {np.median(spread):.1g} only, near what rounding is: attacks that walk to "
+            "the boundary may miss it. Multiply the scores by a constant, which changes no prediction."
         )
     some = x[:0] if random else x[:_TWICE]
     same = _closeness(model)
