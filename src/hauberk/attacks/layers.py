@@ -64,13 +64,9 @@ class _Rise(torch.autograd.Function):
         return torch.ops.aten.threshold_backward(gradients[0].contiguous(memory_format=layout), out, 0), None
 
 
-def _differentiated(x: Tensor) -> bool:
-    return x.ndim == 4 and x.device.type == "cpu" and torch.is_grad_enabled()
-
-
 class _Conv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
-        if not _differentiated(x):
+        if x.ndim != 4 or x.device.type != "cpu":
             return super().forward(x)
         made: Tensor = _Patches.apply(x, self.weight, self.bias, self)  # type: ignore[no-untyped-call]
         return made
@@ -78,7 +74,7 @@ class _Conv2d(nn.Conv2d):
 
 class _ReLU(nn.ReLU):
     def forward(self, x: Tensor) -> Tensor:
-        if not _differentiated(x):
+        if x.ndim != 4 or x.device.type != "cpu":
             return super().forward(x)
         made: Tensor = _Rise.apply(x, self.inplace)  # type: ignore[no-untyped-call]
         return made
