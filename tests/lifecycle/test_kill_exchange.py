@@ -209,16 +209,21 @@ def test_update_killed_at_its_operations_keeps_the_champion_or_has_promoted_and_
     operations, challenger = int(told), served(trial / "project")
     assert operations > 200
     assert challenger != champion
+    killed = 0
     for number, after in enumerate(np.linspace(1, operations - 1, 10).astype(int)):
         world = tmp_path / f"world{number}"
         shutil.copytree(project.parent, world)
         folder = world / "project"
-        assert child("update", folder, after)[0]
-        assert served(folder) in {champion, challenger}
+        was_killed, _ = child("update", folder, after)
+        killed += was_killed
+        assert served(folder) in {champion, challenger} if was_killed else served(folder) == challenger
         sound(folder)
         finish(folder)
         assert served(folder) == challenger, f"killed at operation {after} of {operations}"
         shutil.rmtree(world)
+    assert killed >= 8, (
+        "a slow run keeps its training's state more often, so that a later one may end before the last points"
+    )
 
 
 def finish(folder):
