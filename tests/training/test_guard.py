@@ -137,8 +137,8 @@ class Fgsm(Plain):
 
     def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
         budget = Ball(Norm.LINF, 0.2 * strength)
-        with _inner.evaluating(module) as attacked:
-            slope = _inner.gradient(attacked, x, _inner.cross_entropy(y))
+        with _inner.evaluating(module):
+            slope = _inner.gradient(module, x, _inner.cross_entropy(y))
         return budget.project(x + budget.step(slope, 1.0), x)
 
 

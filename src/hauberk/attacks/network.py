@@ -14,7 +14,7 @@ from hauberk.attacks.layers import fold_norms, quicken
 from hauberk.attacks.model import Floats, passes
 from hauberk.core.errors import InvalidInput
 
-NO_COPY = (RuntimeError, TypeError, AttributeError, NotImplementedError)  # what copying a module may raise
+_NO_COPY = (RuntimeError, TypeError, AttributeError, NotImplementedError)  # what copying a module may raise
 
 
 class Network:
@@ -108,7 +108,7 @@ def laid_out(module: nn.Module) -> nn.Module:
     try:
         # Of a compiled module the one inside: a search asks with ever fewer rows, and for several gradients of a pass.
         copied = deepcopy(getattr(module, "_orig_mod", module)).eval().requires_grad_(False)
-    except NO_COPY:
+    except _NO_COPY:
         return _Frozen(module)
     fold_norms(copied)
     quicken(copied)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING
 
 from hauberk.attacks.budget import Budget, ColumnBox
@@ -25,17 +25,15 @@ def share(name: str, value: float) -> None:
         raise InvalidInput(f"`{name}` is a share from 0 to 1, found {value}.")
 
 
-@contextmanager
-def evaluating(module: nn.Module) -> Iterator[nn.Module]:
-    """Yield the module as it is attacked: in evaluation mode, and asking for no gradient of its weights.
+def evaluating(module: nn.Module) -> AbstractContextManager[None]:
+    """Hold the module, inside the block, in evaluation mode and asking for no gradient of its weights.
 
     The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
     in training mode would also let attacked batches write those statistics once for every step.
     """
     from hauberk.attacks.network import frozen
 
-    with frozen(module):
-        yield module
+    return frozen(module)
 
 
 def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:

@@ -50,7 +50,7 @@ def fgsm_rs(  # noqa: PLR0913 - the shape of the family
     Answers: attackers with the model's gradients, within the budget, for as long as the guard sees no collapse.
     Does not answer: larger budgets or another norm; the figure reached is empirical.
     """
-    with _inner.evaluating(module) as attacked:
-        point = _inner.start(attacked, x, y, budget, rng)
-        moved = point + budget.step(_inner.gradient(attacked, point, _inner.cross_entropy(y)), params.step)
+    with _inner.evaluating(module):
+        point = _inner.start(module, x, y, budget, rng)
+        moved = point + budget.step(_inner.gradient(module, point, _inner.cross_entropy(y)), params.step)
         return budget.project(moved, x)  # type: ignore[no-any-return]  # arrays of either library

@@ -59,6 +59,6 @@ def mart(  # noqa: PLR0913 - the shape of the family
     Answers: attackers with the model's gradients, within the budget. Does not answer: larger budgets or another
     norm; the figure reached is empirical. Cost: one gradient for each step, and two passes for the loss.
     """
-    with _inner.evaluating(module) as attacked:
+    with _inner.evaluating(module):
         loss = _inner.cross_entropy(y)
-        return _inner.ascend(attacked, x, y, budget, loss, steps=params.steps, step=params.step, rng=rng)
+        return _inner.ascend(module, x, y, budget, loss, steps=params.steps, step=params.step, rng=rng)

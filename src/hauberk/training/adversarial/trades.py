@@ -62,11 +62,11 @@ def trades(  # noqa: PLR0913 - the shape of the family
     torch = need("torch")
     from hauberk.training import losses
 
-    with _inner.evaluating(module) as attacked:
+    with _inner.evaluating(module):
         with torch.no_grad():
-            clean = attacked(x)
+            clean = module(x)
         return _inner.ascend(
-            attacked,
+            module,
             x,
             y,
             budget,
