@@ -75,8 +75,9 @@ def reached(logits: Tensor, loss: Tensor, y: Tensor, targets: Tensor | None = No
     """
     import torch
 
-    ahead = torch.where(margin(logits, y, targets) > 0, torch.finfo(loss.dtype).max, loss)
-    return torch.where(fell(logits, y, targets), torch.inf, ahead)
+    lead = margin(logits, y, targets)
+    ahead = torch.where(lead > 0, torch.finfo(loss.dtype).max, loss)
+    return torch.where(lead <= rounding(logits), ahead, torch.inf)  # so that NaN has fallen, as in `fell`
 
 
 def rounding(logits: Tensor) -> Tensor:
