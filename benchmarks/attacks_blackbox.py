@@ -27,9 +27,9 @@ from hauberk.attacks import evasion
 from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import ColumnBox
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.model import as_model
 from hauberk.core.columns import ColumnKind
 from hauberk.core.threats import ColumnBudget, Direction
+from hauberk.models.adapting import as_model
 
 
 def pictures(rows: int, rounds: int) -> None:
@@ -118,7 +118,7 @@ def _judged(net, x, y, moved, norm):
 
 def frame(name, target, drop=()):
     """Return rows as codes and numbers, their columns, and labels, as the data room reads them."""
-    from hauberk.data.loading import DataSpec, load
+    from hauberk.data.reading.loading import DataSpec, load
 
     file = str(Path(os.environ["HAUBERK_DATA"]) / name)
     return load(DataSpec("table", (file,), target=target, drop=drop), seed=0)

@@ -34,8 +34,8 @@ CASES = [
 
 
 def load(name):
-    from hauberk.data.loading import DataSpec
-    from hauberk.data.loading import load as read
+    from hauberk.data.reading.loading import DataSpec
+    from hauberk.data.reading.loading import load as read
 
     files = {
         "adult": DataSpec("table", (str(ROOT / "adult.parquet"),), target="income"),

@@ -10,7 +10,7 @@ raw sha256          one thread a core, each hashing its share of the blocks from
 sha256 of the file  one thread a core, each reading and hashing its share of the file: no parts, no tree
 manifest            `hauberk.data.manifest.build`, footers and trees included
 manifest, fast      the same after an append of 1 %, with the file system believed
-diff                `hauberk.data.diffing.diff` against the Polars joins that give the same counts
+diff                `hauberk.data.manifest.diffing.diff` against the Polars joins that give the same counts
 row tree            what a commitment to rows, and a proof of one, cost a row
 """
 
@@ -33,8 +33,8 @@ import polars as pl
 
 from hauberk.custody.rows import Schema
 from hauberk.custody.rowtree import RowTree, check
-from hauberk.data.diffing import diff
 from hauberk.data.manifest import build
+from hauberk.data.manifest.diffing import diff
 
 MIB = 2**20
 CORES = len(os.sched_getaffinity(0))

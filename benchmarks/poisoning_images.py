@@ -97,7 +97,7 @@ def auroc(scores, poison):
 
 def known(x, poison):
     from hauberk.core.progress import Quiet
-    from hauberk.data.poisoning._views import sharp
+    from hauberk.data.poison.detectors._views import sharp
 
     return sharp(x, poison.astype(np.int64), 2, seed=0, task=Quiet())[:, 1]
 
@@ -124,7 +124,7 @@ def art_peers(x, y):
     from art.defences.detector.poison import ActivationDefence, SpectralSignatureDefense
     from art.estimators.classification import PyTorchClassifier
 
-    from hauberk.data.poisoning import _nets
+    from hauberk.data.poison.detectors import _nets
 
     classes = int(y.max()) + 1
     net = _nets.learn(
@@ -153,9 +153,9 @@ def art_peers(x, y):
 
 
 def case(name, attack, share, seed, *, with_peers):
-    from hauberk.data.dataset import Dataset
-    from hauberk.data.poisoning import Rows
-    from hauberk.data.screening import screen_rows
+    from hauberk.data.poison.detectors import Rows
+    from hauberk.data.poison.screening import screen_rows
+    from hauberk.data.reading.dataset import Dataset
 
     x, y, poison = poisoned(name, attack, share, seed)
     classes = tuple(str(label) for label in range(int(y.max()) + 1))

@@ -52,7 +52,7 @@ CASES = [
 def read(name):
     import polars as pl
 
-    from hauberk.data.loading import DataSpec, load
+    from hauberk.data.reading.loading import DataSpec, load
 
     if name not in SETS:
         return load(DataSpec("table", (f"sklearn:{name}",)), seed=0).train
@@ -69,7 +69,7 @@ def read(name):
 
 def poisoned(name, attack, share, seed):
     from hauberk.attacks.poisoning import POISONERS, Victim
-    from hauberk.data.dataset import Dataset
+    from hauberk.data.reading.dataset import Dataset
 
     side = read(name)
     if attack == "clean":
@@ -94,8 +94,8 @@ def auroc(scores, poison):
 
 
 def ours(side, seed):
-    from hauberk.data.poisoning import Rows
-    from hauberk.data.screening import screen_rows
+    from hauberk.data.poison.detectors import Rows
+    from hauberk.data.poison.screening import screen_rows
 
     started = time.monotonic()
     found = screen_rows(Rows("table", side, None, (), seed))
@@ -118,8 +118,8 @@ def peers(side):
     from sklearn.ensemble import IsolationForest
 
     from hauberk.core.progress import Quiet
-    from hauberk.data import neighbours
-    from hauberk.data.poisoning._folds import one_hot, out_of_fold
+    from hauberk.data.poison import neighbours
+    from hauberk.data.poison.detectors._folds import one_hot, out_of_fold
 
     yield "isolation forest", -IsolationForest(random_state=0).fit(side.x).score_samples(side.x)
     features, keys = neighbours.features(side)[0], np.arange(len(side))

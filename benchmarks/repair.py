@@ -59,7 +59,7 @@ def read(name):
                 idx(f"{stem}-labels-idx1-ubyte.gz")[:rows].astype(np.int64),
             ]
         return *parts, ()
-    from hauberk.data.loading import DataSpec, load
+    from hauberk.data.reading.loading import DataSpec, load
 
     file, target = TABLES[name]
     if name == "nsl-kdd":  # attack or not: most of its 22 names have a handful of rows
@@ -87,10 +87,10 @@ def builder(kind):
 def one(name, attack, share, seed, epochs):
     from hauberk.attacks.backdoor import effect
     from hauberk.attacks.poisoning import POISONERS, Victim
-    from hauberk.data.dataset import Dataset
-    from hauberk.data.poisoning import Rows
-    from hauberk.data.repair import repair
-    from hauberk.data.screening import screen_rows
+    from hauberk.data.poison.detectors import Rows
+    from hauberk.data.poison.repair import repair
+    from hauberk.data.poison.screening import screen_rows
+    from hauberk.data.reading.dataset import Dataset
     from hauberk.training import Options, Spec, train
 
     x, y, x_test, y_test, columns = read(name)

@@ -48,7 +48,7 @@ def rollback(mebibytes: list[int]) -> None:
     import hauberk
     from hauberk.core.progress import Progress
     from hauberk.custody.seen import Seen
-    from hauberk.lifecycle.rollback import rollback as back
+    from hauberk.lifecycle.releasing.rollback import rollback as back
 
     print("| weights (and as much ONNX, both sealed) | keys open (median of 5) | whole command (median of 5) |")
     print("| --- | --- | --- |")
@@ -84,7 +84,7 @@ def command(folder: Path, *, to: int) -> float:
 
 
 def sets(name: str):
-    from hauberk.data.loading import DataSpec, load_whole
+    from hauberk.data.reading.loading import DataSpec, load_whole
 
     if name == "digits":
         return load_whole(DataSpec("image", ("sklearn:digits",))).side, 900, 80, 10, (7, 1), 2
@@ -102,7 +102,7 @@ def sets(name: str):
 
 
 def drips(names: list[str], seeds: int, times: int) -> None:
-    from hauberk.data.drip import drip
+    from hauberk.data.poison.drip import drip
 
     print(
         "| data | trusted | batches | wrong labels a batch | alone (first 3) | sequence caught | at batch | honest stopped | s |"

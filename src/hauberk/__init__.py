@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+from hauberk.core.version import VERSION
+
+__version__ = VERSION
 __all__ = ["__version__", "protect", "verify"]
 
 if TYPE_CHECKING:
-    from hauberk.lifecycle.protect import protect
+    from hauberk.lifecycle.main.protect import protect
     from hauberk.release.verification import verify
 
-_HOMES = {"protect": "hauberk.lifecycle.protect", "verify": "hauberk.release.verification"}
+_HOMES = {"protect": "hauberk.lifecycle.main.protect", "verify": "hauberk.release.verification"}
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a lazily imported public name

@@ -9,9 +9,9 @@ from hauberk.attacks import evasion
 from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.model import as_model
 from hauberk.attacks.verdict import Tried
 from hauberk.core.errors import InvalidInput
+from hauberk.models.adapting import as_model
 
 torch = pytest.importorskip("torch")
 

@@ -8,11 +8,11 @@ import pytest
 
 from hauberk.attacks.evaluation import evaluate
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.model import as_model
 from hauberk.attacks.verdict import Tried
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Evasion, Norm
+from hauberk.models.adapting import as_model
 
 SQUARE = [("square", {"queries": 5})]
 THREAT = Evasion(norm=Norm.LINF, eps=0.02)

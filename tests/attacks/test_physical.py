@@ -9,9 +9,9 @@ from sklearn.datasets import load_digits
 from hauberk.attacks import evasion
 from hauberk.attacks.evasion._corruptions import FAMILIES
 from hauberk.attacks.evasion.corruptions import Corrupted
-from hauberk.attacks.model import as_model
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.errors import InvalidInput
+from hauberk.models.adapting import as_model
 
 torch = pytest.importorskip("torch")
 

@@ -103,7 +103,7 @@ def test_capgd_finds_on_a_net_what_longer_searches_find_and_more_than_pgd(cancer
 
 
 def evasion_model(net):
-    from hauberk.attacks.model import as_model
+    from hauberk.models.adapting import as_model
 
     return as_model(net, classes=2)
 

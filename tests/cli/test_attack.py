@@ -20,10 +20,10 @@ import hauberk
 from hauberk.cli.main import run
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.ledger import Ledger
-from hauberk.lifecycle.workshop import read_publics
+from hauberk.records.workshop import read_publics
 
 _spec = importlib.util.spec_from_file_location(
-    "oip_server_for_cli", Path(__file__).parents[1] / "lifecycle" / "oip_server.py"
+    "oip_server_for_cli", Path(__file__).parents[1] / "lifecycle" / "attacking" / "oip_server.py"
 )
 oip = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(oip)

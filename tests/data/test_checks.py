@@ -16,11 +16,11 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.findings import Severity
 from hauberk.core.progress import Quiet
-from hauberk.data import neighbours
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks.schema import far_out, out_of_range
-from hauberk.data.dataset import Dataset, Split
-from hauberk.data.loading import DataSpec, load
+from hauberk.data.poison import neighbours
+from hauberk.data.reading.dataset import Dataset, Split
+from hauberk.data.reading.loading import DataSpec, load
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from hauberk.cli.main import run
-from hauberk.data.inspection import inspect
+from hauberk.data.reading.inspection import inspect
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ import pytest
 from hauberk.core.columns import ColumnKind
 from hauberk.core.progress import Quiet
 from hauberk.data.checks import CHECKS
-from hauberk.data.loading import DataSpec, load
+from hauberk.data.reading.loading import DataSpec, load
 
 
 def run(name, split):

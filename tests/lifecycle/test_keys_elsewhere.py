@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 
 import hauberk
+from hauberk import project as projects
 from hauberk.cli.main import run
 from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.keys import open_keys
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
-from hauberk.lifecycle import project as projects
-from hauberk.lifecycle.workshop import Workshop, read_publics
+from hauberk.records.workshop import Workshop, read_publics
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "custody" / "keys"))
 from key_services import kms, softhsm, token, vault, vault_uri  # noqa: F401 - fixtures

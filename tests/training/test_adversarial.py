@@ -13,9 +13,10 @@ from hauberk.attacks.budget import Ball, ColumnBox
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Direction, Norm
-from hauberk.training import Spec, encoding, loop, losses, methods
+from hauberk.models import encoding
+from hauberk.models.torch_model import Encoded, Encoder
+from hauberk.training import Spec, loop, losses, methods
 from hauberk.training.adversarial import HARDENING
-from hauberk.training.torch_model import Encoded, Encoder
 
 # Those that change the batch within the budget; the others' laws stand with the certificates that they train for.
 TORCH = [e.name for e in HARDENING if e.params.framework == "torch" and getattr(e.params, "adversarial", True)]

@@ -15,7 +15,7 @@ import hauberk
 from hauberk.attacks.backdoor import effect
 from hauberk.attacks.poisoning import POISONERS, Victim
 from hauberk.core.columns import ColumnKind
-from hauberk.data.loading import DataSpec, load
+from hauberk.data.reading.loading import DataSpec, load
 from hauberk.training import OnnxModel, Spec
 
 HERE = Path(__file__).parent

@@ -15,12 +15,13 @@ import numpy as np
 
 from hauberk.attacks.averaged import averaged
 from hauberk.attacks.budget import Ball, Region
-from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried, judge, nothing, predictions
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.registry import Registry
 from hauberk.core.threats import Norm
+from hauberk.models.adapting import as_model
+from hauberk.models.port import Differentiable, Floats, Labels, Model
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -84,7 +85,7 @@ def attack(  # noqa: PLR0913, PLR0917 - the shape of an attack
 ) -> Found:
     """Attack each row of x and return what was found, judged.
 
-    model: as `attacks.model.as_model`. x: (n, ...) floats inside the box; y: (n,) whole numbers in [0, classes), n may
+    model: as `models.adapting.as_model`. x: (n, ...) floats inside the box; y: (n,) whole numbers in [0, classes), n may
     be 0; targets: (n,) classes other than y, or None. Nothing that is passed is changed: not the arrays, not the
     model's mode and weights, not the global random states; `rng` moves on.
 
@@ -212,7 +213,7 @@ def _held(door: _Door, x: Floats, clean: Floats) -> Iterator[_Door]:
     if make is None:
         yield door
         return
-    from hauberk.attacks.network import frozen
+    from hauberk.models.network import frozen
 
     module = getattr(door.inner, "module", None)
     with nullcontext() if module is None else frozen(module):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from hauberk.attacks.model import Differentiable, Floats, Model
+from hauberk.models.port import Differentiable, Floats, Model
 
 if TYPE_CHECKING:
     from torch import Tensor

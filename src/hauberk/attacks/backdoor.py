@@ -11,9 +11,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.poisoning import Poisoned
 from hauberk.core.errors import InvalidInput
+from hauberk.models.port import Floats, Labels, Model
 
 Fit = Callable[[Floats, Labels], Model]
 

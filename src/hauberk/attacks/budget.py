@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from hauberk.attacks.arrays import TOLERANCE, Array, namespace, rows
 from hauberk.attacks.columnbox import ColumnBox
-from hauberk.attacks.model import Floats
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion, Norm
+from hauberk.models.port import Floats
 
 __all__ = ["TOLERANCE", "Array", "Ball", "Budget", "ColumnBox", "Region", "budget_of"]  # boxes have their own file
 

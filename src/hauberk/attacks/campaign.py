@@ -17,10 +17,10 @@ from numpy.typing import NDArray
 
 from hauberk.attacks.attack import Attack, attack
 from hauberk.attacks.budget import Region
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found
 from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.core.progress import Quiet, Task
+from hauberk.models.port import Floats, Labels, Model
 
 Flags = NDArray[np.bool_]
 

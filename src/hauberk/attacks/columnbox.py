@@ -9,20 +9,18 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks import relations
 from hauberk.attacks.arrays import TOLERANCE, Array, like, namespace, rows
+from hauberk.attacks.repair import Repair
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.relations import Relation, parse
 from hauberk.core.threats import ColumnBudget, Direction
-
-if TYPE_CHECKING:
-    from hauberk.attacks.repair import Repair
 
 Floats = NDArray[np.float32]
 
@@ -80,9 +78,14 @@ class ColumnBox:
 
     @cached_property
     def _repair(self) -> Repair:
-        from hauberk.attacks.repair import Repair
-
-        return Repair.of(self)
+        return Repair.of(
+            self.columns,
+            self.parsed,
+            self.following,
+            frozenset(index for index, _, _ in self.movable),
+            bounds=self.bounds,
+            affordable=self._affordable if self.cost else None,
+        )
 
     @property
     def prices(self) -> Floats:

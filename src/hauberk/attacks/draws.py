@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.model import Floats, Labels
+from hauberk.models.port import Floats, Labels
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _ROWS = 64  # rows mixed at once: a block that stays in the processor's cache

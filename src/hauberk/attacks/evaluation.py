@@ -16,7 +16,6 @@ from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball, Budget, budget_of
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.examples import examples
-from hauberk.attacks.model import Differentiable, Floats, Labels, Model
 from hauberk.attacks.verdict import Found
 from hauberk.core import canonical
 from hauberk.core.columns import Column
@@ -26,6 +25,7 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Part, Quiet, Task
 from hauberk.core.registry import Entry
 from hauberk.core.threats import Evasion
+from hauberk.models.port import Differentiable, Floats, Labels, Model
 
 Attacks = Sequence[tuple[str, Mapping[str, Any]]]
 # Where a project names none. On tables the search by columns is cheap, and 20 generations found on all examples what 50 find.
@@ -53,7 +53,7 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
 ) -> Measurement:
     """Measure accuracy on x, y as they are and under attack.
 
-    x: float32, as `attacks.model` says; y: int64 (n,), n >= 1. attacks: names and parameters; none named means the
+    x: float32, as `models.port` says; y: int64 (n,), n >= 1. attacks: names and parameters; none named means the
     usual ones for this data and model (`USUAL`). Metrics: clean_accuracy, robust_accuracy,
     robust_accuracy_<attack>, queries_<attack> (scores and gradients asked for each row), seconds. Series:
     accuracy_by_radius. Outputs: examples.json; verdicts.json, whether each row is right as it is, and robust. Raises

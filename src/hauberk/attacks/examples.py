@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.budget import ColumnBox, Region
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.pictures import difference, picture
 from hauberk.core import canonical
 from hauberk.core.columns import Column, ColumnKind
+from hauberk.models.port import Floats, Labels, Model
 
 _MOST = 6
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from hauberk.attacks.model import Floats, Labels
+from hauberk.models.port import Floats, Labels
 
 BATCH = 512  # rows of one request; attacks work through larger inputs batch by batch
 

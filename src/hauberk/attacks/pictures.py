@@ -7,8 +7,8 @@ import io
 
 import numpy as np
 
-from hauberk.attacks.model import Floats
 from hauberk.core.extras import need
+from hauberk.models.port import Floats
 
 _WIDTH = 96  # pixels; smaller images are enlarged by whole factors, so that every pixel stays a square
 

@@ -8,19 +8,16 @@ Simonetto, Ghamizi, Cordy 2024, "Constrained Adaptive Attack", section 3, widene
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.arrays import Array, double, like, namespace, rows, single
 from hauberk.attacks.relations import SLACK
-from hauberk.core.columns import ColumnKind
+from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.relations import Among, Claim, Relation
-
-if TYPE_CHECKING:
-    from hauberk.attacks.columnbox import ColumnBox
 
 _SWEEPS = 3  # relations that share columns undo each other; each sweep brings them nearer
 _BACK = (0.75, 0.5, 0.25, 0.0)  # shares of a change that are tried on the way back to the origin
@@ -77,39 +74,55 @@ class _Rule:
 
 @dataclass(frozen=True)
 class Repair:
-    """The relations of a box, made ready once. Called on boxed rows, float32 (n, d)."""
+    """The relations of a table, prepared once. Called on rows within their bounds, float32 (n, d).
 
-    box: ColumnBox
+    bounds: the lowest and highest value of each number, by the original rows. affordable: reduces changes to what the
+    cost allows (`x, origin, whole=`), None where the cost has no limit. changeable: places that the adversary may change.
+    """
+
+    columns: Sequence[Column]
+    bounds: Callable[[Array], tuple[Array, Array]]
+    affordable: Callable[..., Array] | None
     rules: tuple[_Rule, ...]
     makers: tuple[_Rule, ...]  # those that define a column, in the order in which they are computed
+    changeable: frozenset[int]
     movable: NDArray[np.float64]
     integer: NDArray[np.float64]
     low: NDArray[np.float64]
     high: NDArray[np.float64]
 
     @classmethod
-    def of(cls, box: ColumnBox) -> Repair:
-        """Return the repair of a box."""
-        numbers = np.zeros(len(box.columns))
-        for index, column, _ in box.movable:
-            numbers[index] = column.kind is not ColumnKind.CATEGORY
-        integer = np.array([float(c.kind is ColumnKind.INTEGER) for c in box.columns])
-        low, high = (np.array([float(getattr(c, end)) for c in box.columns]) for end in ("low", "high"))
-        rules = _rules(box)
-        makers = tuple(rule for index in box.following for rule in rules if rule.defines == index)
-        return cls(box, rules, makers, numbers, integer, low, high)
+    def of(  # noqa: PLR0913 - the parts of a column box, which imports this module
+        cls,
+        columns: Sequence[Column],
+        relations: Sequence[Relation],
+        following: Mapping[int, Relation],
+        changeable: frozenset[int],
+        *,
+        bounds: Callable[[Array], tuple[Array, Array]],
+        affordable: Callable[..., Array] | None,
+    ) -> Repair:
+        """Prepare the repair. following: each computed column's place and the relation that defines it, in order."""
+        numbers = np.array(
+            [float(i in changeable and c.kind is not ColumnKind.CATEGORY) for i, c in enumerate(columns)]
+        )
+        integer = np.array([float(c.kind is ColumnKind.INTEGER) for c in columns])
+        low, high = (np.array([float(getattr(c, end)) for c in columns]) for end in ("low", "high"))
+        rules = _rules(columns, relations, following)
+        makers = tuple(rule for index in following for rule in rules if rule.defines == index)
+        return cls(columns, bounds, affordable, rules, makers, changeable, numbers, integer, low, high)
 
     def __call__(self, x: Array, origin: Array, *, whole: bool) -> Array:
         """Return rows that keep the relations as far as the origin does; whole: surely so, and integers whole."""
-        low, high = (double(bound) for bound in self.box.bounds(origin))
+        low, high = (double(bound) for bound in self.bounds(origin))
         moved, before = double(x), double(origin)
         for _ in range(_SWEEPS):
             for rule in self.rules:
                 if rule.defines < 0:
                     moved = self._eased(moved, before, rule, low, high, whole=whole)
         moved = self._derived(single(moved), origin)
-        if self.box.cost:
-            moved = self._derived(self.box._affordable(moved, origin, whole=whole), origin)  # noqa: SLF001 - the other half
+        if self.affordable is not None:
+            moved = self._derived(self.affordable(moved, origin, whole=whole), origin)
         return self._back(moved, origin) if whole else moved
 
     def carried(self, gradient: Array) -> Array:
@@ -167,8 +180,7 @@ class Repair:
     def _chosen(self, x: Array, form: _Form, broken: Array) -> Array:
         """Choose the category that a broken rule asks for, where it may be chosen."""
         xp = namespace(x)
-        movable = {index for index, _, _ in self.box.movable}
-        if form.sign != "=" or form.place not in movable:
+        if form.sign != "=" or form.place not in self.changeable:
             return x
         return _with(x, form.place, xp.where(broken, x[:, form.place] * 0 + form.constant, x[:, form.place]))
 
@@ -190,7 +202,7 @@ class Repair:
         xp, fine = namespace(x), self._fine(x, origin)
         if bool(fine.all()):
             return x
-        category = like(np.array([float(c.kind is ColumnKind.CATEGORY) for c in self.box.columns]), x) > 0
+        category = like(np.array([float(c.kind is ColumnKind.CATEGORY) for c in self.columns]), x) > 0
         integer, moved = like(self.integer, x) > 0, like(self.movable, x) > 0
         wild, home = x[~fine], origin[~fine]
         result, done = home + 0, fine[~fine]
@@ -228,36 +240,38 @@ def _with(x: Array, index: int, values: Array) -> Array:
     return copy
 
 
-def _rules(box: ColumnBox) -> tuple[_Rule, ...]:
-    defined = {id(relation): index for index, relation in box.following.items()}
+def _rules(
+    columns: Sequence[Column], relations: Sequence[Relation], following: Mapping[int, Relation]
+) -> tuple[_Rule, ...]:
+    defined = {id(relation): index for index, relation in following.items()}
     rules: list[_Rule] = []
-    for relation in box.parsed:
-        when = tuple(_form(claim, box) for claim in relation.when)
-        then = _form(relation.then, box)
-        rules.append(_Rule(when, then, _written_out(then, box.following, box), defined.get(id(relation), -1)))
+    for relation in relations:
+        when = tuple(_form(claim, columns) for claim in relation.when)
+        then = _form(relation.then, columns)
+        rules.append(_Rule(when, then, _written_out(then, following, columns), defined.get(id(relation), -1)))
     return tuple(rules)
 
 
-def _form(claim: Claim, box: ColumnBox) -> _Form:
-    place = {column.name: index for index, column in enumerate(box.columns)}
+def _form(claim: Claim, columns: Sequence[Column]) -> _Form:
+    place = {column.name: index for index, column in enumerate(columns)}
     if isinstance(claim, Among):
         index = place[claim.column]
-        code = float(box.columns[index].categories.index(claim.value))
+        code = float(columns[index].categories.index(claim.value))
         return _Form(None, code, "=" if claim.equal else "!=", index)
-    weights = np.zeros(len(box.columns))
+    weights = np.zeros(len(columns))
     for name, weight in claim.terms:
         weights[place[name]] += weight
     return _Form(weights, claim.constant, claim.sign)
 
 
-def _written_out(form: _Form, following: dict[int, Relation], box: ColumnBox) -> _Form:
-    """Return a sum without the columns that follow others: each is replaced by what it is made of."""
+def _written_out(form: _Form, following: Mapping[int, Relation], columns: Sequence[Column]) -> _Form:
+    """Return a sum in which each computed column is replaced by what it is computed from."""
     if form.weights is None:
         return form
     weights, constant = form.weights.copy(), form.constant
     for index in reversed(list(following)):
         if weights[index]:
-            other = _form(following[index].then, box)
+            other = _form(following[index].then, columns)
             assert other.weights is not None
             factor = weights[index] / other.weights[index]
             weights, constant = weights - factor * other.weights, constant - factor * other.constant

@@ -16,8 +16,8 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.model import Floats
 from hauberk.core.errors import InvalidInput
+from hauberk.models.port import Floats
 
 _PROBES = 24  # pixels by which a picture's turn is found, before all of it is compared
 _CLOSE = 2e-4  # float32 rounding of a bilinear sum in [0, 1]

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.budget import Region
-from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.models.port import Floats, Labels, Model
 
 Flags = NDArray[np.bool_]
 Counts = NDArray[np.int64]

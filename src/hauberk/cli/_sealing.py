@@ -46,7 +46,7 @@ def plain(text: object) -> str:
 def erased(error: HauberkError, key: str, sha256: str | None = None) -> HauberkError:
     """Return what to say of a file that does not open: that its key was erased, if the ledger here says so."""
     from hauberk.core.errors import InvalidInput
-    from hauberk.lifecycle.erasure import receipts_of
+    from hauberk.records.erasure import receipts_of
 
     receipts = receipts_of(HOME, key)
     named = [receipt for receipt in receipts if sha256 in {subject.sha256 for subject in receipt.subjects}]

@@ -11,11 +11,11 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.data.loading import DataSpec
+    from hauberk.data.reading.loading import DataSpec
     from hauberk.lifecycle.attacking import Aim, Outcome, Rows
     from hauberk.lifecycle.attacking.endpoint import Access
-    from hauberk.lifecycle.project import Project
-    from hauberk.lifecycle.workshop import Logged
+    from hauberk.project import Project
+    from hauberk.records.workshop import Logged
 
 
 @click.command("attack")
@@ -83,7 +83,7 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
     from hauberk.core.progress import Progress
     from hauberk.lifecycle.attacking import measure, open_rows, open_target
     from hauberk.lifecycle.attacking.aims import choose
-    from hauberk.lifecycle.workshop import rfc3339, utc_now
+    from hauberk.records.workshop import rfc3339, utc_now
 
     out, progress = Output(json), Progress(visible=False if json else None)
     project = _project(given)
@@ -120,7 +120,7 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
 
 def _project(given: dict[str, Any]) -> Project | None:
     """Return the project that is named, or that --data names, or that stands here."""
-    from hauberk.lifecycle import project as projects
+    from hauberk import project as projects
 
     places = [given["project"], *(Path(name) for name in given["files"][:1])]
     for place in places:
@@ -134,8 +134,8 @@ def _project(given: dict[str, Any]) -> Project | None:
 def _data(given: dict[str, Any], project: Project | None) -> dict[str, Any]:
     """Return what `open_rows` is told: the project's data where none are named."""
     from hauberk.core.errors import InvalidInput
-    from hauberk.data.inspection import understood
-    from hauberk.data.loading import DataSpec
+    from hauberk.data.reading.inspection import understood
+    from hauberk.data.reading.loading import DataSpec
 
     files: tuple[str, ...] = given["files"]
     if project is not None and (not files or Path(files[0]).resolve() == project.folder.resolve()):
@@ -199,7 +199,7 @@ def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, start
     """Sign and log the evidence where there is a project with a ledger."""
     from hauberk.custody.keys.standing import standing_passphrase
     from hauberk.lifecycle.attacking import attest
-    from hauberk.lifecycle.workshop import Workshop
+    from hauberk.records.workshop import Workshop
 
     if project is None or given["no_log"]:
         return None
@@ -219,7 +219,7 @@ def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, start
 def _write(path: Path, outcome: Outcome, model: str) -> None:
     from hauberk.core.disk import Disk
     from hauberk.lifecycle.attacking.page import page
-    from hauberk.lifecycle.workshop import rfc3339, utc_now
+    from hauberk.records.workshop import rfc3339, utc_now
 
     Disk().write(path, page(outcome, name=model, time=rfc3339(utc_now())).encode())
 

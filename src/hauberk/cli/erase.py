@@ -14,7 +14,7 @@ from hauberk.cli.keys import keys_option
 
 if TYPE_CHECKING:
     from hauberk.custody.keys.port import KeyService
-    from hauberk.lifecycle.erasure import Receipt
+    from hauberk.records.erasure import Receipt
 
 _SHOWN = 20
 
@@ -42,8 +42,8 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     """
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
-    from hauberk.lifecycle import erasure
-    from hauberk.lifecycle.opening import open_workshop
+    from hauberk.project.opening import open_workshop
+    from hauberk.records import erasure
 
     out, progress = Output(json), Progress(visible=False if json else None)
     keys = open_service(uri)

@@ -10,7 +10,7 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.lifecycle.init import Proposal
+    from hauberk.project.starting.init import Proposal
 
 
 @click.command()
@@ -47,7 +47,7 @@ def init(  # noqa: PLR0913 - the options of the command
     Beside it a starter model.py and a .gitignore are written when DIR has none. Nothing that is there is replaced
     without --force.
     """
-    from hauberk.lifecycle import init as room
+    from hauberk.project.starting import init as room
 
     proposal = room.propose(folder, files=files, test_files=test_files, target=target, kind=kind, name=name)
     written = room.write(folder, proposal, force=force)
@@ -71,7 +71,7 @@ def _show(out: Output, proposal: Proposal, folder: Path, written: list[Path]) ->
     from rich.markup import escape
     from rich.table import Table
 
-    from hauberk.lifecycle.init_text import summary
+    from hauberk.project.starting.text import summary
 
     seen = proposal.seen
     table = Table(title="What the data look like", show_header=False, title_justify="left")

@@ -16,10 +16,10 @@ from typing import Any
 
 import click
 
-import hauberk
 from hauberk.cli._output import document_of, lazy_group
 from hauberk.core.errors import HauberkError, HauberkWarning
 from hauberk.core.text import visible, without_secrets
+from hauberk.core.version import VERSION
 
 _FAULT = 70  # EX_SOFTWARE of sysexits.h: no other branch of the error tree has it
 _ISSUES = "https://github.com/hauberk/hauberk/issues"
@@ -46,7 +46,7 @@ _COMMANDS: dict[str, tuple[str, str, str]] = {
 
 
 @click.command(cls=lazy_group(_COMMANDS), context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(hauberk.__version__, prog_name="hauberk")
+@click.version_option(VERSION, prog_name="hauberk")
 def cli() -> None:
     """Secure a machine-learning system from the first row of data to a release that anyone can verify."""
 

@@ -12,8 +12,8 @@ from hauberk.cli._output import Output, json_option
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from hauberk.lifecycle.protect import Result
-    from hauberk.lifecycle.steps import Done
+    from hauberk.lifecycle.main.protect import Result
+    from hauberk.records.steps import Done
 
 
 @click.command("protect")
@@ -26,7 +26,7 @@ def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT0
     DIR holds hauberk.toml (`hauberk init` writes one). A step whose inputs did not change is not done again. Exit
     code 3 means that the gate refused: the verdict says which rule, and there is no release.
     """
-    from hauberk.lifecycle.protect import protect as run
+    from hauberk.lifecycle.main.protect import protect as run
 
     out = Output(json)
 

@@ -12,7 +12,7 @@ from hauberk.cli._output import Output, json_option
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from hauberk.lifecycle.releases import Made
+    from hauberk.lifecycle.releasing.releases import Made
 
 
 @click.command("rollback")
@@ -28,8 +28,8 @@ def rollback(folder: Path, *, to: int | None, reason: str, listed: bool, json: b
     the return: verifiers refuse an old release folder, and accept this one. Whatever happens, what is served is either
     the release that was there or the new one.
     """
-    from hauberk.lifecycle.rollback import past
-    from hauberk.lifecycle.rollback import rollback as run
+    from hauberk.lifecycle.releasing.rollback import past
+    from hauberk.lifecycle.releasing.rollback import rollback as run
 
     out = Output(json)
     if listed:

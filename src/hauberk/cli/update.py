@@ -10,9 +10,9 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.lifecycle.steps import Done
-    from hauberk.lifecycle.update import Updated
     from hauberk.lifecycle.updating.comparing import Compared
+    from hauberk.lifecycle.updating.update import Updated
+    from hauberk.records.steps import Done
 
 
 @click.command("update")
@@ -73,7 +73,7 @@ def update(  # noqa: PLR0913 - click's options
 
 def _once(out: Output, folder: Path, **how: Any) -> Updated:  # noqa: ANN401 - the options of an update
     from hauberk.core.progress import Progress
-    from hauberk.lifecycle.update import update as run
+    from hauberk.lifecycle.updating.update import update as run
 
     def show(done: Done, title: str) -> None:
         mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
@@ -88,7 +88,7 @@ def _once(out: Output, folder: Path, **how: Any) -> Updated:  # noqa: ANN401 - t
 def _waiting(folder: Path) -> dict[str, Any]:
     from datetime import datetime
 
-    from hauberk.lifecycle import project as projects
+    from hauberk import project as projects
     from hauberk.lifecycle.updating.triggers import due
 
     return due(projects.load(folder), now=datetime.now().astimezone()).to_json()
@@ -117,7 +117,7 @@ def _stay(out: Output, folder: Path, **how: Any) -> None:  # noqa: ANN401 - as a
 
 
 def _trust(out: Output, folder: Path, reasons: tuple[str, ...]) -> None:
-    from hauberk.lifecycle.update import trust
+    from hauberk.lifecycle.updating.update import trust
 
     entry = trust(folder, reason="; ".join(reasons))
     out.document({"ok": True, "entry": entry})

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hauberk.data.screening import Screening, screen
+    from hauberk.data.poison.screening import Screening, screen
     from hauberk.data.verification.api import infer, profile, verify
 
 __all__ = ["Screening", "infer", "profile", "screen", "verify"]
@@ -19,7 +19,7 @@ __all__ = ["Screening", "infer", "profile", "screen", "verify"]
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - the exported names, imported when they are asked for
     if name in {"screen", "Screening"}:
-        from hauberk.data import screening
+        from hauberk.data.poison import screening
 
         return getattr(screening, name)
     if name in {"verify", "infer", "profile"}:

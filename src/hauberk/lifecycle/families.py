@@ -8,7 +8,7 @@ from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.poisoning import POISONERS
 from hauberk.core.registry import Registry
 from hauberk.data.checks import CHECKS
-from hauberk.data.poisoning import DETECTORS
+from hauberk.data.poison.detectors import DETECTORS
 from hauberk.training.adversarial import HARDENING
 from hauberk.training.aggregation import LEARNERS
 

@@ -7,17 +7,17 @@ be attacked, exported to ONNX and stored as safetensors; `load_weights` and `Onn
 provably withstands a number of poisoned rows. torch is imported only for models that need it.
 """
 
+from hauberk.models.onnx_model import CANNOT_HARDEN, OnnxModel
+from hauberk.models.sklearn_model import SklearnModel
+from hauberk.models.spec import Spec
 from hauberk.training.aggregation import Certificates, Plan, aggregate, certify
 from hauberk.training.building import load_callable
 from hauberk.training.fitting import Hardening, Outcome, fine_tune, load_weights, train
-from hauberk.training.onnx_model import CANNOT_HARDEN, OnnxModel
 from hauberk.training.options import Options
 from hauberk.training.own import TrainingData
 from hauberk.training.own import run as train_own
 from hauberk.training.planning import Plan as TrainingPlan
 from hauberk.training.planning import plan
-from hauberk.training.sklearn_model import SklearnModel
-from hauberk.training.spec import Spec
 
 __all__ = [
     "CANNOT_HARDEN",

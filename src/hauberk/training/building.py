@@ -19,9 +19,9 @@ from types import ModuleType
 from typing import Any
 
 from hauberk.core.errors import HauberkError, InvalidInput
-from hauberk.training import _blame
+from hauberk.models import _blame
+from hauberk.models.spec import Spec
 from hauberk.training._randomness import calm_threads
-from hauberk.training.spec import Spec
 
 _EXPECTED = "Expected a function that returns a torch.nn.Module or a scikit-learn estimator"
 

@@ -12,19 +12,17 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.disk import Disk
+from hauberk.models.port import Floats, Labels
 from hauberk.training.options import Recipe
-
-if TYPE_CHECKING:
-    from hauberk.training.loop import Watch
-    from hauberk.training.state import State
+from hauberk.training.state import State
+from hauberk.training.watching import Watch
 
 _FORM = "hauberk-training-checkpoint-1"
 _PAUSE = 10.0  # seconds between two writes: of a shorter training nothing needs saving

@@ -12,18 +12,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.training import building, encoding
+from hauberk.models import encoding
+from hauberk.models.port import Floats, Labels
+from hauberk.models.sklearn_model import SklearnModel, features, fitted
+from hauberk.models.spec import Spec
+from hauberk.training import building
 from hauberk.training._randomness import device_of, seeded
 from hauberk.training.options import Options, recipe_of, refuse_for_estimators
-from hauberk.training.sklearn_model import SklearnModel, features, fitted
-from hauberk.training.spec import Spec
 
 if TYPE_CHECKING:
-    from hauberk.training.torch_model import Encoded, TorchModel
+    from hauberk.models.torch_model import Encoded, TorchModel
 
 Build = Callable[..., Any]
 
@@ -123,7 +124,7 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     """
     import copy
 
-    from hauberk.training.onnx_model import CANNOT_HARDEN
+    from hauberk.models.onnx_model import CANNOT_HARDEN
 
     if model.framework != "torch":
         raise InvalidInput(CANNOT_HARDEN)
@@ -146,7 +147,7 @@ def load_weights(
     Raises InvalidInput when the bytes do not fit the builder's model, saying which entry.
     """
     need("torch"), need("safetensors")
-    from hauberk.training import torch_model
+    from hauberk.models import torch_model
 
     made = built(build, spec, 0)
     if not building.is_module(made):
@@ -177,7 +178,7 @@ def built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.M
 
 def encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
     """Return a module behind the encoder of a table's columns, fitted on x where there are rows."""
-    from hauberk.training.torch_model import Encoded, Encoder
+    from hauberk.models.torch_model import Encoded, Encoder
 
     if spec.kind == "image":
         return Encoded(None, inner)
@@ -198,9 +199,9 @@ def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
     *,
     fine_tune: bool = False,
 ) -> Outcome:
+    from hauberk.models.torch_model import TorchModel
     from hauberk.training import heldout, loop, methods
     from hauberk.training.checkpoint import Checkpoint, key_of
-    from hauberk.training.torch_model import TorchModel
 
     recipe = recipe_of(options, spec, fine_tune=fine_tune)
     place = device_of(device)
@@ -289,7 +290,7 @@ def _series(history: Sequence[Mapping[str, float]], by: str) -> dict[str, list[d
 
 def _tried(model: TorchModel) -> TorchModel:
     """Run the model on two valid rows, so that one that cannot work says so before it is trained."""
-    from hauberk.training._export import probes
+    from hauberk.models.probes import probes
 
     model.scores(probes(model.spec, 2))
     return model

@@ -14,8 +14,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Method, Plain, Watch
+from hauberk.training.loop import Plain
 from hauberk.training.state import State
+from hauberk.training.watching import Method, Watch
 
 # Two ways to collapse. At once: accuracy under PGD is below this share of its best so far, lost at least this much, and
 # lies at least this much below the single step's ...

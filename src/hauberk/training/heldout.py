@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from hauberk.attacks.model import Floats, Labels
-from hauberk.training.torch_model import forward
+from hauberk.models.port import Floats, Labels
+from hauberk.models.torch_model import forward
 
 if TYPE_CHECKING:
-    from hauberk.training.loop import Method
+    from hauberk.training.watching import Method
 
 ROWS = 256  # at most; enough to see a fall of tens of points
 

@@ -9,43 +9,29 @@ Imports torch when it is imported; `fitting` asks for torch first.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from copy import deepcopy
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from hauberk.attacks.layers import quickened
-from hauberk.attacks.model import Floats, Labels
-from hauberk.attacks.network import last_channels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
+from hauberk.models.layers import quickened
+from hauberk.models.network import last_channels
+from hauberk.models.port import Floats, Labels
+from hauberk.models.torch_model import forward
 from hauberk.training import awp, losses
 from hauberk.training.checkpoint import Checkpoint
 from hauberk.training.options import Recipe
 from hauberk.training.state import State
-from hauberk.training.torch_model import forward
+from hauberk.training.watching import Method, Watch
 
 RISE = 0.25  # share of the run in which the learning rate rises
-
-
-class Method(Protocol):
-    """How a batch is hardened. `strength` in (0, 1] scales the budget while it grows; `turn` is the batch's number."""
-
-    def perturb(  # noqa: PLR0913 - a batch and where in the run it is
-        self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float = 1.0, turn: int = 0
-    ) -> Tensor:
-        """Return inputs like x to train on."""
-
-    def loss(  # noqa: PLR0913 - as above
-        self, module: nn.Module, x: Tensor, changed: Tensor, y: Tensor, *, strength: float = 1.0, turn: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return what is minimised, and the scores on the changed batch."""
 
 
 class Plain:
@@ -77,35 +63,6 @@ class Plain:
         """Return the cross-entropy on the changed batch."""
         scores = forward(module, changed)
         return losses.cross_entropy(scores, y), scores
-
-
-class Watch:
-    """Looks at the state before the first epoch and after each. This one does nothing."""
-
-    method: Method | None = None  # takes over from the run's own where it is not None
-    stop = False  # whether the run ends here
-
-    def after(self, epoch: int, state: State) -> dict[str, float]:  # noqa: ARG002 - for those who look
-        """Return what was measured; it joins the epoch's history."""
-        return {}
-
-    def finish(self, state: State) -> None:
-        """Put the state to be kept into `state`, once the run has ended."""
-
-    def metrics(self) -> dict[str, float]:
-        """Return what the run as a whole came to."""
-        return {}
-
-    def notes(self) -> list[str]:
-        """Return what a person should know of what was seen, in plain sentences."""
-        return []
-
-    def remember(self) -> dict[str, Any]:
-        """Return what the next epochs depend on: JSON values and tensors, nested."""
-        return {}
-
-    def recall(self, remembered: Mapping[str, Any]) -> None:
-        """Take back what `remember` returned."""
 
 
 @dataclass(slots=True)

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats
 from hauberk.core.errors import InvalidInput
 from hauberk.core.registry import Entry
+from hauberk.models.port import Floats
 from hauberk.training.adversarial import HARDENING, Batch
 
 if TYPE_CHECKING:
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from hauberk.training.heldout import HeldOut
-    from hauberk.training.loop import Watch
+    from hauberk.training.watching import Watch
 
 AUTO = "auto"
 DEFAULTS = {"torch": "pgd", "sklearn": "augment"}
@@ -58,8 +58,8 @@ class Chosen:
         if own is not None:
             value, scores = own(module, Batch(x, changed, y, self._budget(strength, turn), strength))
             return value, scores
+        from hauberk.models.torch_model import forward
         from hauberk.training import losses
-        from hauberk.training.torch_model import forward
 
         scores = forward(module, changed)
         return losses.cross_entropy(scores, y), scores

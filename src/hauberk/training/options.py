@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from typing import Literal
 
 from hauberk.core.errors import InvalidInput
-from hauberk.training.spec import Spec
+from hauberk.models.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,18 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import HauberkError, InvalidInput
-from hauberk.training import _blame, building
+from hauberk.models import _blame
+from hauberk.models.port import Floats, Labels
+from hauberk.models.sklearn_model import SklearnModel
+from hauberk.models.spec import Spec
+from hauberk.training import building
 from hauberk.training._randomness import device_of, seeded
 from hauberk.training.fitting import Build, Hardening, Outcome, _check_rows, _tried, built, encoded
-from hauberk.training.sklearn_model import SklearnModel
-from hauberk.training.spec import Spec
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
 
-    from hauberk.training.torch_model import TorchModel
+    from hauberk.models.torch_model import TorchModel
 
 _NAMES = ("data", "spec", "model", "harden", "seed", "device")
 _EXAMPLE = (
@@ -183,7 +184,7 @@ def _taken(  # noqa: PLR0913, PLR0917 - what came back, and what it is held agai
     where = building.where(function)
     if building.is_estimator(returned):
         model = SklearnModel(returned, spec, None)
-        from hauberk.training._export import probes
+        from hauberk.models.probes import probes
 
         model.scores(probes(spec, 2))
         return model
@@ -206,7 +207,7 @@ def _module_taken(  # noqa: PLR0913, PLR0917 - as `_taken`
     spec: Spec,
     device: str,
 ) -> TorchModel:
-    from hauberk.training import torch_model
+    from hauberk.models import torch_model
     from hauberk.training.fitting import load_weights
 
     if isinstance(returned, torch_model.Encoded):

@@ -21,15 +21,16 @@ from typing import Any
 import numpy as np
 
 from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
-from hauberk.training import building, encoding
+from hauberk.models import encoding
+from hauberk.models.port import Floats, Labels
+from hauberk.models.sklearn_model import SklearnModel, features, fitted
+from hauberk.models.spec import Spec
+from hauberk.training import building
 from hauberk.training._randomness import device_of, seeded
 from hauberk.training.adversarial import HARDENING
 from hauberk.training.fitting import Build, Hardening, built, encoded
 from hauberk.training.options import Options, recipe_of
-from hauberk.training.sklearn_model import SklearnModel, features, fitted
-from hauberk.training.spec import Spec
 
 _LADDER = (("trades", 25), ("pgd", 12), ("n-fgsm", 1))  # from the strongest: name, and epochs from which it pays
 _MOST_EPOCHS, _MOST_ROUNDS = 60, 20

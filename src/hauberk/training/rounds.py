@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.budget import Budget
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.progress import Task
+from hauberk.models.port import Floats, Labels
+from hauberk.models.sklearn_model import SklearnModel
 from hauberk.training.adversarial.augment import Augment
-from hauberk.training.sklearn_model import SklearnModel
 
 _HELD_OUT = 0.2
 Fit = Callable[[Floats, Labels], SklearnModel]

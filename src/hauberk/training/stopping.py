@@ -12,8 +12,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Method, Plain, Watch
+from hauberk.training.loop import Plain
 from hauberk.training.state import State
+from hauberk.training.watching import Method, Watch
 
 
 class Stopping(Watch):

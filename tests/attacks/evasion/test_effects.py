@@ -7,8 +7,8 @@ import pytest
 
 from hauberk.attacks import evasion
 from hauberk.attacks.budget import Ball
-from hauberk.attacks.model import as_model
 from hauberk.core.threats import Norm
+from hauberk.models.adapting import as_model
 
 torch = pytest.importorskip("torch")
 

@@ -9,10 +9,10 @@ from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.evasion.corruptions import Corrupted
-from hauberk.attacks.model import as_model
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
+from hauberk.models.adapting import as_model
 
 torch = pytest.importorskip("torch")
 

@@ -8,8 +8,8 @@ import pytest
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.progress import Quiet
 from hauberk.data.checks import CHECKS
-from hauberk.data.dataset import Dataset, Split
-from hauberk.data.loading import DataSpec, load
+from hauberk.data.reading.dataset import Dataset, Split
+from hauberk.data.reading.loading import DataSpec, load
 
 
 def _columns(x, kinds, categories):

@@ -11,7 +11,7 @@ import pytest
 from hauberk.core.findings import Severity
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN
-from hauberk.data.dataset import Split
+from hauberk.data.reading.dataset import Split
 
 KNOWN = {
     "schema": {"rows", "classes", "class_imbalance", "out_of_range_rows", "out_of_range_share"},

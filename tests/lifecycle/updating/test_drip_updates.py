@@ -8,7 +8,7 @@ from sklearn.datasets import load_digits
 
 import hauberk
 from hauberk.core.errors import Refused
-from hauberk.lifecycle.update import update
+from hauberk.lifecycle.updating.update import update
 
 DATA = """
 files = ["base.csv"]

@@ -12,17 +12,17 @@ import pytest
 from sklearn.datasets import load_breast_cancer
 
 import hauberk
+from hauberk import project as projects
 from hauberk.cli.main import run
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Refused, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
-from hauberk.lifecycle import lineage
-from hauberk.lifecycle import project as projects
-from hauberk.lifecycle.rollback import rollback
-from hauberk.lifecycle.update import PROMOTED, REFUSED, trust, update
+from hauberk.lifecycle.releasing.rollback import rollback
 from hauberk.lifecycle.updating.triggers import due, watch
-from hauberk.lifecycle.workshop import read_publics
+from hauberk.lifecycle.updating.update import PROMOTED, REFUSED, trust, update
+from hauberk.records import lineage
+from hauberk.records.workshop import read_publics
 
 MODEL = """
 from torch import nn

@@ -3,9 +3,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from hauberk.attacks.model import Model
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
+from hauberk.models.port import Model
 from hauberk.training import Spec
 from hauberk.training.aggregation import LEARNERS, Plan, aggregate, certify, from_builder, row_digests, vote
 

@@ -14,10 +14,10 @@ from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
+from hauberk.models.torch_model import Encoded, TorchModel
 from hauberk.training import Hardening, Options, Spec, methods
 from hauberk.training.certified import smoothing
 from hauberk.training.certified.smoothing import ABSTAIN, Smoothing
-from hauberk.training.torch_model import Encoded, TorchModel
 
 
 @settings(max_examples=60, deadline=None)

@@ -19,9 +19,9 @@ from hauberk.attacks.evasion.apgd import ApgdParams
 from hauberk.attacks.evasion.apgd import run as apgd
 from hauberk.attacks.evasion.fgsm import FgsmParams
 from hauberk.attacks.evasion.fgsm import run as fgsm
-from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import predictions
 from hauberk.core.progress import Quiet
+from hauberk.models.port import Differentiable, Floats, Labels, passes
 
 _SHARE = 0.02  # of the rows; fewer are luck
 _ROWS = 64  # of those that stand are looked at once more

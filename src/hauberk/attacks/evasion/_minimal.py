@@ -11,11 +11,11 @@ import numpy as np
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._rounds import Outcome
 from hauberk.attacks.evasion._slope import Slope, fell, on, shaped, slope
-from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels, passes
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from hauberk.attacks.evasion._slope import SPARSE, blocks
-from hauberk.attacks.model import Floats
 from hauberk.attacks.verdict import Tried
 from hauberk.core.progress import Task
+from hauberk.models.port import Floats
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from hauberk.attacks.evasion._losses import margin
-from hauberk.attacks.model import Differentiable, Floats, Labels, passes
+from hauberk.models.port import Differentiable, Floats, Labels, passes
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -12,13 +12,11 @@ from torch.nn import functional
 
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
+from hauberk.attacks.evasion._patch_params import PatchParams
 from hauberk.attacks.evasion._slope import on
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.shapes import Patch
 from hauberk.core.progress import Task
-
-if TYPE_CHECKING:
-    from hauberk.attacks.evasion.patch import PatchParams
+from hauberk.models.port import Differentiable, Floats, Labels
 
 _TURN, _SHIFT, _SIZE, _LIGHT = 12.0, 0.04, 0.1, 0.15  # degrees, share of the side, share, of the range
 _CHECK = 10  # steps between looks at the sticker as it is

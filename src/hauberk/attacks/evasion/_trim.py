@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from hauberk.attacks.budget import ColumnBox
 from hauberk.attacks.margin import margins
-from hauberk.attacks.model import Floats, Labels, Model
+from hauberk.models.port import Floats, Labels, Model
 
 
 def trim(model: Model, x: Floats, origin: Floats, y: Labels, box: ColumnBox) -> tuple[Floats, NDArray[np.int64]]:

@@ -23,11 +23,11 @@ from hauberk.attacks.evasion.fab import FabParams
 from hauberk.attacks.evasion.fab import run as fab
 from hauberk.attacks.evasion.square import SquareParams
 from hauberk.attacks.evasion.square import run as square
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried, predictions
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Part, Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 _DRAWS = 20  # of a model that answers at random (the authors' number)
 _MODES = {"standard": 1, "random": _DRAWS}

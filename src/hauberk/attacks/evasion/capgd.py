@@ -21,12 +21,12 @@ from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._slope import look, on, slope
 from hauberk.attacks.evasion._trim import trim
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 if TYPE_CHECKING:
     from torch import Tensor

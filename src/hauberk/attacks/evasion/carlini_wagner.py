@@ -17,11 +17,11 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._losses import margin
 from hauberk.attacks.evasion._minimal import ball_of, shrink
 from hauberk.attacks.evasion._slope import shaped
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -16,12 +16,12 @@ from hauberk.attacks.attack import ATTACKS
 from hauberk.attacks.budget import Budget, ColumnBox
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import BATCH, margins
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Tried
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 
 @dataclass(frozen=True, slots=True)

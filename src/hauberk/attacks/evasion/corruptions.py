@@ -18,11 +18,12 @@ from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Region
 from hauberk.attacks.evasion._corruptions import FAMILIES, SEVERITIES
 from hauberk.attacks.margin import BATCH, margins
-from hauberk.attacks.model import Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried, predictions
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.threats import Norm
+from hauberk.models.adapting import as_model
+from hauberk.models.port import Floats, Labels, Model
 
 
 @dataclass(frozen=True, slots=True)

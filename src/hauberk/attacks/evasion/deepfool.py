@@ -18,11 +18,11 @@ from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.evasion._minimal import ball_of, lengths, outcome
 from hauberk.attacks.evasion._slope import fell, on, rounding, shaped
-from hauberk.attacks.model import Differentiable, Floats, Labels, passes
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels, passes
 
 if TYPE_CHECKING:
     from torch import Tensor

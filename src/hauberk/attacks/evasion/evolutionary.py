@@ -19,12 +19,12 @@ from hauberk.attacks.budget import Budget, ColumnBox
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion._trim import trim
 from hauberk.attacks.margin import margins
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 _ROWS = 1 << 14  # individuals of one block, so that a generation is a few array operations
 _NEAR = 0.1  # of a column's room: how far a small mutation goes

@@ -20,11 +20,11 @@ from hauberk.attacks.evasion._losses import gap
 from hauberk.attacks.evasion._minimal import ORDER, ball_of, lengths, outcome, to_plane
 from hauberk.attacks.evasion._rounds import Outcome, Tick, pack, search
 from hauberk.attacks.evasion._slope import fell, goals_of, look, on, parts, rounding, shaped, slope
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 if TYPE_CHECKING:
     from torch import Tensor

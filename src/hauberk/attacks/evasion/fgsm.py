@@ -15,10 +15,10 @@ from hauberk.attacks.budget import Budget
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion.pgd import PgdParams
 from hauberk.attacks.evasion.pgd import run as climb
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 
 @dataclass(frozen=True, slots=True)

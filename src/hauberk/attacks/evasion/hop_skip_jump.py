@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found, Tried, predictions
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 Rows = NDArray[np.intp]
 Flags = NDArray[np.bool_]

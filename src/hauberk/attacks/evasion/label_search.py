@@ -16,11 +16,11 @@ from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import BATCH
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found, Tried, predictions
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 _COARSE = (0, 1, 2, 4, 8)  # cells on a side of a pattern, in turn; 0: every pixel its own
 

@@ -7,44 +7,22 @@ placed where a grey one harms most, or one for all of them at one place (`univer
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
 from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Region
 from hauberk.attacks.draws import Draws
+from hauberk.attacks.evasion._patch_params import PatchParams
 from hauberk.attacks.margin import margins
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.shapes import Patch
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
-from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
-PLACES = ("search", "centre", "random")
 _ROWS = 64  # pictures worked on at once, each with its views
-
-
-@dataclass(frozen=True, slots=True)
-class PatchParams:
-    """`views` are random ways in which a camera may see the sticker; `jitter` scales how far they differ."""
-
-    access: ClassVar[str] = "gradients"
-    norms: ClassVar[tuple[Norm, ...]] = ()
-
-    steps: int = field(default=60, metadata={"help": "gradient steps"})
-    views: int = field(default=4, metadata={"help": "random views of the sticker in each step"})
-    jitter: float = field(default=1.0, metadata={"help": "how far views differ; 0: the sticker is seen as it is"})
-    place: str = field(default="search", metadata={"help": "where it sticks: search, centre or random"})
-    universal: bool = field(default=False, metadata={"help": "one sticker for all pictures of the call"})
-
-    def __post_init__(self) -> None:
-        if self.steps < 1 or self.views < 1 or not 0 <= self.jitter <= 2:
-            raise InvalidInput("expected steps >= 1, views >= 1 and jitter between 0 and 2.")
-        if self.place not in PLACES:
-            raise InvalidInput(f"`place` is one of {', '.join(PLACES)}, found {self.place!r}.")
 
 
 @ATTACKS.register(
@@ -69,7 +47,7 @@ def run(  # noqa: PLR0913 - the shape of an attack
     """Climb the margin through random views. Cost: steps * views gradients of each row."""
     if not isinstance(budget, Patch) or x.ndim != 4:
         raise InvalidInput("a patch is for pictures with an area budget: name its share of the picture.")
-    from hauberk.attacks.evasion import _stickers
+    from hauberk.attacks.evasion import _stickers  # imports torch
 
     tried = Tried(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     draws = Draws.of(rng, x, y)

@@ -19,11 +19,11 @@ from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._rounds import Gathered, Outcome, Tick, pack, search
 from hauberk.attacks.evasion._slope import look, on, parts, put, reached, shaped, slope
-from hauberk.attacks.model import Differentiable, Floats, Labels
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Differentiable, Floats, Labels
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -15,12 +15,12 @@ from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Region
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import BATCH, margins
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.shapes import Affine
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 
 @dataclass(frozen=True, slots=True)

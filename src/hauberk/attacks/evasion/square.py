@@ -18,11 +18,11 @@ from hauberk.attacks.attack import ATTACKS, Common, attack_ball
 from hauberk.attacks.budget import Ball, Budget
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.margin import margins
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels, Model
 
 _Window: TypeAlias = tuple[slice, ...]
 # (best so far, origins, their draws, query) to the window that changes and what it becomes

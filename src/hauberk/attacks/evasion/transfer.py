@@ -17,11 +17,12 @@ from hauberk.attacks.attack import Common, attack_ball
 from hauberk.attacks.budget import Budget
 from hauberk.attacks.evasion import _losses
 from hauberk.attacks.evasion._slope import on, shaped, slope
-from hauberk.attacks.model import Differentiable, Floats, Labels, Model, as_model
 from hauberk.attacks.verdict import Found, Tried
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Task
 from hauberk.core.threats import Norm
+from hauberk.models.adapting import as_model
+from hauberk.models.port import Differentiable, Floats, Labels, Model
 
 if TYPE_CHECKING:
     from torch import Tensor

@@ -14,7 +14,7 @@ from hauberk.cli._sealing import HOME
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from hauberk.lifecycle.auditing import Audited
+    from hauberk.lifecycle.datasets.auditing import Audited
 
 _COLOURS = {"info": "dim", "low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 _SHOWN = 20
@@ -53,8 +53,8 @@ def audit(  # noqa: PLR0913 - click's options
 
     def once() -> list[Audited]:
         from hauberk.core.progress import Progress
-        from hauberk.lifecycle.auditing import audit as audited
-        from hauberk.lifecycle.opening import open_workshop
+        from hauberk.lifecycle.datasets.auditing import audit as audited
+        from hauberk.project.opening import open_workshop
 
         with open_workshop(folder) as workshop:
             return audited(
@@ -86,7 +86,7 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
     from datetime import datetime
 
     from hauberk.core.errors import HauberkError, NotProven
-    from hauberk.lifecycle import scheduling
+    from hauberk.project import scheduling
 
     def work() -> None:
         try:
@@ -107,7 +107,8 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
 def _due(out: Output, folder: Path, schedule: str) -> bool:
     from datetime import datetime
 
-    from hauberk.lifecycle import lineage, scheduling
+    from hauberk.project import scheduling
+    from hauberk.records import lineage
 
     times = [one.time for one in lineage.read(folder / HOME) if one.event == lineage.AUDITED]
     now = datetime.now().astimezone()

@@ -9,9 +9,9 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.data.dataset import Split
+    from hauberk.data.reading.dataset import Split
+    from hauberk.models.spec import Spec
     from hauberk.training.aggregation import Certificates, Plan
-    from hauberk.training.spec import Spec
 
 _BAR = 40
 _LINES = 16
@@ -63,9 +63,9 @@ def certify(  # noqa: PLR0913 - click's options
     from time import monotonic
 
     from hauberk.core.progress import Progress
-    from hauberk.data.loading import DataSpec, load
+    from hauberk.data.reading.loading import DataSpec, load
+    from hauberk.models.spec import Spec
     from hauberk.training import aggregation
-    from hauberk.training.spec import Spec
 
     out = Output(json)
     split = load(DataSpec(kind, files, tests, target, group, drop=drop, limit=limit, size=size), seed=seed)

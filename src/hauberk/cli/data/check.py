@@ -12,7 +12,7 @@ from hauberk.cli._output import Output, json_option
 if TYPE_CHECKING:
     from hauberk.core.evidence import Measurement
     from hauberk.core.registry import Entry
-    from hauberk.data.loading import DataSpec, Split
+    from hauberk.data.reading.loading import DataSpec, Split
 
 _COLOURS = {"info": "dim", "low": "cyan", "medium": "yellow", "high": "red", "critical": "bold red"}
 
@@ -53,8 +53,8 @@ def check(  # noqa: PLR0913 - click's options
 
     from hauberk.core.progress import Progress
     from hauberk.data.checks import CHECKS
-    from hauberk.data.inspection import understood
-    from hauberk.data.loading import DataSpec, load
+    from hauberk.data.reading.inspection import understood
+    from hauberk.data.reading.loading import DataSpec, load
 
     out = Output(json)
     chosen = [CHECKS[name] for name in names] or list(CHECKS)

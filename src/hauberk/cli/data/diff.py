@@ -10,8 +10,8 @@ from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
     from hauberk.core.progress import Progress
-    from hauberk.data.diffing import Difference
     from hauberk.data.manifest import Change
+    from hauberk.data.manifest.diffing import Difference
 
 _SHOWN = 20
 
@@ -39,8 +39,8 @@ def diff(  # noqa: PLR0913 - click's options
 
     out, progress = Output(json), Progress(visible=False if json else None)
     if not files:
-        from hauberk.data.diffing import NoRowsError
-        from hauberk.data.diffing import diff as compared
+        from hauberk.data.manifest.diffing import NoRowsError
+        from hauberk.data.manifest.diffing import diff as compared
 
         try:
             with progress.task("Comparing") as task:

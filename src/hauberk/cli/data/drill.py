@@ -56,10 +56,10 @@ def drill(  # noqa: PLR0913 - click's options
     The copy lives in memory: no file is written or changed. The first line is the data as they are.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.drilling import drill as run
-    from hauberk.data.drilling import fitting
-    from hauberk.data.inspection import understood
-    from hauberk.data.loading import DataSpec, load_whole
+    from hauberk.data.poison.drilling import drill as run
+    from hauberk.data.poison.drilling import fitting
+    from hauberk.data.reading.inspection import understood
+    from hauberk.data.reading.loading import DataSpec, load_whole
 
     out = Output(json)
     kind, target, _ = understood(files, kind=kind, target=target, size=size)

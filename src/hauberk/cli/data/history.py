@@ -25,7 +25,8 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
     """
     from hauberk.core.disk import Disk
     from hauberk.core.progress import Progress
-    from hauberk.lifecycle import lineage, lineage_graph, lineage_picture
+    from hauberk.records import lineage, lineage_graph
+    from hauberk.report import lineage_picture
 
     with Progress(visible=False if json else None).task("Reading the ledger"):
         nodes = lineage_graph.about(lineage_graph.graph(lineage.read(folder / HOME)), name)

@@ -48,8 +48,8 @@ def import_files(  # noqa: PLR0913 - click's options
     from rich.markup import escape
 
     from hauberk.core.progress import Progress
-    from hauberk.lifecycle.opening import open_workshop
-    from hauberk.lifecycle.sets import register
+    from hauberk.lifecycle.datasets.sets import register
+    from hauberk.project.opening import open_workshop
 
     out = Output(json)
     progress = Progress(visible=False if json else None)

@@ -10,7 +10,7 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.data.inspection import Guess
+    from hauberk.data.reading.inspection import Guess
 
 
 @click.command("inspect")
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @json_option
 def inspect_files(files: tuple[str, ...], target: str, size: int | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Say what FILES hold: rows, classes, columns with their ranges, and what looks like the target."""
-    from hauberk.data.inspection import inspect
+    from hauberk.data.reading.inspection import inspect
 
     out = Output(json)
     guess = inspect(files, target=target, size=size)

@@ -14,8 +14,8 @@ from hauberk.cli.data._project import project_option
 
 if TYPE_CHECKING:
     from hauberk.custody.rows import Schema
-    from hauberk.lifecycle.checking import Checked
-    from hauberk.lifecycle.proving import Row
+    from hauberk.lifecycle.datasets.checking import Checked
+    from hauberk.lifecycle.datasets.proving import Row
 
 
 @click.command("prove")
@@ -68,7 +68,7 @@ def prove(  # noqa: PLR0913 - click's options
 
     out, progress = Output(json), Progress(visible=False if json else None)
     if proof is not None:
-        from hauberk.lifecycle.checking import check_proof
+        from hauberk.lifecycle.datasets.checking import check_proof
 
         with progress.task("Checking"):
             checked = check_proof(proof, ledger=ledger, release=release, key=key)
@@ -81,8 +81,8 @@ def prove(  # noqa: PLR0913 - click's options
         raise InvalidInput("name a row: --data FILE --row N, or --values JSON.")
     from hauberk.core import canonical
     from hauberk.core.disk import Disk
-    from hauberk.lifecycle import proving
-    from hauberk.lifecycle.opening import open_workshop
+    from hauberk.lifecycle.datasets import proving
+    from hauberk.project.opening import open_workshop
 
     with progress.task("Proving"), open_workshop(folder) as workshop:
         event = proving.chosen(proving.trainings(workshop), model)
@@ -123,8 +123,8 @@ def prove(  # noqa: PLR0913 - click's options
 
 def _asked(schema: Schema, files: tuple[str, ...], number: int | None, values: str | None, label: str) -> Row:
     from hauberk.core.errors import InvalidInput
-    from hauberk.data.onerow import one_row
-    from hauberk.lifecycle.proving import Row
+    from hauberk.data.reading.onerow import one_row
+    from hauberk.lifecycle.datasets.proving import Row
 
     told, target = schema.value, schema.value["target"]
     if values is None:

@@ -54,12 +54,12 @@ def repair(  # noqa: PLR0913 - click's options
     Every row goes to exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import understood
-    from hauberk.data.loading import DataSpec, load_whole
-    from hauberk.data.poisoning import Rows
-    from hauberk.data.repair import repair as plan
-    from hauberk.data.repair_files import write_repaired
-    from hauberk.data.screening import screen_rows
+    from hauberk.data.poison.detectors import Rows
+    from hauberk.data.poison.repair import repair as plan
+    from hauberk.data.poison.repair_files import write_repaired
+    from hauberk.data.poison.screening import screen_rows
+    from hauberk.data.reading.inspection import understood
+    from hauberk.data.reading.loading import DataSpec, load_whole
 
     shown = Output(json)
     kind, target, _ = understood(files, kind=kind, target=target)

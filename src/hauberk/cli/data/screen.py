@@ -14,8 +14,8 @@ from hauberk.cli._output import Output, json_option
 from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
-    from hauberk.data.loading import Whole
-    from hauberk.data.screening import Screening
+    from hauberk.data.poison.screening import Screening
+    from hauberk.data.reading.loading import Whole
 
 _FIELDS = ("rank", "row", "where", "score", "detector", "label", "suggested", "source", "reason")
 
@@ -65,10 +65,10 @@ def screen(  # noqa: PLR0913 - click's options
     Exit code 1 means that more rows are flagged than false alarms explain. Nothing in the files is executed or changed.
     """
     from hauberk.core.progress import Progress
-    from hauberk.data.inspection import understood
-    from hauberk.data.loading import DataSpec, load_whole
-    from hauberk.data.poisoning import Rows
-    from hauberk.data.screening import screen_rows
+    from hauberk.data.poison.detectors import Rows
+    from hauberk.data.poison.screening import screen_rows
+    from hauberk.data.reading.inspection import understood
+    from hauberk.data.reading.loading import DataSpec, load_whole
 
     _check_name(out)
     shown = Output(json)

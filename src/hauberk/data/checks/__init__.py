@@ -14,7 +14,7 @@ import numpy as np
 from hauberk.core.evidence import Measurement
 from hauberk.core.progress import Task
 from hauberk.core.registry import Registry
-from hauberk.data.dataset import Split
+from hauberk.data.reading.dataset import Split
 
 
 class Check(Protocol):

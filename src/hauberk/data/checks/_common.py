@@ -6,7 +6,7 @@ import math
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.findings import Severity
-from hauberk.data.dataset import Dataset
+from hauberk.data.reading.dataset import Dataset
 
 SHOWN = 20
 TRAINING, TEST = "training", "test"

@@ -15,10 +15,10 @@ import numpy as np
 from hauberk.core.evidence import Measurement
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
-from hauberk.data import neighbours
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
-from hauberk.data.dataset import Dataset, Doubles, Labels, Split
+from hauberk.data.poison import neighbours
+from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Split
 
 _MOST_QUERIES = 20_000
 _CALIBRATION = 4_000

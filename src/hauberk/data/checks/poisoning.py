@@ -21,9 +21,9 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN, TRAINING, row_name
-from hauberk.data.dataset import Dataset, Split
-from hauberk.data.poisoning import Rows
-from hauberk.data.screening import Screening, screen_rows
+from hauberk.data.poison.detectors import Rows
+from hauberk.data.poison.screening import Screening, screen_rows
+from hauberk.data.reading.dataset import Dataset, Split
 
 SUSPECTS = "suspects.json"
 _FEWEST = 50  # rows that screening can compare with each other

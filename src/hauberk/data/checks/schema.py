@@ -22,7 +22,7 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
 from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
-from hauberk.data.dataset import Dataset, Floats, Labels, Mask, Split
+from hauberk.data.reading.dataset import Dataset, Floats, Labels, Mask, Split
 from hauberk.data.verification.drift import Measure, drift
 from hauberk.data.verification.opening import from_frame
 from hauberk.data.verification.schema import Schema

@@ -22,8 +22,9 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.data.manifest.cutting import FOOTER, Cut, blocks, cut
 from hauberk.data.manifest.hashing import digests
+from hauberk.data.manifest.items import ChangedError, Item, Reader
 from hauberk.data.manifest.model import BLOCKS, PARQUET, File, Manifest, Part
-from hauberk.data.manifest.places import ChangedError, Item, Reader, listed
+from hauberk.data.manifest.places import listed
 
 
 @dataclass(frozen=True, slots=True)

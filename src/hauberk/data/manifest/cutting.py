@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from hauberk.core.errors import HauberkError
-from hauberk.data.formats._footer import MAGIC, row_groups
+from hauberk.data.manifest.items import Item, Reader
 from hauberk.data.manifest.model import BLOCK, BLOCKS, PARQUET, block_name
-from hauberk.data.manifest.places import Item, Reader
+from hauberk.data.reading.formats._footer import MAGIC, row_groups
 
 _ENDINGS = (".parquet", ".pq", ".parq")
 _MOST_FOOTER = 256 << 20

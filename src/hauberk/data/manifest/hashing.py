@@ -16,8 +16,8 @@ from itertools import groupby
 from hauberk.core.progress import Task
 from hauberk.custody.ledger.levels import root_of
 from hauberk.data.manifest.cutting import Cut
+from hauberk.data.manifest.items import Item, Reader
 from hauberk.data.manifest.model import BLOCK
-from hauberk.data.manifest.places import Item, Reader
 
 _BATCH = 64  # small files in one unit, so that threads are not fed one by one
 

@@ -9,39 +9,15 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hauberk.core.errors import InvalidInput, Unavailable
+from hauberk.data.manifest.items import ChangedError, Item, Reader, changed
+from hauberk.data.manifest.remote import Remote
 
 _CHUNK = 256 << 10  # fits a core's own cache beside the hash's state
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """A file as it was listed: its name in the set, where it is, its size, and what the file system says of it."""
-
-    name: str
-    path: str
-    size: int
-    state: str
-
-
-class ChangedError(InvalidInput):
-    """Files were written to, came or went while they were read: not a state that anybody left the set in."""
-
-
-class Reader(Protocol):
-    """Reads listed files; safe in threads."""
-
-    threads: int
-
-    def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
-        """Give the bytes of each range, in pieces. Raises InvalidInput when the file is not as it was listed."""
-
-    def read(self, item: Item, start: int, end: int) -> bytes:
-        """Return a short range."""
 
 
 def is_remote(place: str) -> bool:
@@ -62,8 +38,6 @@ def listed(places: Sequence[str]) -> tuple[list[Item], Reader]:
         raise InvalidInput("local files and URLs are mixed: import them as two sets.")
     reader: Reader
     if any(remote):
-        from hauberk.data.manifest.remote import Remote
-
         reader = far = Remote(places[0])
         found = [far.listed(place) for place in places]
     else:
@@ -122,13 +96,6 @@ def state_of(status: os.stat_result) -> str:
     The last is set by the system itself, whatever time of change a program gives the file.
     """
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}"
-
-
-def changed(item: Item) -> ChangedError:
-    """Return the error for a file that somebody wrote to while it was being read."""
-    return ChangedError(
-        f"{item.name} changed while it was being read. Wait until its writer is done, then run the same command again."
-    )
 
 
 def _lost(item: Item, error: OSError) -> InvalidInput | Unavailable:

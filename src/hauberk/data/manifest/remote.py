@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
-from hauberk.data.manifest.places import Item, changed
+from hauberk.data.manifest.items import Item, changed
 
 _MANY = 16  # requests at once: a store answers slowly and in parallel
 _MARKS = ("ETag", "etag", "md5", "mtime", "LastModified", "created")
@@ -37,12 +37,12 @@ class Remote:
         return items
 
     def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
-        """See `places.Reader`."""
+        """See `items.Reader`."""
         for start, end in ranges:
             yield iter([self.read(item, start, end)])
 
     def read(self, item: Item, start: int, end: int) -> bytes:
-        """See `places.Reader`."""
+        """See `items.Reader`."""
         if start == end:
             return b""
         data: bytes = self._asked(lambda: self._fs.cat_file(item.path, start=start, end=end))

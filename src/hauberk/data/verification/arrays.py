@@ -15,9 +15,9 @@ import numpy.typing as npt
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.data import limits
-from hauberk.data.formats._npy import read_npz
-from hauberk.data.formats.idx import read_array
+from hauberk.data.reading import limits
+from hauberk.data.reading.formats._npy import read_npz
+from hauberk.data.reading.formats.idx import read_array
 from hauberk.data.verification.pictures import picture_columns
 from hauberk.data.verification.places import Part
 

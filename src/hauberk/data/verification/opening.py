@@ -25,8 +25,8 @@ from typing import TYPE_CHECKING, Any, TextIO, TypeVar
 from hauberk.core.disk import explain
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.data import limits
-from hauberk.data.formats._footer import check_footer
+from hauberk.data.reading import limits
+from hauberk.data.reading.formats._footer import check_footer
 from hauberk.data.verification.places import Part, found, state
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ import numpy as np
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.data.formats.folder import BESIDE, SUFFIXES, open_header
+from hauberk.data.reading.formats.folder import BESIDE, SUFFIXES, open_header
 from hauberk.data.verification.places import Part
 
 if TYPE_CHECKING:

@@ -10,14 +10,14 @@ from hauberk.attacks.budget import Region, budget_of
 from hauberk.attacks.campaign import Chosen
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.evasion.corruptions import Corrupted
-from hauberk.attacks.model import Differentiable, Model
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion, Norm
-from hauberk.lifecycle.project import Declared, load_threats
-from hauberk.lifecycle.project.threats import read_fraction
-from hauberk.lifecycle.stages.attack import describe
+from hauberk.lifecycle.main.attack import describe
+from hauberk.models.port import Differentiable, Model
+from hauberk.project import Declared, load_threats
+from hauberk.project.threats import read_fraction
 
 _EXAMPLES = (
     "linf:8/255, l2:0.5, patch:0.1 (share of the area), spatial:30,3 (degrees, pixels), corruptions:3 (severity), or a "

@@ -22,8 +22,8 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.model import Floats, log_of
 from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
+from hauberk.models.port import Floats, log_of
 
 _LARGEST = 256 << 20  # bytes of one answer
 _LIMITED, _FAILED = (429, 503), (500, 502, 504)
@@ -48,7 +48,7 @@ class Access:
 
 
 class Endpoint:
-    """A served model: `attacks.model.Model`. asked: how many rows it was sent. labels_only: it says no scores."""
+    """A served model: `models.port.Model`. asked: how many rows it was sent. labels_only: it says no scores."""
 
     def __init__(self, url: str, access: Access, *, shape: tuple[int, ...], classes: int) -> None:
         """Read the metadata. shape: of one row; classes: how many the data have.

@@ -11,14 +11,14 @@ import numpy as np
 from hauberk.attacks.attack import attack
 from hauberk.attacks.campaign import INTERRUPTED, Campaign, Chosen, campaign
 from hauberk.attacks.examples import examples
-from hauberk.attacks.model import Floats
 from hauberk.core.errors import Unavailable
 from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Quiet, Task
 from hauberk.lifecycle.attacking.aims import Aim
 from hauberk.lifecycle.attacking.targets import Rows, Target
-from hauberk.lifecycle.workshop import Logged, Workshop
+from hauberk.models.port import Floats
+from hauberk.records.workshop import Logged, Workshop
 
 CONTROL = "attack"
 _FACTORS = (0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # radii of the curve, as shares of the aim's

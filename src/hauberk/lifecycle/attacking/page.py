@@ -8,9 +8,10 @@ import numpy as np
 
 from hauberk.core import canonical
 from hauberk.lifecycle.attacking.measuring import Outcome
-from hauberk.lifecycle.report import Attested, examples, formats, lay_out, plots
-from hauberk.lifecycle.report.queries_plot import success_by_queries
-from hauberk.lifecycle.report.reading import Measured, Threat
+from hauberk.records.view import Measured
+from hauberk.report import Attested, examples, formats, lay_out, plots
+from hauberk.report.queries_plot import success_by_queries
+from hauberk.report.reading import Threat
 
 _QUERIES = "success_by_queries_"
 

@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 
 from hauberk import training
-from hauberk.attacks.model import Model
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Task
-from hauberk.data import tables
-from hauberk.data.dataset import Dataset
-from hauberk.data.loading import DataSpec, load
-from hauberk.data.rowdigests import schema_of
+from hauberk.data.reading import tables
+from hauberk.data.reading.dataset import Dataset
+from hauberk.data.reading.loading import DataSpec, load
+from hauberk.data.reading.rowdigests import schema_of
 from hauberk.lifecycle.attacking.endpoint import Access, Endpoint
+from hauberk.models.port import Model
 from hauberk.release import bundle, verification
 from hauberk.training import building
 

@@ -21,11 +21,11 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.evidence import Subject
 from hauberk.custody import sealing
-from hauberk.data.dataset import Dataset, Labels, Mask, Split
-from hauberk.data.loading import DataSpec, load_whole
-from hauberk.lifecycle import lineage
-from hauberk.lifecycle.lineage import Transaction
-from hauberk.lifecycle.workshop import SEALING, SIGNING, Workshop
+from hauberk.data.reading.dataset import Dataset, Labels, Mask, Split
+from hauberk.data.reading.loading import DataSpec, load_whole
+from hauberk.records import lineage
+from hauberk.records.lineage import Transaction
+from hauberk.records.workshop import SEALING, SIGNING, Workshop
 
 SHIFT = 32  # a row of batch b has the number (b << 32) + its place in the batch's files
 _SHOWN = 5

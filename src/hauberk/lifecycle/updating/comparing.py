@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from hauberk.core.errors import InvalidInput
-from hauberk.data.dataset import Mask
+from hauberk.data.reading.dataset import Mask
 
 
 @dataclass(frozen=True, slots=True)

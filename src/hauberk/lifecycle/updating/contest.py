@@ -22,13 +22,13 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.core.threats import Evasion
 from hauberk.custody.gate import Rule
-from hauberk.data.dataset import Dataset, Labels, Mask
-from hauberk.lifecycle.stages.attack import attack_models
-from hauberk.lifecycle.stages.job import About, Job
-from hauberk.lifecycle.stages.models import Trained, bring_back
-from hauberk.lifecycle.steps import Product
+from hauberk.data.reading.dataset import Dataset, Labels, Mask
+from hauberk.lifecycle.main.attack import attack_models
+from hauberk.lifecycle.main.job import About, Job
+from hauberk.lifecycle.main.models import Trained, bring_back
 from hauberk.lifecycle.updating.comparing import Compared, paired
 from hauberk.lifecycle.updating.fairness import FEWEST, gap_change
+from hauberk.records.steps import Product
 
 CONTROL, DOCUMENT = "comparison", "comparison.json"
 RULE = Rule("regressions", "==", 0.0)

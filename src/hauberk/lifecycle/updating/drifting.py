@@ -9,7 +9,7 @@ import numpy as np
 from hauberk.core.columns import ColumnKind
 from hauberk.core.extras import need
 from hauberk.core.progress import Task
-from hauberk.data.dataset import Dataset
+from hauberk.data.reading.dataset import Dataset
 from hauberk.data.verification.drift import Drifted, drift
 from hauberk.data.verification.opening import from_frame
 from hauberk.data.verification.schema import Schema

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hauberk.data.dataset import Labels, Mask
+from hauberk.data.reading.dataset import Labels, Mask
 from hauberk.lifecycle.updating.comparing import Compared
 
 FEWEST = 30

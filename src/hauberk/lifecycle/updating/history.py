@@ -20,17 +20,18 @@ from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.evidence import Subject
 from hauberk.custody import sealing
 from hauberk.custody.seen import Seen
-from hauberk.data.dataset import Dataset, Split
-from hauberk.data.drip import stacked
-from hauberk.data.loading import load
-from hauberk.lifecycle import lineage, releases
-from hauberk.lifecycle.lineage import Transaction
-from hauberk.lifecycle.project import Project
-from hauberk.lifecycle.releases import Made
-from hauberk.lifecycle.stages.job import DATA
-from hauberk.lifecycle.stages.models import ONNX, Trained
+from hauberk.data.poison.drip import stacked
+from hauberk.data.reading.dataset import Dataset, Split
+from hauberk.data.reading.loading import load
+from hauberk.lifecycle.main.job import DATA
+from hauberk.lifecycle.main.models import ONNX, Trained
+from hauberk.lifecycle.releasing import releases
+from hauberk.lifecycle.releasing.releases import Made
 from hauberk.lifecycle.updating.batches import SHIFT, Batch, offered, transactions_of
-from hauberk.lifecycle.workshop import Workshop
+from hauberk.project import Project
+from hauberk.records import lineage
+from hauberk.records.lineage import Transaction
+from hauberk.records.workshop import Workshop
 from hauberk.release import bundle, verification
 from hauberk.release.bundle import Manifest
 

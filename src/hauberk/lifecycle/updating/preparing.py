@@ -12,19 +12,19 @@ from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, Refused
 from hauberk.core.evidence import Measurement
 from hauberk.core.progress import Task
-from hauberk.data.tables import with_ranges
-from hauberk.lifecycle import lineage
-from hauberk.lifecycle.project import Project
-from hauberk.lifecycle.stages.data import verify_data
-from hauberk.lifecycle.stages.job import About, Job
-from hauberk.lifecycle.stages.lineage import commit_rows
-from hauberk.lifecycle.stages.poison import set_aside
-from hauberk.lifecycle.steps import Product, Steps
+from hauberk.data.reading.tables import with_ranges
+from hauberk.lifecycle.main.data import verify_data
+from hauberk.lifecycle.main.job import About, Job
+from hauberk.lifecycle.main.lineage import commit_rows
+from hauberk.lifecycle.main.poison import set_aside
 from hauberk.lifecycle.updating import batches as batching
 from hauberk.lifecycle.updating import contest, vetting
 from hauberk.lifecycle.updating.batches import Batch, where
 from hauberk.lifecycle.updating.history import History, dataset, split_digest
-from hauberk.lifecycle.workshop import Workshop
+from hauberk.project import Project
+from hauberk.records import lineage
+from hauberk.records.steps import Product, Steps
+from hauberk.records.workshop import Workshop
 
 
 def take_in(project: Project, workshop: Workshop, history: History, data: Sequence[str], source: str) -> Batch:

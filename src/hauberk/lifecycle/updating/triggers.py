@@ -20,14 +20,14 @@ from hauberk.core.errors import InvalidInput
 from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.ledger import Ledger
-from hauberk.data.loading import DataSpec, fingerprint, load
-from hauberk.lifecycle import lineage, scheduling
-from hauberk.lifecycle.opening import HOME
-from hauberk.lifecycle.project import Project
-from hauberk.lifecycle.update import PROMOTED, REFUSED
+from hauberk.data.reading.loading import DataSpec, fingerprint, load
 from hauberk.lifecycle.updating.batches import read_new
 from hauberk.lifecycle.updating.drifting import drifted
-from hauberk.lifecycle.workshop import read_publics
+from hauberk.lifecycle.updating.update import PROMOTED, REFUSED
+from hauberk.project import Project, scheduling
+from hauberk.project.opening import HOME
+from hauberk.records import lineage
+from hauberk.records.workshop import read_publics
 
 INCIDENTS = "incidents"
 POLL = "* * * * *"  # each minute, as a watching process looks

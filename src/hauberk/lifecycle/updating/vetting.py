@@ -18,14 +18,14 @@ from hauberk.core.errors import Refused
 from hauberk.core.evidence import Measurement
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
-from hauberk.data.dataset import Dataset
-from hauberk.data.drip import ALPHA, Drip, drip
-from hauberk.lifecycle.stages.job import DATA, About, Job
-from hauberk.lifecycle.stages.poison import told_of_poison
-from hauberk.lifecycle.steps import Product
+from hauberk.data.poison.drip import ALPHA, Drip, drip
+from hauberk.data.reading.dataset import Dataset
+from hauberk.lifecycle.main.job import DATA, About, Job
+from hauberk.lifecycle.main.poison import told_of_poison
 from hauberk.lifecycle.updating.batches import SHIFT, Batch, where
 from hauberk.lifecycle.updating.drifting import drifted
 from hauberk.lifecycle.updating.history import History
+from hauberk.records.steps import Product
 
 SUSPECTS = "drip.json"
 _CHANCE = 1e-3  # of flagging as many rows, or more, among honest ones

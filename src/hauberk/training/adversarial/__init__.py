@@ -4,7 +4,7 @@ One file adds one. A member is `run(target, x, y, budget, params, *, rng) -> x_a
 
 - `framework = "torch"` in its params: once a batch; `target` is the module, `x` and `y` are tensors, `rng` is a
   torch.Generator on their device.
-- `framework = "sklearn"`: once a round; `target` is a fitted `attacks.model.Model`, `x` and `y` numpy arrays, `rng`
+- `framework = "sklearn"`: once a round; `target` is a fitted `models.port.Model`, `x` and `y` numpy arrays, `rng`
   a numpy Generator.
 
 `x_adv` is allowed by the budget for every row, or by the budget scaled by the params' `reach`. Torch params may have:

@@ -31,7 +31,7 @@ def evaluating(module: nn.Module) -> AbstractContextManager[None]:
     The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
     in training mode would also let attacked batches write those statistics once for every step.
     """
-    from hauberk.attacks.network import frozen
+    from hauberk.models.network import frozen
 
     return frozen(module)
 

@@ -14,8 +14,8 @@ import numpy as np
 
 from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Budget, ColumnBox
-from hauberk.attacks.model import Floats, Labels, Model
 from hauberk.core.errors import InvalidInput
+from hauberk.models.port import Floats, Labels, Model
 from hauberk.training.adversarial import HARDENING
 
 AUTO = "auto"

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hauberk.attacks.model import Labels
 from hauberk.core.errors import InvalidInput
+from hauberk.models.port import Labels
 from hauberk.training.aggregation.partition import Plan
 
 _AT_ONCE = 1 << 22  # costs in memory at a time

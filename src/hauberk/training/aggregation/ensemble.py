@@ -17,15 +17,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from hauberk.attacks.model import Floats, Labels, log_of
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
+from hauberk.models.port import Floats, Labels, log_of
+from hauberk.models.spec import Spec
 from hauberk.training.aggregation.certificate import Certificates, certify
 from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
 from hauberk.training.aggregation.partition import Digests, Plan, row_digests
-from hauberk.training.spec import Spec
 
 _FEWEST = 2  # rows from which something can be learned; a smaller part votes for the class that it has, or class 0
 
@@ -48,7 +48,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
-    """The models of a plan, which vote; can be asked for scores as every model can (`attacks.model.Model`)."""
+    """The models of a plan, which vote; can be asked for scores as every model can (`models.port.Model`)."""
 
     spec: Spec
     plan: Plan

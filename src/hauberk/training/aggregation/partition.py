@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
-from hauberk.training.spec import Spec
+from hauberk.models.port import Floats, Labels
+from hauberk.models.spec import Spec
 
 _PERSON = b"hauberk-parts-1"  # version of the hash; another one deals other parts
 Digests = npt.NDArray[np.bytes_]

@@ -26,12 +26,12 @@ from torch import Tensor, fx, nn
 from torch.nn import functional
 
 from hauberk.attacks.budget import TOLERANCE, Ball, Budget, ColumnBox
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
+from hauberk.models.port import Floats, Labels
+from hauberk.models.torch_model import Encoded, Encoder, TorchModel
 from hauberk.training.certified.layers import KNOWN, Interval, is_affine, is_sum, passed
-from hauberk.training.torch_model import Encoded, Encoder, TorchModel
 
 # The proof is of real numbers. The served model rounds in float32, so a margin counts from this share of the scores.
 _ROUNDING = 1e-4

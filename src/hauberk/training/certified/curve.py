@@ -11,15 +11,15 @@ from typing import Literal
 import torch
 
 from hauberk.attacks.budget import Ball, budget_of
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement
 from hauberk.core.progress import Quiet, Task
 from hauberk.core.threats import Evasion, Norm
+from hauberk.models.port import Floats, Labels
+from hauberk.models.torch_model import TorchModel
 from hauberk.training.certified import bounds, smoothing
 from hauberk.training.certified.smoothing import Smoothing
-from hauberk.training.torch_model import TorchModel
 
 Way = Literal["bounds", "smoothing"]
 SERIES = "certified_accuracy_by_radius"

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from hauberk.attacks.layers import QUICK
 from hauberk.core.errors import InvalidInput
+from hauberk.models.layers import QUICK
 from hauberk.training.squeezing import BitDepth, Median
 
 _AFFINE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.ConvTranspose2d)

@@ -15,11 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from hauberk.attacks.model import Floats
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.training.torch_model import TorchModel, forward
+from hauberk.models.port import Floats
+from hauberk.models.torch_model import TorchModel, forward
 
 ABSTAIN = -1
 _BATCH = 1024

@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.registry import Registry
+from hauberk.models.port import Floats, Labels
+from hauberk.models.spec import Spec
 from hauberk.training.options import Options
-from hauberk.training.spec import Spec
 
 Predict = Callable[[Floats], Labels]
 

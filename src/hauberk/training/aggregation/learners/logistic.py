@@ -6,13 +6,13 @@ import math
 import warnings
 from dataclasses import dataclass
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.training import encoding
+from hauberk.models import encoding
+from hauberk.models.port import Floats, Labels
+from hauberk.models.sklearn_model import features
+from hauberk.models.spec import Spec
 from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
-from hauberk.training.sklearn_model import features
-from hauberk.training.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

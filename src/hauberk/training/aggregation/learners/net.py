@@ -7,9 +7,9 @@ from typing import Any
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.models.spec import Spec
 from hauberk.training.aggregation.learners import LEARNERS, Learn, from_builder
 from hauberk.training.options import Options
-from hauberk.training.spec import Spec
 
 _WIDTHS = (16, 32)
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from hauberk.attacks.model import Floats, Labels
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.training import encoding
+from hauberk.models import encoding
+from hauberk.models.port import Floats, Labels
+from hauberk.models.spec import Spec
 from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
-from hauberk.training.spec import Spec
 
 
 @dataclass(frozen=True, slots=True)

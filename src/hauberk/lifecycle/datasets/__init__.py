@@ -1,0 +1,1 @@
+"""Datasets: the jobs on data sets: import, audit, diff, prove, check."""

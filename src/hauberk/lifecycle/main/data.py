@@ -1,0 +1,156 @@
+"""Load, verify and seal the data. A finding does not stop the job: the gate decides, from what was measured."""
+
+from __future__ import annotations
+
+import io
+import tempfile
+from dataclasses import asdict
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import InvalidInput
+from hauberk.core.evidence import Measurement, Subject
+from hauberk.core.progress import Task
+from hauberk.custody import sealing
+from hauberk.data.checks import CHECKS
+from hauberk.data.reading.formats import delimited, parquet
+from hauberk.lifecycle.main.job import DATA, About, Job, read_column
+from hauberk.project import check_against, check_columns
+from hauberk.records import lineage
+from hauberk.records.steps import Product
+from hauberk.records.workshop import SEALING
+
+_NAMES = {".parquet": parquet.names, ".csv": delimited.names, ".tsv": delimited.names}  # without reading the rows
+
+
+def load_data(job: Job) -> About:
+    """Read the data and hold the project file against them: columns, kinds and budgets."""
+
+    def work(_task: Task) -> Product:
+        first = Path(job.project.data.files[0])
+        if first.suffix in _NAMES:
+            check_columns(job.project, _NAMES[first.suffix](first))
+        train, test = job.split.train, job.split.test
+        values: dict[str, Any] = {
+            "digest": canonical.digest([train.digest(), test.digest()]),
+            "shape": list(train.x.shape[1:]),
+            "classes": list(train.classes),
+            "columns": [column.to_json() for column in train.columns],
+            "train": len(train),
+            "test": len(test),
+        }
+        subjects = (*job.files, Subject("dataset", values["digest"]))
+        event = job.workshop.event(
+            "data.loaded", subjects, train=len(train), test=len(test), classes=values["classes"]
+        )
+        return Product(statements=[event], values=values)
+
+    inputs = {"files": _named(job.files), "data": _spec(job), "seed": job.project.seed}
+    values = job.steps.do("load", "Load the data", inputs, work).values
+    columns = tuple(read_column(column) for column in values["columns"])
+    about = About(
+        values["digest"],
+        job.project.data.kind,
+        tuple(values["shape"]),
+        tuple(values["classes"]),
+        columns,
+        values["train"],
+        values["test"],
+    )
+    check_against(job.project, about.columns, about.classes, about.shape)
+    return about
+
+
+def verify_data(job: Job, about: About, *, again: bool = False) -> None:
+    """Run every registered check that is for this kind of data; `again` after rows were set aside."""
+    step, title = ("verify-again", "Verify what is left") if again else ("verify", "Verify the data")
+    for entry in CHECKS:
+        if about.kind not in entry.kinds:
+            continue
+        params = entry.make(job.project.checks.get(entry.name, {}))
+        seed = job.seed(f"check {entry.name}")
+
+        def work(task: Task, entry=entry, params=params, seed=seed) -> Product:  # type: ignore[no-untyped-def]  # noqa: ANN001 - bound per round
+            started = job.workshop.now()
+            measured = entry.run(job.split, params, rng=job.generator(f"check {entry.name}"), task=task)
+            statement = job.workshop.evidence(
+                measured,
+                control=entry.name,
+                practice=entry.practice,
+                role=DATA,
+                subjects=(about.subject,),
+                parameters=asdict(params),
+                seed=seed,
+                started=started,
+            )
+            return Product(statements=[statement])
+
+        inputs = {"data": about.digest, "params": asdict(params), "seed": seed}
+        job.steps.do(f"{step}/{entry.name}", f"{title}: {entry.name}", inputs, work)
+
+
+def seal_data(job: Job, about: About) -> None:
+    """Encrypt each data file at rest, under the data key, and prove once that it opens to the same bytes."""
+
+    def work(task: Task) -> Product:
+        started, clock = job.workshop.now(), monotonic()
+        outputs: dict[str, str] = {}
+        size = 0
+        with tempfile.TemporaryDirectory(dir=job.workshop.folder) as scratch:
+            for subject, path in _plain_files(job, Path(scratch)):
+                sealed, again = Path(scratch) / "sealed", Path(scratch) / "again"
+                context = f"hauberk data {subject.sha256}".encode()
+                sealing.seal_file(path, sealed, job.workshop.keys, SEALING, associated=context, task=task)
+                sealing.unseal_file(sealed, again, job.workshop.keys, associated=context)
+                if path.read_bytes() != again.read_bytes():
+                    raise InvalidInput(f"{subject.name} changed while it was being sealed: run the command again.")
+                outputs[f"{subject.name}.sealed"] = job.workshop.artifacts.put_file(sealed)
+                size += path.stat().st_size
+        metrics = {"sealed_files": float(len(outputs)), "bytes": float(size), "seconds": monotonic() - clock}
+        statement = job.workshop.evidence(
+            Measurement(metrics, notes=("Every sealed file was opened again and compared.",)),
+            control="sealing",
+            practice="1b",
+            role=DATA,
+            subjects=(about.subject, *(Subject(name, digest) for name, digest in outputs.items())),
+            parameters={"cipher": "AES256_GCM_HKDF_1MB"},
+            seed=0,
+            started=started,
+        )
+        event = lineage.transaction(
+            job.workshop,
+            lineage.SEALED,
+            inputs=(*((job.source,) if job.source is not None else ()), about.subject, *job.files),
+            outputs=tuple(Subject(name, digest) for name, digest in outputs.items()),
+        )
+        return Product(outputs=outputs, statements=[statement, event])
+
+    job.steps.do("seal", "Seal the data", {"files": _named(job.files), "data": about.digest}, work)
+
+
+def _plain_files(job: Job, scratch: Path) -> list[tuple[Subject, Path]]:
+    """Return the data files; a set that ships inside a library is written out first, so that it is sealed too."""
+    spec = job.project.data
+    paths = [Path(name) for name in (*spec.files, *spec.test_files) if ":" not in name]
+    if paths:
+        return [(subject, path) for subject, path in zip(job.files, paths, strict=True) if path.is_file()]
+    import numpy as np
+
+    buffer = io.BytesIO()
+    train, test = job.split.train, job.split.test
+    np.savez(buffer, x_train=train.x, y_train=train.y, x_test=test.x, y_test=test.y)
+    path = scratch / "dataset.npz"
+    path.write_bytes(buffer.getvalue())
+    return [(Subject("dataset.npz", canonical.sha256(buffer.getvalue())), path)]
+
+
+def _named(files: tuple[Subject, ...]) -> list[list[str]]:
+    return [[file.name, file.sha256] for file in files]
+
+
+def _spec(job: Job) -> dict[str, object]:
+    spec = asdict(job.project.data)
+    # Where the files lie does not change what they hold, and a project may be moved.
+    return {name: value for name, value in spec.items() if name not in ("files", "test_files")}

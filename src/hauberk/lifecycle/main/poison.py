@@ -1,0 +1,112 @@
+"""What is done about poison that was found: the rows are set aside, the run is stopped, or it is only told.
+
+Set-aside rows are taken from the training side before anything learns from it, listed in an artifact with the reasons, and
+logged as a repair, so that what was removed, why, and what was kept can be told from the ledger alone. The checks then
+look again at what is left. Test rows are never removed: a model has to stand up to what comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from hauberk.core import canonical
+from hauberk.core.errors import InvalidInput, Refused
+from hauberk.core.evidence import Subject
+from hauberk.core.progress import Task
+from hauberk.data.checks.poisoning import SUSPECTS
+from hauberk.data.reading.dataset import Split
+from hauberk.lifecycle.main.data import verify_data
+from hauberk.lifecycle.main.job import About, Job
+from hauberk.records import lineage
+from hauberk.records.steps import Product
+
+QUARANTINE = "quarantine.json"
+_STEP = "verify/poisoning"
+
+
+def answer_poison(job: Job, about: About) -> About:
+    """Do what the project's policy says, and return what is known of the data that are left.
+
+    Raises Refused when the policy is to stop and poison was found; InvalidInput when a class would lose all its rows.
+    """
+    told = told_of_poison(job)
+    if not told.get("found") or job.project.poison == "report":
+        return about
+    suspects = [entry for entry in told["suspects"] if isinstance(entry, Mapping)]
+    if job.project.poison == "stop":
+        place = job.project.folder / SUSPECTS
+        job.disk.write(place, canonical.encode(dict(told)))
+        raise Refused(
+            f"{len(suspects)} of {about.train} training rows look like poison, more than false alarms explain, and the "
+            f'project says poison = "stop". {_worst(suspects)} {place} lists all of them: correct or remove them, or write '
+            'poison = "quarantine".'
+        )
+    return set_aside(job, about, suspects)
+
+
+def told_of_poison(job: Job) -> Mapping[str, Any]:
+    """Return what the poisoning check wrote about this run's data."""
+    done = next((done for done in reversed(job.steps.done) if done.name == _STEP), None)
+    if done is None or not done.logged:
+        return {}
+    outputs = done.logged[0].statement.predicate.get("outputs", [])
+    digest = next((output["digest"]["sha256"] for output in outputs if output["name"] == SUSPECTS), None)
+    if digest is None:
+        return {}
+    document: Mapping[str, Any] = canonical.decode(job.workshop.artifacts.get(digest), what=SUSPECTS)
+    return document
+
+
+def set_aside(job: Job, about: About, suspects: Sequence[Mapping[str, Any]]) -> About:
+    """Take the training rows that `suspects` name by `row` out, list them with their reasons, log it, and verify the rest."""
+    rows = sorted(int(entry["row"]) for entry in suspects)
+
+    def work(_task: Task) -> Product:
+        split = without(job.split, rows)
+        digest = canonical.digest([split.train.digest(), split.test.digest()])
+        kept = job.workshop.artifacts.put(
+            canonical.encode({"version": 1, "rows": [dict(entry) for entry in suspects]})
+        )
+        event = lineage.transaction(
+            job.workshop,
+            lineage.REPAIRED,
+            inputs=(*((job.source,) if job.source is not None else ()), about.subject),
+            outputs=(Subject("dataset", digest), Subject(QUARANTINE, kept)),
+            removed=len(rows),
+            kept=len(split.train),
+        )
+        values = {"digest": digest, "train": len(split.train)}
+        return Product(outputs={QUARANTINE: kept}, statements=[event], values=values)
+
+    inputs = {"data": about.digest, "rows": canonical.digest(rows)}
+    values = job.steps.do("quarantine", f"Set {len(rows)} suspect rows aside", inputs, work).values
+    job.set_aside(rows)
+    left = replace(about, digest=values["digest"], train=values["train"])
+    verify_data(job, left, again=True)
+    return left
+
+
+def without(split: Split, rows: Sequence[int]) -> Split:
+    """Return the split without these training rows, named by their place in the files.
+
+    Raises InvalidInput when a class would be left without a training row.
+    """
+    left = Split(split.train.take(~np.isin(split.train.rows, rows)), split.test, split.files)
+    lost = np.setdiff1d(np.unique(split.train.y), np.unique(left.train.y))
+    if len(lost):
+        names = ", ".join(repr(split.train.classes[label]) for label in lost)
+        raise InvalidInput(
+            f"without the suspect rows no training row of {names} is left. Look at these rows; if they are right, "
+            'write poison = "report".'
+        )
+    return left
+
+
+def _worst(suspects: list[Mapping[str, Any]]) -> str:
+    if not suspects:
+        return ""
+    return f"The worst is row {suspects[0]['row']}: {suspects[0]['reason']}."

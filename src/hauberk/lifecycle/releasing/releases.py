@@ -1,0 +1,149 @@
+"""Releases: every release that the ledger knows of, numbered from 1, and which of them is at its place.
+
+`release/` is the one that is served. The others need no folders: their models, attestations, cards and manifests are in
+the artifact store by digest, and `rollback` builds a release from them again, under a new checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import HauberkError, InvalidInput, NotProven
+from hauberk.core.evidence import Subject
+from hauberk.custody import dsse, sealing, statements
+from hauberk.records import lineage
+from hauberk.records.workshop import MODELS, SIGNING, Workshop
+from hauberk.release import bundle
+from hauberk.release.bundle import Manifest
+
+FOLDER = "release"
+
+
+@dataclass(frozen=True, slots=True)
+class Made:
+    """A release as the ledger tells of it. number: from 1. manifest: its SHA-256. restores: the number it went back to."""
+
+    number: int
+    entry: int
+    time: str
+    manifest: str
+    models: tuple[Subject, ...]
+    details: Mapping[str, Any]
+
+    @property
+    def restores(self) -> int | None:
+        """The number of the release whose model this one brought back."""
+        found = self.details.get("restores")
+        return found if isinstance(found, int) else None
+
+    @property
+    def made_by(self) -> str:
+        """What made it: "protect", "update" or "rollback"."""
+        return str(self.details.get("made_by", "protect"))
+
+    @property
+    def model(self) -> str:
+        """SHA-256 of what is served."""
+        return next(subject.sha256 for subject in self.models if subject.name == bundle.SERVED)
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the release for machines."""
+        return {
+            "number": self.number,
+            "entry": self.entry,
+            "time": self.time,
+            "manifest": self.manifest,
+            "model": self.model,
+            "restores": self.restores,
+            "by": self.made_by,
+        }
+
+
+def releases(workshop: Workshop) -> list[Made]:
+    """Return every release in the order of the ledger, each one's attestation verified. Raises NotProven."""
+    found: list[Made] = []
+    for index, data in enumerate(workshop.ledger.entries()):
+        entry = canonical.decode(data, what=f"ledger entry {index}")
+        if entry["kind"] != lineage.RELEASED:
+            continue
+        told = workshop.recall(index, entry["envelope"]).statement
+        subjects = {subject.name: subject.sha256 for subject in told.subjects}
+        models = tuple(subject for subject in told.subjects if subject.name != bundle.MANIFEST)
+        found.append(
+            Made(
+                len(found) + 1,
+                index,
+                str(told.predicate["time"]),
+                subjects[bundle.MANIFEST],
+                models,
+                told.predicate["details"],
+            )
+        )
+    return found
+
+
+def manifest_of(workshop: Workshop, made: Made) -> tuple[Manifest, dict[str, str]]:
+    """Return the manifest of a release and its files by digest, from the store. Raises NotProven, InvalidInput."""
+    what = f"the manifest of release {made.number}"
+    statement = statements.open_attestation(
+        workshop.artifacts.get(made.manifest), workshop.keys.publics(SIGNING), what=what
+    )
+    return Manifest.read(statement.predicate), {subject.name: subject.sha256 for subject in statement.subjects}
+
+
+def served(workshop: Workshop, place: Path, known: Sequence[Made]) -> Made:
+    """Return the release that is at its place. Raises InvalidInput without one, NotProven for one that is not on record."""
+    manifest = place / bundle.MANIFEST
+    if not manifest.is_file() or not known:
+        raise InvalidInput(f"there is no release in {place.parent} yet. Run `hauberk protect` first.")
+    digest = canonical.sha256(manifest.read_bytes())
+    found = next((made for made in known if made.manifest == digest), None)
+    if found is None:
+        raise NotProven(
+            f"{place} is not a release that the ledger {workshop.ledger.origin} knows of. Do not serve it; "
+            "`hauberk rollback` puts one that it knows in its place."
+        )
+    return found
+
+
+def sizes(known: Sequence[Made]) -> list[int]:
+    """Return the tree sizes of the checkpoints in these releases: what a verifier may have seen."""
+    return [int(made.details["size"]) for made in known]
+
+
+def announced(workshop: Workshop, **details: Any) -> Callable[[Path, bytes], None]:  # noqa: ANN401 - JSON
+    """Return what logs a release that is built and not yet at its place. details: beside the checkpoint's size."""
+    size = workshop.ledger.size  # of the checkpoint that the release is built with
+
+    def log(_built: Path, manifest: bytes) -> None:
+        digest = workshop.artifacts.put(manifest)
+        predicate = Manifest.read(statements.parse(dsse.decode(manifest, what=bundle.MANIFEST).payload).predicate)
+        models = tuple(Subject(model.name, model.sha256) for model in predicate.models)
+        subjects = (Subject(bundle.MANIFEST, digest), *models)
+        workshop.attest(workshop.event(lineage.RELEASED, subjects, size=size, **details))
+
+    return log
+
+
+def intact(place: Path, manifest: str) -> bool:
+    """Whether the folder is still the release that was written; `hauberk verify` asks far more than this."""
+    try:
+        data = (place / bundle.MANIFEST).read_bytes()
+        listed = {
+            s.name: s.sha256 for s in statements.parse(dsse.decode(data, what=bundle.MANIFEST).payload).subjects
+        }
+        present = {path.relative_to(place).as_posix() for path in place.rglob("*") if path.is_file()}
+        if canonical.sha256(data) != manifest or present != {*listed, bundle.MANIFEST}:
+            return False
+        return all(canonical.sha256((place / name).read_bytes()) == digest for name, digest in listed.items())
+    except (OSError, HauberkError):
+        return False
+
+
+def sealer(workshop: Workshop) -> bundle.Sealer:
+    """Return what seals a model file under the project's key for models."""
+    return lambda plain, context: sealing.seal_bytes(plain, workshop.keys, MODELS, associated=context)

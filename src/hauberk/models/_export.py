@@ -1,0 +1,72 @@
+"""What every ONNX export ends with: metadata is removed, and the bytes are run and compared with the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from hauberk.core.errors import InvalidInput
+from hauberk.models import _scores
+from hauberk.models.onnx_model import OnnxModel
+from hauberk.models.port import Model
+from hauberk.models.probes import probes
+from hauberk.models.spec import Spec
+
+OPSET = 20
+TOLERANCE = 1e-3  # largest allowed difference of a class probability between a model and its export
+_PROBES = 64
+
+
+def finished(proto: Any, model: Model, spec: Spec) -> bytes:  # noqa: ANN401 - an onnx.ModelProto
+    """Strip what is not the model, write the bytes, run them, and compare. Raises InvalidInput for a difference."""
+    strip(proto)
+    data: bytes = proto.SerializeToString(deterministic=True)
+    verify(data, model, spec)
+    return data
+
+
+def strip(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
+    """Remove names of producers, source lines and stack traces: they say nothing of the model and name machines."""
+    proto.producer_name, proto.producer_version, proto.doc_string, proto.domain = "hauberk", "", "", ""
+    del proto.metadata_props[:]
+    proto.graph.name = "model"
+    _strip_graph(proto.graph)
+    for function in proto.functions:
+        function.doc_string = ""
+        del function.metadata_props[:]
+        for node in function.node:
+            _strip_node(node)
+
+
+def _strip_graph(graph: Any) -> None:  # noqa: ANN401 - an onnx.GraphProto
+    graph.doc_string = ""
+    del graph.metadata_props[:]
+    del graph.value_info[:]
+    for value in (*graph.input, *graph.output, *graph.initializer):
+        value.doc_string = ""
+        del value.metadata_props[:]
+    for node in graph.node:
+        _strip_node(node)
+
+
+def _strip_node(node: Any) -> None:  # noqa: ANN401 - an onnx.NodeProto
+    node.doc_string = ""
+    del node.metadata_props[:]
+    for attribute in node.attribute:
+        attribute.doc_string = ""
+        for graph in (attribute.g, *attribute.graphs) if attribute.HasField("g") else attribute.graphs:
+            _strip_graph(graph)
+
+
+def verify(data: bytes, model: Model, spec: Spec) -> None:
+    """Raise InvalidInput unless the ONNX bytes give the model's class probabilities on random inputs."""
+    x = probes(spec, _PROBES)
+    ours = _scores.probabilities(model.scores(x))
+    exported = _scores.probabilities(OnnxModel(data, spec).scores(x))
+    apart = float(np.abs(ours - exported).max())
+    if apart > TOLERANCE:
+        raise InvalidInput(
+            f"the exported ONNX differs from the model: a class probability by {apart:.2g}, allowed {TOLERANCE:g}. "
+            "The model may do something that depends on the batch, or be random in evaluation mode."
+        )

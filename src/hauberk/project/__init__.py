@@ -1,0 +1,38 @@
+"""The project file, `hauberk.toml`: what a team declares once, read strictly.
+
+`load` turns the file into a `Project` or says every line that is wrong with it; `check_columns` and
+`check_against` hold a project against its data. Beside this page: `lines` (where each key stands), `reading`
+(strict tables), one module for each large section, `values` (the frozen result).
+"""
+
+from __future__ import annotations
+
+from hauberk.project.against import check_against, check_columns
+from hauberk.project.loading import FILE_NAME, load, load_threats, parse
+from hauberk.project.values import (
+    Declared,
+    Evaluation,
+    Keys,
+    ModelSource,
+    Project,
+    ReleaseForm,
+    Training,
+    Update,
+)
+
+__all__ = [
+    "FILE_NAME",
+    "Declared",
+    "Evaluation",
+    "Keys",
+    "ModelSource",
+    "Project",
+    "ReleaseForm",
+    "Training",
+    "Update",
+    "check_against",
+    "check_columns",
+    "load",
+    "load_threats",
+    "parse",
+]

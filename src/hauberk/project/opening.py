@@ -1,0 +1,68 @@
+"""Opening a project's workshop with the keys and the passphrase that its file names: for the main job and what follows it."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+from hauberk.core.disk import Disk
+from hauberk.core.errors import HauberkWarning
+from hauberk.custody.keys.standing import standing_passphrase
+from hauberk.custody.seen import Seen
+from hauberk.project import FILE_NAME, Keys, Project, load
+from hauberk.project.sections import slug
+from hauberk.records.workshop import Clock, Workshop, utc_now
+
+HOME = ".hauberk"
+
+
+def open_workshop(
+    place: Project | Path,
+    *,
+    passphrase: Callable[[], bytes] | None = None,
+    clock: Clock = utc_now,
+    seen: Seen | None = None,
+    disk: Disk | None = None,
+) -> Workshop:
+    """Open a project's workshop for writing, making keys and a ledger the first time. Raises as `Workshop.open`.
+
+    place: the project, or a folder; without a hauberk.toml there, the project is called as the folder is and has a
+    keyring in `.hauberk`. passphrase: of the keyring; default: as `custody.keys.standing` looks for it.
+    """
+    folder, name, keys = _declared(place)
+    disk = disk or Disk()
+    return Workshop.open(
+        folder / HOME,
+        name=name,
+        keys_uri=keys.uri,
+        algorithm=keys.signing,
+        passphrase=passphrase or _standing(keys, disk),
+        clock=clock,
+        seen=seen,
+        disk=disk,
+    )
+
+
+def _declared(place: Project | Path) -> tuple[Path, str, Keys]:
+    if isinstance(place, Path):
+        folder = place.absolute()
+        if not (folder / FILE_NAME).is_file():
+            return folder, slug(folder.name), Keys(f"keyring:{folder / HOME / 'keyring'}")
+        place = load(folder)
+    return place.folder, place.name, place.keys
+
+
+def _standing(keys: Keys, disk: Disk) -> Callable[[], bytes]:
+    """Return the user's passphrase. One is made only together with a new keyring: no other would open an old one."""
+    scheme, _, rest = keys.uri.partition(":")
+    new = scheme == "keyring" and not Path(rest).exists()
+
+    def told(place: Path) -> None:
+        warnings.warn(
+            f"a random passphrase for your keys was written to {place}: keep a copy of it.",
+            HauberkWarning,
+            stacklevel=2,
+        )
+
+    return standing_passphrase(make=told if new else None, disk=disk)

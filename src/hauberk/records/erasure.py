@@ -1,0 +1,225 @@
+"""Erasure by destroying a key: a data set that only this key opens is gone wherever it was copied, and a receipt says so.
+
+    1. find what the key opens      the given files and folders, and the project's artifact store
+    2. log the intent               so that a kill after step 3 cannot lose the receipt
+    3. destroy the key              with whoever holds it
+    4. log the receipt              who, when, which key and versions, which sealed artifacts
+
+A run that was cut short is repeated: it finds the intent in the ledger and goes on. `receipts_of` reads receipts
+back, verified, without any secret key.
+
+Answers: data that must be forgotten although copies and backups of its sealed form cannot all be reached (GDPR
+art. 17). Does not answer: plaintext that was left anywhere; backups of the key itself (the receipt says which the
+holder may have); models that were trained on the data; who claims to be `by`, which is this machine's user.
+"""
+
+from __future__ import annotations
+
+import getpass
+import hashlib
+import socket
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import HauberkError, InvalidInput
+from hauberk.core.evidence import Subject
+from hauberk.core.progress import Quiet, Task
+from hauberk.custody import parquet, sealing, statements
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.folders import files_of, is_sealed
+from hauberk.custody.keys import AES_256, KeyService
+from hauberk.custody.ledger import Ledger
+from hauberk.custody.statements import Statement
+from hauberk.records.workshop import SIGNING, Workshop, read_publics
+
+ERASING, ERASED = "key.erasing", "key.erased"
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What the ledger says of an erasure.
+
+    index: of the entry. key, ids: the destroyed key and its versions. time: RFC 3339. by: user and host that asked.
+    waiting_days: 0 when the key is gone; else how long its holder keeps it, unusable. remains: what to see to.
+    subjects: the sealed artifacts that nobody can open any more.
+    """
+
+    index: int
+    key: str
+    ids: tuple[str, ...]
+    time: str
+    by: str
+    waiting_days: int
+    remains: str
+    subjects: tuple[Subject, ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the receipt for machines."""
+        return {
+            "entry": self.index,
+            "key": self.key,
+            "ids": list(self.ids),
+            "time": self.time,
+            "by": self.by,
+            "waiting_days": self.waiting_days,
+            "remains": self.remains,
+            "unreadable": [{"name": s.name, "sha256": s.sha256} for s in self.subjects],
+        }
+
+
+def opened_by(
+    key: str, paths: Sequence[Path], *, store: Path | None = None, task: Task | None = None
+) -> list[Path]:
+    """Return the sealed files among files and folders that name this key, and those of an artifact store.
+
+    What they name is not proven. Files that cannot be read as sealed ones are passed over.
+    """
+    task, places = task or Quiet(), [*paths, *([store] if store is not None and store.is_dir() else [])]
+    found: dict[Path, None] = {}
+    for path in places:
+        for file in files_of(path) if path.is_dir() else [path]:
+            task.update(0.0, text=file.name)
+            if _names(file, key):
+                found.setdefault(file)
+    return list(found)
+
+
+def _names(file: Path, key: str) -> bool:
+    try:
+        if is_sealed(file):
+            return sealing.read_header(file).key == key
+        return key in parquet.key_names(file)
+    except HauberkError:
+        return False
+
+
+def erase(  # noqa: PLR0913 - whose key, what it opens, and who asks
+    workshop: Workshop,
+    keys: KeyService,
+    key: str,
+    *,
+    unreadable: Sequence[Path],
+    by: str | None = None,
+    task: Task | None = None,
+) -> Receipt:
+    """Destroy a data set's key and leave a receipt in the ledger. `unreadable`: as `opened_by` found them.
+
+    Raises InvalidInput for a key that is not there or signs, Unavailable when its holder does not answer; the
+    ledger then has at most an intent, and the same call goes on from it.
+    """
+    intent = _unfinished(workshop, key)
+    algorithm = keys.names().get(key)
+    if algorithm is not None:
+        if algorithm != AES_256:
+            raise InvalidInput(f"key {key!r} is {algorithm}: erasure is for keys that data is sealed under.")
+        ids = keys.ids(key)
+        intent = workshop.event(
+            ERASING,
+            _subjects(key, ids, unreadable, task or Quiet()),
+            key=key,
+            ids=list(ids),
+            by=by or whoami(),
+        )
+        workshop.attest(intent)
+    elif intent is None:
+        raise InvalidInput(f"no key is named {key[:80]!r}; known: {', '.join(keys.names()) or 'none'}.")
+    gone = _destroyed(keys, key, there=algorithm is not None)
+    told = {name: intent.predicate["details"][name] for name in ("key", "ids", "by")}
+    logged = workshop.attest(workshop.event(ERASED, intent.subjects, **told, **gone))
+    return _receipt(logged.index, logged.statement)
+
+
+def _destroyed(keys: KeyService, key: str, *, there: bool) -> dict[str, Any]:
+    try:
+        gone = keys.destroy(key)
+    except InvalidInput:
+        if there:
+            raise
+        # The run that destroyed it was cut short before its receipt.
+        return {"waiting_days": 0, "remains": "This receipt was written by a later run: ask the key's holder."}
+    return {"waiting_days": gone.waiting_days, "remains": gone.remains}
+
+
+def receipts_of(folder: Path, key: str) -> list[Receipt]:
+    """Return the receipts of a key's erasures from a project's `.hauberk` folder, the newest first; none without one.
+
+    Raises NotProven when ledger or envelope were changed.
+    """
+    if not (folder / "ledger" / "checkpoint").is_file() or not (folder / "signing.pub").is_file():
+        return []
+    ledger = Ledger.open(folder / "ledger", publics=read_publics(folder / "ledger.pub"))
+    artifacts, publics = Artifacts(folder / "store"), read_publics(folder / "signing.pub")
+    found = []
+    for index, entry in enumerate(ledger.entries(0)):
+        record = _record(entry)
+        if record.get("kind") != ERASED or not _about(record, key):
+            continue
+        envelope = artifacts.get(str(record["envelope"]))
+        found.append(_receipt(index, statements.open_attestation(envelope, publics, what=f"entry {index}")))
+    return found[::-1]
+
+
+def whoami() -> str:
+    """Return user@host of this process, as the system tells it; nobody proves it."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):
+        user = "unknown"
+    return f"{user}@{socket.gethostname()}"
+
+
+def _unfinished(workshop: Workshop, key: str) -> Statement | None:
+    """Return the last intent to erase this key that no receipt followed."""
+    intent: str | None = None
+    for entry in workshop.ledger.entries(0):
+        record = _record(entry)
+        if record.get("kind") in (ERASING, ERASED) and _about(record, key):
+            intent = str(record["envelope"]) if record["kind"] == ERASING else None
+    if intent is None:
+        return None
+    publics = workshop.keys.publics(SIGNING)
+    return statements.open_attestation(workshop.artifacts.get(intent), publics, what="the intent to erase")
+
+
+def _subjects(key: str, ids: Sequence[str], unreadable: Sequence[Path], task: Task) -> tuple[Subject, ...]:
+    """Return the key itself first, under a digest of its ids, then each file."""
+    subjects = {_name(key): hashlib.sha256(canonical.encode(list(ids))).hexdigest()}
+    for at, path in enumerate(unreadable):
+        task.update(at / len(unreadable), text=path.name)
+        with path.open("rb") as file:
+            subjects[str(path)] = hashlib.file_digest(file, "sha256").hexdigest()
+    return tuple(Subject(name, digest) for name, digest in subjects.items())
+
+
+def _name(key: str) -> str:
+    return f"key:{key}"
+
+
+def _record(entry: bytes) -> Mapping[str, Any]:
+    try:
+        value = canonical.decode(entry, what="a ledger entry")
+    except InvalidInput:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def _about(record: Mapping[str, Any], key: str) -> bool:
+    return any(subject.get("name") == _name(key) for subject in record.get("subjects", []))
+
+
+def _receipt(index: int, statement: Statement) -> Receipt:
+    details = statement.predicate["details"]
+    return Receipt(
+        index=index,
+        key=str(details["key"]),
+        ids=tuple(details["ids"]),
+        time=str(statement.predicate["time"]),
+        by=str(details["by"]),
+        waiting_days=int(details["waiting_days"]),
+        remains=str(details["remains"]),
+        subjects=tuple(subject for subject in statement.subjects if subject.name != _name(str(details["key"]))),
+    )

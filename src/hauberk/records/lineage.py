@@ -1,0 +1,156 @@
+"""Lineage: what happened to data, from its sources to the models that learned from it, told by the ledger alone.
+
+A transaction is a signed event with who, when and from which source, what went in and what came out, each known by a
+digest: the root of a manifest for files, the root of a row tree for the rows of a side, the SHA-256 of a model's file.
+Two transactions belong together where one's output is the other's input; nothing is taken from names.
+
+`who` is what this process knows of itself (user@host) unless the caller says otherwise: nobody proves it. What is
+proven is that the holder of the project's signing key said so, when it was logged, and that it was not changed since.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hauberk.core import canonical
+from hauberk.core.errors import InvalidInput
+from hauberk.core.evidence import Subject
+from hauberk.custody import statements
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.keys.port import PublicKey
+from hauberk.custody.ledger import Ledger
+from hauberk.custody.statements import Statement
+from hauberk.records.erasure import whoami
+from hauberk.records.workshop import Workshop, read_publics
+
+IMPORTED, REPAIRED, SPLIT = "data.imported", "data.repaired", "data.split"
+SEALED, USED, RELEASED = "data.sealed", "data.used", "release.made"
+OFFERED, EXTENDED, TRUSTED = "data.offered", "data.extended", "data.trusted"
+AUDITED = "data.audited"
+AUDIT = "data-audit"  # the control whose evidence an audit is
+_KINDS = {IMPORTED, REPAIRED, SPLIT, OFFERED, EXTENDED, TRUSTED, SEALED, USED, RELEASED}
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """One event about data, verified. index: of its ledger entry. envelope: SHA-256 of the signed bytes."""
+
+    index: int
+    time: str
+    event: str
+    by: str
+    source: str
+    inputs: tuple[Subject, ...]
+    outputs: tuple[Subject, ...]
+    details: Mapping[str, Any]
+    envelope: str
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the transaction for machines."""
+        return {
+            "entry": self.index,
+            "time": self.time,
+            "event": self.event,
+            "by": self.by,
+            "source": self.source,
+            "inputs": [_json(subject) for subject in self.inputs],
+            "outputs": [_json(subject) for subject in self.outputs],
+            "details": dict(self.details),
+            "envelope": self.envelope,
+        }
+
+
+def principal() -> str:
+    """Return who acts: HAUBERK_PRINCIPAL where it is set, else user@host as the system tells it. Nobody proves it."""
+    return os.environ.get("HAUBERK_PRINCIPAL", "").strip()[:200] or whoami()
+
+
+def transaction(  # noqa: PLR0913 - who, when and from where are what a transaction is
+    workshop: Workshop,
+    event: str,
+    *,
+    inputs: Sequence[Subject],
+    outputs: Sequence[Subject],
+    source: str = "",
+    by: str | None = None,
+    **details: Any,  # noqa: ANN401 - JSON
+) -> Statement:
+    """Return the statement of a transaction that happens now; `workshop.attest` or a step signs and logs it.
+
+    event: one of this module's names. inputs, outputs: artifacts by digest; outputs may be empty when nothing new
+    came of it. source: where it came from, in words. by: default `principal()`.
+    """
+    told = {
+        "by": by or principal(),
+        "source": source,
+        "inputs": [_json(subject) for subject in inputs],
+        "outputs": [_json(subject) for subject in outputs],
+    }
+    return workshop.event(event, _subjects(outputs, inputs), **told, **details)
+
+
+def read(home: Path) -> tuple[Transaction, ...]:
+    """Return every transaction of a project's `.hauberk` folder in the order of the ledger, each one verified.
+
+    Raises InvalidInput where there is no ledger, NotProven when ledger, store or a signature does not hold.
+    """
+    if not (home / "ledger" / "checkpoint").is_file() or not (home / "signing.pub").is_file():
+        raise InvalidInput(
+            f"there is no ledger in {home}: nothing was recorded. Start with `hauberk data import FILES --name NAME`."
+        )
+    ledger = Ledger.open(home / "ledger", publics=read_publics(home / "ledger.pub"))
+    return transactions(ledger, Artifacts(home / "store"), read_publics(home / "signing.pub"))
+
+
+def transactions(ledger: Ledger, artifacts: Artifacts, publics: Sequence[PublicKey]) -> tuple[Transaction, ...]:
+    """As `read`, from an open ledger and store. publics: the keys that attestations verify with."""
+    found = []
+    for index, data in enumerate(ledger.entries()):
+        entry = canonical.decode(data, what=f"ledger entry {index}")
+        kind = str(entry.get("kind", ""))
+        if kind not in _KINDS and not kind.startswith(f"{AUDIT} ("):
+            continue
+        digest = str(entry["envelope"])
+        statement = statements.open_attestation(artifacts.get(digest), publics, what=f"ledger entry {index}")
+        found.append(_read(index, digest, statement))
+    return tuple(found)
+
+
+def _read(index: int, envelope: str, statement: Statement) -> Transaction:
+    told = statement.predicate
+    if statement.predicate_type == statements.EVIDENCE:
+        details = {name: told[name] for name in ("metrics", "findings", "parameters")}
+        by = str(told["parameters"].get("by", ""))
+        return Transaction(index, str(told["finished"]), AUDITED, by, "", statement.subjects, (), details, envelope)
+    event = str(told["event"])
+    details = dict(told["details"])
+    if event == RELEASED:
+        made = tuple(subject for subject in statement.subjects if subject.name == "manifest.json")
+        models = tuple(subject for subject in statement.subjects if subject.name != "manifest.json")
+        return Transaction(index, str(told["time"]), event, "", "", models, made, details, envelope)
+    by, source = str(details.pop("by", "")), str(details.pop("source", ""))
+    inputs, outputs = _read_subjects(details.pop("inputs", [])), _read_subjects(details.pop("outputs", []))
+    return Transaction(index, str(told["time"]), event, by, source, inputs, outputs, details, envelope)
+
+
+def _read_subjects(value: Sequence[Mapping[str, Any]]) -> tuple[Subject, ...]:
+    return tuple(Subject(str(item["name"]), str(item["sha256"])) for item in value)
+
+
+def _json(subject: Subject) -> dict[str, str]:
+    return {"name": subject.name, "sha256": subject.sha256}
+
+
+def _subjects(*groups: Sequence[Subject]) -> tuple[Subject, ...]:
+    """Return all artifacts once; a name that two of them bear gets its digest's beginning, for names are unique."""
+    found: dict[str, Subject] = {}
+    for subject in (subject for group in groups for subject in group):
+        if subject in found.values():
+            continue
+        name = subject.name if subject.name not in found else f"{subject.name} ({subject.sha256[:12]})"
+        found[name] = Subject(name, subject.sha256)
+    return tuple(found.values())

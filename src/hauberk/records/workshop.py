@@ -1,0 +1,246 @@
+"""Workshop: what one project keeps under `.hauberk/`, opened for one run, and the one place that signs and logs.
+
+    .hauberk/keyring      encrypted keys             .hauberk/ledger/    the log
+    .hauberk/ledger.pub   the log's verifying key    .hauberk/signing.pub  the keys that attestations verify with
+    .hauberk/store/       artifacts by digest        .hauberk/steps/     what each step finished with (a cache)
+
+Controls return measurements; this module turns them into evidence, signs it, stores the envelope and logs it, so
+that no control can forget to.
+"""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from hauberk.core import canonical
+from hauberk.core.disk import Disk
+from hauberk.core.errors import HauberkError, InvalidInput, NotProven
+from hauberk.core.evidence import Evidence, Measurement, Subject
+from hauberk.core.version import VERSION
+from hauberk.custody import statements
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.entries import entry_of
+from hauberk.custody.keys import ED25519, KeyService, open_keys
+from hauberk.custody.keys.port import AES_256, PublicKey, Signer
+from hauberk.custody.ledger import Ledger
+from hauberk.custody.seen import Seen
+from hauberk.custody.statements import Statement
+
+Clock = Callable[[], datetime]
+
+# Data and models are sealed under keys of their own, so that a data set can be erased and its models still be served.
+SIGNING, LOGGING, SEALING, MODELS = "signing", "ledger", "data", "model"
+_LIBRARIES = ("numpy", "torch", "scikit-learn", "onnx", "onnxruntime", "polars", "cryptography")
+_BACKWARDS_S = 2.0  # a clock may be stepped this far back by time synchronisation
+
+
+def utc_now() -> datetime:
+    """Return the time of this machine's clock, in UTC."""
+    return datetime.now(UTC)
+
+
+def rfc3339(moment: datetime) -> str:
+    """Return an RFC 3339 text in UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+@cache
+def versions() -> Mapping[str, str]:
+    """Return the versions that a measurement depends on: Hauberk, Python and the libraries that are installed."""
+    found = {"hauberk": VERSION, "python": platform.python_version()}
+    for name in _LIBRARIES:
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def read_publics(path: Path) -> tuple[PublicKey, ...]:
+    """Return the public keys of a PEM file, in its order. Raises InvalidInput."""
+    try:
+        blocks = path.read_text(encoding="ascii").split("-----BEGIN ")[1:]
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidInput(f"cannot read the public keys in {path}: {error}.") from error
+    return tuple(PublicKey.from_pem(f"-----BEGIN {block}".encode("ascii")) for block in blocks)
+
+
+def _publish(path: Path, publics: tuple[PublicKey, ...], disk: Disk) -> None:
+    pems = "".join(public.pem() for public in publics).encode("ascii")
+    if not path.exists() or path.read_bytes() != pems:
+        disk.write(path, pems)
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """An attestation in the ledger: its index, the SHA-256 of its envelope, and what it states."""
+
+    index: int
+    digest: str
+    statement: Statement
+
+
+class Workshop(AbstractContextManager["Workshop"]):
+    """An open project. Use as a context manager: the ledger's writer lock is held until it is left."""
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the parts that `open` joins
+        self, folder: Path, artifacts: Artifacts, keys: KeyService, ledger: Ledger, clock: Clock, seen: Seen
+    ) -> None:
+        self.folder = folder
+        self.artifacts = artifacts
+        self.keys = keys
+        self.ledger = ledger
+        self._clock = clock
+        self._seen = seen
+
+    @classmethod
+    def open(  # noqa: PLR0913 - everything outside the folder is passed in, so that tests can replace it
+        cls,
+        folder: Path,
+        *,
+        name: str,
+        keys_uri: str,
+        algorithm: str = ED25519,
+        passphrase: Callable[[], bytes] | None = None,
+        clock: Clock = utc_now,
+        seen: Seen | None = None,
+        disk: Disk | None = None,
+    ) -> Self:
+        """Open the workshop of a project, creating keys and ledger the first time.
+
+        Raises NotProven when the ledger was tampered with, or rolled back behind what this machine has seen of it;
+        InvalidInput for a wrong passphrase, an unwritable folder, or a clock that stands before the last entry;
+        Unavailable while another process is writing.
+        """
+        disk = disk or Disk()
+        keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
+        known = keys.names()
+        for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256), (MODELS, AES_256)):
+            if key not in known:
+                keys.create(key, kind)
+        logger = keys.signer(LOGGING)
+        place = folder / "ledger"
+        if (place / "checkpoint").exists():
+            ledger = Ledger.open(place, logger, publics=keys.publics(LOGGING), disk=disk)
+        else:
+            origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
+            ledger = Ledger.create(place, origin, logger, disk=disk)
+        workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock, seen or Seen(disk=disk))
+        try:
+            workshop._check_history()
+            workshop._check_clock()
+            _publish(folder / "ledger.pub", keys.publics(LOGGING), disk)
+            _publish(folder / "signing.pub", keys.publics(SIGNING), disk)
+        except BaseException:
+            ledger.close()
+            raise
+        return workshop
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give the writer lock back, and remember how far the ledger came, to notice a roll-back next time."""
+        # A machine that cannot remember must still be able to work; verification warns about it.
+        with suppress(HauberkError):
+            self._seen.record(self._remembered, self.ledger.checkpoint())
+        self.ledger.close()
+
+    @property
+    def signer(self) -> Signer:
+        """The key that signs attestations and releases."""
+        return self.keys.signer(SIGNING)
+
+    def now(self) -> str:
+        """Return the time as RFC 3339."""
+        return rfc3339(self._clock())
+
+    def attest(self, statement: Statement) -> Logged:
+        """Sign a statement, keep its envelope, and log it. Returns once the entry is durable."""
+        envelope = statements.attest(statement, self.signer)
+        digest = self.artifacts.put(envelope)
+        index = self.ledger.append(entry_of(envelope, statement))
+        return Logged(index, digest, statement)
+
+    def recall(self, index: int, digest: str) -> Logged:
+        """Return an earlier attestation. Raises NotProven when store, signature and ledger do not agree on it."""
+        envelope = self.artifacts.get(digest)
+        statement = statements.open_attestation(envelope, self.keys.publics(SIGNING), what=f"attestation {index}")
+        if index >= self.ledger.size or self.ledger.entry(index) != entry_of(envelope, statement):
+            raise NotProven(f"ledger entry {index} is not the attestation {digest[:16]} of that step.")
+        return Logged(index, digest, statement)
+
+    def event(self, name: str, subjects: tuple[Subject, ...], **details: Any) -> Statement:  # noqa: ANN401 - JSON
+        """Return a statement that something happened to these artifacts now."""
+        predicate = {"event": name, "time": self.now(), "details": details}
+        return Statement(subjects, statements.EVENT, predicate)
+
+    def evidence(  # noqa: PLR0913 - the circumstances of a measurement, each of its own kind
+        self,
+        measurement: Measurement,
+        *,
+        control: str,
+        practice: str,
+        role: str,
+        subjects: tuple[Subject, ...],
+        parameters: Mapping[str, Any],
+        seed: int,
+        started: str,
+    ) -> Statement:
+        """Return the statement of a measurement, its outputs kept as artifacts. Raises InvalidInput for NaN."""
+        outputs = tuple(Subject(name, self.artifacts.put(data)) for name, data in measurement.outputs.items())
+        evidence = Evidence(
+            control=control,
+            practice=practice,
+            role=role,
+            subjects=subjects,
+            parameters=parameters,
+            seed=seed,
+            versions=versions(),
+            started=started,
+            finished=self.now(),
+            metrics=measurement.metrics,
+            findings=measurement.findings,
+            series=measurement.series,
+            outputs=outputs,
+            notes=measurement.notes,
+        )
+        return Statement(subjects, statements.EVIDENCE, evidence.to_json())
+
+    @property
+    def _remembered(self) -> str:
+        # Apart from what `hauberk verify` remembers: the log runs ahead of the checkpoint in its newest release.
+        return f"{self.ledger.origin} (writer)"
+
+    def _check_history(self) -> None:
+        note = self._seen.get(self._remembered)
+        if note is None:
+            return
+        self.ledger.check_extends(note, self.keys.signer(LOGGING).public)
+
+    def _check_clock(self) -> None:
+        if self.ledger.size == 0:
+            return
+        entry = self.ledger.entry(self.ledger.size - 1)
+        last = canonical.decode(entry, what="the last ledger entry").get("time", "")
+        now = self._clock()
+        try:
+            before = datetime.fromisoformat(last)
+        except ValueError:
+            return
+        if (before - now).total_seconds() > _BACKWARDS_S:
+            raise InvalidInput(
+                f"the clock says {rfc3339(now)}, but the ledger's last entry was made at {last}: "
+                "set this machine's clock right and run the same command again. Nothing was written."
+            )

@@ -1,0 +1,208 @@
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from hauberk.core.errors import InvalidInput, NotProven, Unavailable
+from hauberk.core.evidence import Measurement, Subject
+from hauberk.core.progress import Progress
+from hauberk.custody.seen import Seen
+from hauberk.records.steps import Product, Steps
+from hauberk.records.workshop import Workshop, read_publics, rfc3339
+
+NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
+DATA = Subject("dataset", "ab" * 32)
+
+
+class Clock:
+    def __init__(self, now: datetime = NOON) -> None:
+        self.now = now
+
+    def __call__(self) -> datetime:
+        return self.now
+
+
+@pytest.fixture
+def opens(tmp_path, cheap_keys):
+    def open_workshop(clock=None, seen=None, passphrase=b"correct horse", disk=None) -> Workshop:
+        return Workshop.open(
+            tmp_path / ".hauberk",
+            name="test",
+            keys_uri=cheap_keys(tmp_path / ".hauberk" / "keyring"),
+            passphrase=lambda: passphrase,
+            clock=clock or Clock(),
+            seen=seen or Seen(tmp_path / "seen.json"),
+            disk=disk,
+        )
+
+    return open_workshop
+
+
+def steps_of(workshop: Workshop) -> Steps:
+    return Steps(workshop, progress=Progress(visible=False))
+
+
+class Work:
+    """Counts how often it is done."""
+
+    def __init__(self, workshop: Workshop, output: bytes = b"made") -> None:
+        self.workshop, self.output, self.times = workshop, output, 0
+
+    def __call__(self, _task) -> Product:
+        self.times += 1
+        digest = self.workshop.artifacts.put(self.output)
+        event = self.workshop.event("thing.made", (DATA,), bytes=len(self.output))
+        return Product(outputs={"thing": digest}, statements=[event], values={"n": 1})
+
+
+def test_an_attestation_is_signed_stored_and_logged(opens):
+    with opens() as workshop:
+        logged = workshop.attest(workshop.event("data.loaded", (DATA,), rows=3))
+        entry = json.loads(workshop.ledger.entry(logged.index))
+        assert entry["envelope"] == logged.digest
+        assert entry["kind"] == "data.loaded"
+        assert entry["time"] == rfc3339(NOON)
+        assert workshop.recall(logged.index, logged.digest) == logged
+
+
+def test_a_measurement_that_is_not_finite_is_never_signed(opens):
+    with opens() as workshop:
+        measurement = Measurement({"accuracy": float("nan")})
+        circumstances = {
+            "control": "c",
+            "practice": "1a",
+            "role": "data",
+            "parameters": {},
+            "seed": 0,
+            "started": "",
+        }
+        statement = workshop.evidence(measurement, subjects=(DATA,), **circumstances)
+        with pytest.raises(InvalidInput):
+            workshop.attest(statement)
+        assert workshop.ledger.size == 0
+
+
+def test_a_step_is_done_once_for_the_same_inputs(opens):
+    with opens() as workshop:
+        work = Work(workshop)
+        first = steps_of(workshop).do("make", "Make", {"seed": 1}, work)
+        again = steps_of(workshop).do("make", "Make", {"seed": 1}, work)
+        assert (work.times, first.cached, again.cached) == (1, False, True)
+        assert again.outputs == first.outputs
+        assert again.logged == first.logged
+        assert workshop.ledger.size == 1
+
+
+def test_a_step_survives_the_process(opens):
+    with opens() as workshop:
+        done = steps_of(workshop).do("make", "Make", {}, Work(workshop))
+    with opens() as workshop:
+        work = Work(workshop)
+        assert steps_of(workshop).do("make", "Make", {}, work).logged == done.logged
+        assert work.times == 0
+
+
+def test_a_changed_input_does_the_step_again(opens):
+    with opens() as workshop:
+        work = Work(workshop)
+        steps_of(workshop).do("make", "Make", {"seed": 1}, work)
+        steps_of(workshop).do("make", "Make", {"seed": 2}, work)
+        assert work.times == 2
+
+
+@pytest.mark.parametrize("damage", ["artifact", "record", "garbage", "envelope"])
+def test_a_step_whose_traces_are_gone_is_done_again(opens, damage):
+    with opens() as workshop:
+        work = Work(workshop)
+        done = steps_of(workshop).do("make", "Make", {}, work)
+        store = workshop.folder / "store"
+        if damage == "artifact":
+            _file_of(store, done.outputs["thing"]).unlink()
+        elif damage == "envelope":
+            _file_of(store, done.logged[0].digest).unlink()
+        elif damage == "record":
+            (workshop.folder / "steps" / "make.json").unlink()
+        else:
+            (workshop.folder / "steps" / "make.json").write_bytes(b'{"key":')
+        steps_of(workshop).do("make", "Make", {}, work)
+        assert work.times == 2
+
+
+def _file_of(store, digest):
+    (found,) = [path for path in store.rglob("*") if path.is_file() and digest.endswith(path.name[-60:])]
+    return found
+
+
+def test_what_a_step_left_outside_can_call_for_it_again(opens):
+    with opens() as workshop:
+        work = Work(workshop)
+        steps_of(workshop).do("make", "Make", {}, work)
+        steps_of(workshop).do("make", "Make", {}, work, still=lambda outputs: "thing" not in outputs)
+        assert work.times == 2
+
+
+def test_a_record_cannot_point_to_evidence_that_was_not_logged(opens):
+    with opens() as workshop:
+        work = Work(workshop)
+        steps_of(workshop).do("make", "Make", {}, work)
+        record = workshop.folder / "steps" / "make.json"
+        record.write_text(record.read_text().replace('"index":0', '"index":1'))
+        steps_of(workshop).do("make", "Make", {}, work)
+        assert work.times == 2
+
+
+def test_a_clock_that_was_moved_back_is_refused_and_nothing_is_written(opens):
+    with opens() as workshop:
+        workshop.attest(workshop.event("data.loaded", (DATA,)))
+    with pytest.raises(InvalidInput, match="set this machine's clock right"):
+        opens(clock=Clock(NOON - timedelta(minutes=5)))
+    with opens(clock=Clock(NOON - timedelta(seconds=1))) as workshop:
+        assert workshop.ledger.size == 1
+
+
+def test_a_ledger_rolled_back_behind_what_was_seen_is_refused(opens, tmp_path):
+    import shutil
+
+    seen = Seen(tmp_path / "seen.json")
+    with opens(seen=seen) as workshop:
+        workshop.attest(workshop.event("a", (DATA,)))
+    shutil.copytree(tmp_path / ".hauberk", tmp_path / "old")
+    with opens(seen=seen) as workshop:
+        workshop.attest(workshop.event("b", (DATA,)))
+    shutil.rmtree(tmp_path / ".hauberk")
+    shutil.copytree(tmp_path / "old", tmp_path / ".hauberk")
+    with pytest.raises(NotProven, match="roll-back"):
+        opens(seen=seen)
+
+
+def test_a_tampered_ledger_is_refused(opens, tmp_path):
+    with opens() as workshop:
+        workshop.attest(workshop.event("a", (DATA,)))
+    for path in (tmp_path / ".hauberk" / "ledger" / "tile").rglob("*"):
+        if path.is_file():
+            data = bytearray(path.read_bytes())
+            data[len(data) // 2] ^= 1
+            path.write_bytes(bytes(data))
+    with pytest.raises(NotProven):
+        opens()
+
+
+def test_a_wrong_passphrase_is_bad_input(opens):
+    opens().close()
+    with pytest.raises(InvalidInput, match="passphrase"):
+        opens(passphrase=b"another horse")
+
+
+def test_two_runs_at_once_are_one_too_many(opens):
+    with opens(), pytest.raises(Unavailable):
+        opens()
+
+
+def test_public_keys_are_published_for_those_without_the_passphrase(opens):
+    with opens() as workshop:
+        workshop.keys.rotate("signing")
+        publics = workshop.keys.publics("signing")
+    with opens() as workshop:
+        assert read_publics(workshop.folder / "signing.pub") == publics
