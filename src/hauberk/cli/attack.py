@@ -197,6 +197,7 @@ def _access(given: dict[str, Any]) -> Access:
 
 def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, started: str) -> Logged | None:
     """Sign and log the evidence where there is a project with a ledger."""
+    from hauberk.cli._principal import principal
     from hauberk.custody.keys.standing import standing_passphrase
     from hauberk.lifecycle.attacking import attest
     from hauberk.records.workshop import Workshop
@@ -212,6 +213,7 @@ def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, start
         keys_uri=project.keys.uri,
         algorithm=project.keys.signing,
         passphrase=standing_passphrase(),
+        by=principal(),
     ) as workshop:
         return attest(workshop, outcome, seed=given["seed"], started=started)
 

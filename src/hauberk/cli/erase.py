@@ -40,6 +40,7 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     afterwards. AWS keeps a destroyed key for some days, which the receipt says; Vault destroys a key only after an
     operator allowed it.
     """
+    from hauberk.cli._principal import principal
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.project.opening import open_workshop
@@ -52,7 +53,7 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     _confirm(out, keys, name, found, yes=yes)
     if not keys.names() and not (HOME / "ledger" / "checkpoint").is_file():
         raise InvalidInput(f"{uri} holds no keys. Check --keys.")
-    with open_workshop(Path()) as workshop, progress.task("Erasing") as task:
+    with open_workshop(Path(), by=principal()) as workshop, progress.task("Erasing") as task:
         receipt = erasure.erase(workshop, keys, name, unreadable=found, task=task)
     out.document(receipt.to_json())
     _show(out, receipt)

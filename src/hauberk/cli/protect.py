@@ -26,6 +26,7 @@ def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT0
     DIR holds hauberk.toml (`hauberk init` writes one). A step whose inputs did not change is not done again. Exit
     code 3 means that the gate refused: the verdict says which rule, and there is no release.
     """
+    from hauberk.cli._principal import principal
     from hauberk.lifecycle.main.protect import protect as run
 
     out = Output(json)
@@ -34,7 +35,7 @@ def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT0
         mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
         out.console.print(f"{mark} {title:<52} [dim]{spent}[/]")
 
-    result = run(folder, listener=show)
+    result = run(folder, by=principal(), listener=show)
     out.document(result.to_json())
     if not json:
         out.console.print()

@@ -28,6 +28,7 @@ def rollback(folder: Path, *, to: int | None, reason: str, listed: bool, json: b
     the return: verifiers refuse an old release folder, and accept this one. Whatever happens, what is served is either
     the release that was there or the new one.
     """
+    from hauberk.cli._principal import principal
     from hauberk.lifecycle.releasing.rollback import past
     from hauberk.lifecycle.releasing.rollback import rollback as run
 
@@ -37,7 +38,7 @@ def rollback(folder: Path, *, to: int | None, reason: str, listed: bool, json: b
         out.document({"served": now, "releases": [made.to_json() for made in known]})
         _table(out, known, now)
         return
-    done = run(folder, to=to, reason=reason)
+    done = run(folder, to=to, reason=reason, by=principal())
     out.document(done.to_json())
     out.console.print(
         f"[green]release {done.made.number}[/] serves the model of release {done.target.number} again "

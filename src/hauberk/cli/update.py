@@ -72,6 +72,7 @@ def update(  # noqa: PLR0913 - click's options
 
 
 def _once(out: Output, folder: Path, **how: Any) -> Updated:  # noqa: ANN401 - the options of an update
+    from hauberk.cli._principal import principal
     from hauberk.core.progress import Progress
     from hauberk.lifecycle.updating.update import update as run
 
@@ -79,7 +80,7 @@ def _once(out: Output, folder: Path, **how: Any) -> Updated:  # noqa: ANN401 - t
         mark, spent = ("[dim]=[/]", "unchanged") if done.cached else ("[green]✔[/]", f"{done.seconds:.1f} s")
         out.console.print(f"{mark} {title:<52} [dim]{spent}[/]")
 
-    done = run(folder, listener=show, progress=Progress(visible=False if out.json else None), **how)
+    done = run(folder, by=principal(), listener=show, progress=Progress(visible=False if out.json else None), **how)
     out.document(done.to_json())
     _show(out, done)
     return done
@@ -117,9 +118,10 @@ def _stay(out: Output, folder: Path, **how: Any) -> None:  # noqa: ANN401 - as a
 
 
 def _trust(out: Output, folder: Path, reasons: tuple[str, ...]) -> None:
+    from hauberk.cli._principal import principal
     from hauberk.lifecycle.updating.update import trust
 
-    entry = trust(folder, reason="; ".join(reasons))
+    entry = trust(folder, reason="; ".join(reasons), by=principal())
     out.document({"ok": True, "entry": entry})
     out.console.print(f"all rows learned so far are the trusted state now [dim](entry {entry})[/]")
 

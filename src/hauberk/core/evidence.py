@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hauberk.core.findings import Finding
+from hauberk.core.principal import Principal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,7 @@ class Evidence:
     control: registered name. practice: blueprint id. role: what the subject plays ("plain", "hardened",
     "data"), so that one control can measure two models. parameters: JSON values. seed: of every generator.
     versions: of Hauberk, Python and the libraries that computed. started, finished: RFC 3339 UTC.
+    by: who ran the control.
     """
 
     control: str
@@ -51,6 +53,7 @@ class Evidence:
     versions: Mapping[str, str]
     started: str
     finished: str
+    by: Principal
     metrics: Mapping[str, float]
     findings: tuple[Finding, ...]
     series: Mapping[str, list[dict[str, float]]]
@@ -68,6 +71,7 @@ class Evidence:
             "versions": dict(self.versions),
             "started": self.started,
             "finished": self.finished,
+            "by": self.by.to_json(),
             "metrics": {name: float(value) for name, value in self.metrics.items()},
             "findings": [finding.to_json() for finding in self.findings],
             "series": {name: list(points) for name, points in self.series.items()},

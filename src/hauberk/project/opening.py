@@ -8,6 +8,7 @@ from pathlib import Path
 
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkWarning
+from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.custody.keys.standing import standing_passphrase
 from hauberk.custody.seen import Seen
 from hauberk.project import FILE_NAME, Keys, Project, load
@@ -17,18 +18,20 @@ from hauberk.records.workshop import Clock, Workshop, utc_now
 HOME = ".hauberk"
 
 
-def open_workshop(
+def open_workshop(  # noqa: PLR0913 - all but place and principal are for tests and other front ends
     place: Project | Path,
     *,
     passphrase: Callable[[], bytes] | None = None,
     clock: Clock = utc_now,
     seen: Seen | None = None,
     disk: Disk | None = None,
+    by: Principal = UNKNOWN,
 ) -> Workshop:
     """Open a project's workshop for writing, making keys and a ledger the first time. Raises as `Workshop.open`.
 
     place: the project, or a folder; without a hauberk.toml there, the project is called as the folder is and has a
-    keyring in `.hauberk`. passphrase: of the keyring; default: as `custody.keys.standing` looks for it.
+    keyring in `.hauberk`. by: who acts, as events and evidence will say. passphrase: of the keyring; default: as
+    `custody.keys.standing` finds it.
     """
     folder, name, keys = _declared(place)
     disk = disk or Disk()
@@ -41,6 +44,7 @@ def open_workshop(
         clock=clock,
         seen=seen,
         disk=disk,
+        by=by,
     )
 
 

@@ -10,14 +10,12 @@ back, verified, without any secret key.
 
 Answers: data that must be forgotten although copies and backups of its sealed form cannot all be reached (GDPR
 art. 17). Does not answer: plaintext that was left anywhere; backups of the key itself (the receipt says which the
-holder may have); models that were trained on the data; who claims to be `by`, which is this machine's user.
+holder may have); models that were trained on the data; a principal who acts under another's name.
 """
 
 from __future__ import annotations
 
-import getpass
 import hashlib
-import socket
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from typing import Any
 from hauberk.core import canonical
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.evidence import Subject
+from hauberk.core.principal import Principal
 from hauberk.core.progress import Quiet, Task
 from hauberk.custody import parquet, sealing, statements
 from hauberk.custody.artifacts import Artifacts
@@ -43,7 +42,7 @@ _CHUNK = 2**20
 class Receipt:
     """What the ledger says of an erasure.
 
-    index: of the entry. key, ids: the destroyed key and its versions. time: RFC 3339. by: user and host that asked.
+    index: of the entry. key, ids: the destroyed key and its versions. time: RFC 3339. by: the principal that asked.
     waiting_days: 0 when the key is gone; else how long its holder keeps it, unusable. remains: what to see to.
     subjects: the sealed artifacts that nobody can open any more.
     """
@@ -97,13 +96,12 @@ def _names(file: Path, key: str) -> bool:
         return False
 
 
-def erase(  # noqa: PLR0913 - whose key, what it opens, and who asks
+def erase(
     workshop: Workshop,
     keys: KeyService,
     key: str,
     *,
     unreadable: Sequence[Path],
-    by: str | None = None,
     task: Task | None = None,
 ) -> Receipt:
     """Destroy a data set's key and leave a receipt in the ledger. `unreadable`: as `opened_by` found them.
@@ -122,13 +120,12 @@ def erase(  # noqa: PLR0913 - whose key, what it opens, and who asks
             _subjects(key, ids, unreadable, task or Quiet()),
             key=key,
             ids=list(ids),
-            by=by or whoami(),
         )
         workshop.attest(intent)
     elif intent is None:
         raise InvalidInput(f"no key is named {key[:80]!r}; known: {', '.join(keys.names()) or 'none'}.")
     gone = _destroyed(keys, key, there=algorithm is not None)
-    told = {name: intent.predicate["details"][name] for name in ("key", "ids", "by")}
+    told = {name: intent.predicate["details"][name] for name in ("key", "ids")}
     logged = workshop.attest(workshop.event(ERASED, intent.subjects, **told, **gone))
     return _receipt(logged.index, logged.statement)
 
@@ -161,15 +158,6 @@ def receipts_of(folder: Path, key: str) -> list[Receipt]:
         envelope = artifacts.get(str(record["envelope"]))
         found.append(_receipt(index, statements.open_attestation(envelope, publics, what=f"entry {index}")))
     return found[::-1]
-
-
-def whoami() -> str:
-    """Return user@host of this process, as the system tells it; nobody proves it."""
-    try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
-    return f"{user}@{socket.gethostname()}"
 
 
 def _unfinished(workshop: Workshop, key: str) -> Statement | None:
@@ -218,7 +206,7 @@ def _receipt(index: int, statement: Statement) -> Receipt:
         key=str(details["key"]),
         ids=tuple(details["ids"]),
         time=str(statement.predicate["time"]),
-        by=str(details["by"]),
+        by=str(Principal.read(statement.predicate.get("by"))),
         waiting_days=int(details["waiting_days"]),
         remains=str(details["remains"]),
         subjects=tuple(subject for subject in statement.subjects if subject.name != _name(str(details["key"]))),

@@ -4,13 +4,12 @@ A transaction is a signed event with who, when and from which source, what went 
 digest: the root of a manifest for files, the root of a row tree for the rows of a side, the SHA-256 of a model's file.
 Two transactions belong together where one's output is the other's input; nothing is taken from names.
 
-`who` is what this process knows of itself (user@host) unless the caller says otherwise: nobody proves it. What is
-proven is that the holder of the project's signing key said so, when it was logged, and that it was not changed since.
+Who acted is the workshop's principal (`core.principal`), which nobody proves: the holder of the project's signing key
+signed the name, it was logged at that time, and it was not changed since.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,12 +18,12 @@ from typing import Any
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
+from hauberk.core.principal import Principal
 from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.keys.port import PublicKey
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.statements import Statement
-from hauberk.records.erasure import whoami
 from hauberk.records.workshop import Workshop, read_publics
 
 IMPORTED, REPAIRED, SPLIT = "data.imported", "data.repaired", "data.split"
@@ -64,28 +63,21 @@ class Transaction:
         }
 
 
-def principal() -> str:
-    """Return who acts: HAUBERK_PRINCIPAL where it is set, else user@host as the system tells it. Nobody proves it."""
-    return os.environ.get("HAUBERK_PRINCIPAL", "").strip()[:200] or whoami()
-
-
-def transaction(  # noqa: PLR0913 - who, when and from where are what a transaction is
+def transaction(
     workshop: Workshop,
     event: str,
     *,
     inputs: Sequence[Subject],
     outputs: Sequence[Subject],
     source: str = "",
-    by: str | None = None,
     **details: Any,  # noqa: ANN401 - JSON
 ) -> Statement:
     """Return the statement of a transaction that happens now; `workshop.attest` or a step signs and logs it.
 
     event: one of this module's names. inputs, outputs: artifacts by digest; outputs may be empty when nothing new
-    came of it. source: where it came from, in words. by: default `principal()`.
+    came of it. source: where it came from, in words. The workshop says who.
     """
     told = {
-        "by": by or principal(),
         "source": source,
         "inputs": [_json(subject) for subject in inputs],
         "outputs": [_json(subject) for subject in outputs],
@@ -121,18 +113,17 @@ def transactions(ledger: Ledger, artifacts: Artifacts, publics: Sequence[PublicK
 
 
 def _read(index: int, envelope: str, statement: Statement) -> Transaction:
-    told = statement.predicate
+    told, by = statement.predicate, str(Principal.read(statement.predicate.get("by")))
     if statement.predicate_type == statements.EVIDENCE:
         details = {name: told[name] for name in ("metrics", "findings", "parameters")}
-        by = str(told["parameters"].get("by", ""))
         return Transaction(index, str(told["finished"]), AUDITED, by, "", statement.subjects, (), details, envelope)
     event = str(told["event"])
     details = dict(told["details"])
     if event == RELEASED:
         made = tuple(subject for subject in statement.subjects if subject.name == "manifest.json")
         models = tuple(subject for subject in statement.subjects if subject.name != "manifest.json")
-        return Transaction(index, str(told["time"]), event, "", "", models, made, details, envelope)
-    by, source = str(details.pop("by", "")), str(details.pop("source", ""))
+        return Transaction(index, str(told["time"]), event, by, "", models, made, details, envelope)
+    source = str(details.pop("source", ""))
     inputs, outputs = _read_subjects(details.pop("inputs", [])), _read_subjects(details.pop("outputs", []))
     return Transaction(index, str(told["time"]), event, by, source, inputs, outputs, details, envelope)
 

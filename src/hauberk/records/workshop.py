@@ -25,6 +25,7 @@ from hauberk.core import canonical
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
 from hauberk.core.evidence import Evidence, Measurement, Subject
+from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.version import VERSION
 from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
@@ -93,9 +94,17 @@ class Workshop(AbstractContextManager["Workshop"]):
     """An open project. Use as a context manager: the ledger's writer lock is held until it is left."""
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts that `open` joins
-        self, folder: Path, artifacts: Artifacts, keys: KeyService, ledger: Ledger, clock: Clock, seen: Seen
+        self,
+        folder: Path,
+        artifacts: Artifacts,
+        keys: KeyService,
+        ledger: Ledger,
+        clock: Clock,
+        seen: Seen,
+        by: Principal = UNKNOWN,
     ) -> None:
         self.folder = folder
+        self.by = by
         self.artifacts = artifacts
         self.keys = keys
         self.ledger = ledger
@@ -114,9 +123,11 @@ class Workshop(AbstractContextManager["Workshop"]):
         clock: Clock = utc_now,
         seen: Seen | None = None,
         disk: Disk | None = None,
+        by: Principal = UNKNOWN,
     ) -> Self:
         """Open the workshop of a project, creating keys and ledger the first time.
 
+        by: who acts; every event and all evidence of this workshop name it.
         Raises NotProven when the ledger was tampered with, or rolled back behind what this machine has seen of it;
         InvalidInput for a wrong passphrase, an unwritable folder, or a clock that stands before the last entry;
         Unavailable while another process is writing.
@@ -134,7 +145,9 @@ class Workshop(AbstractContextManager["Workshop"]):
         else:
             origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
             ledger = Ledger.create(place, origin, logger, disk=disk)
-        workshop = cls(folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock, seen or Seen(disk=disk))
+        workshop = cls(
+            folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock, seen or Seen(disk=disk), by
+        )
         try:
             workshop._check_history()
             workshop._check_clock()
@@ -183,7 +196,7 @@ class Workshop(AbstractContextManager["Workshop"]):
 
     def event(self, name: str, subjects: tuple[Subject, ...], **details: Any) -> Statement:  # noqa: ANN401 - JSON
         """Return a statement that something happened to these artifacts now."""
-        predicate = {"event": name, "time": self.now(), "details": details}
+        predicate = {"event": name, "time": self.now(), "by": self.by.to_json(), "details": details}
         return Statement(subjects, statements.EVENT, predicate)
 
     def evidence(  # noqa: PLR0913 - the circumstances of a measurement, each of its own kind
@@ -210,6 +223,7 @@ class Workshop(AbstractContextManager["Workshop"]):
             versions=versions(),
             started=started,
             finished=self.now(),
+            by=self.by,
             metrics=measurement.metrics,
             findings=measurement.findings,
             series=measurement.series,

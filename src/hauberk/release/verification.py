@@ -26,6 +26,7 @@ from typing import Any, TypeVar
 
 from hauberk.core import canonical
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
+from hauberk.core.principal import Principal
 from hauberk.custody import dsse, gate, statements
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys.port import KeyService, PublicKey
@@ -353,7 +354,8 @@ def _returned(run: _Run) -> str:
     ):
         raise NotProven(f"the manifest says that entry {entry} went back to this model, and that entry does not.")
     details = predicate.get("details", {})
-    by, reason = (ascii(str(details.get(key, "")))[1:-1][:120] for key in ("by", "reason"))
+    by = ascii(str(Principal.read(predicate.get("by"))))[1:-1][:120]
+    reason = ascii(str(details.get("reason", "")))[1:-1][:120]
     return f"; rolled back on purpose to release {details.get('to')}, entry {entry}, by {by}: {reason}"
 
 

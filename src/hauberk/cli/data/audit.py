@@ -52,11 +52,12 @@ def audit(  # noqa: PLR0913 - click's options
     out = Output(json, lines=watch)
 
     def once() -> list[Audited]:
+        from hauberk.cli._principal import principal
         from hauberk.core.progress import Progress
         from hauberk.lifecycle.datasets.auditing import audit as audited
         from hauberk.project.opening import open_workshop
 
-        with open_workshop(folder) as workshop:
+        with open_workshop(folder, by=principal()) as workshop:
             return audited(
                 workshop,
                 folder=folder,

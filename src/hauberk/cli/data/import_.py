@@ -47,20 +47,20 @@ def import_files(  # noqa: PLR0913 - click's options
     """
     from rich.markup import escape
 
+    from hauberk.cli._principal import principal
     from hauberk.core.progress import Progress
     from hauberk.lifecycle.datasets.sets import register
     from hauberk.project.opening import open_workshop
 
     out = Output(json)
     progress = Progress(visible=False if json else None)
-    with open_workshop(folder) as workshop, progress.task(f"Hashing {name}") as task:
+    with open_workshop(folder, by=principal(by)) as workshop, progress.task(f"Hashing {name}") as task:
         found = register(
             workshop,
             name,
             files,
             folder=folder,
             source=source,
-            by=by,
             target=target,
             schema=None if schema is None else schema.read_bytes(),
             fast=fast,

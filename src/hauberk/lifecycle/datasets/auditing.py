@@ -266,7 +266,6 @@ def _attest(workshop: Workshop, look: Look, root: str, started: str, seed: int) 
             "set": known.name,
             "root": root,
             "recorded": known.entry,
-            "by": lineage.principal(),
             "evaluated": {what: [one.to_json() for one in findings] for what, findings in look.standing.items()},
         },
         seed=seed,

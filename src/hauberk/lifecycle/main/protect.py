@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from hauberk import project as projects
 from hauberk.core.disk import Disk
+from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.progress import Progress
 from hauberk.custody.gate import Verdict
 from hauberk.custody.seen import Seen
@@ -81,6 +82,7 @@ class Result:
 def protect(  # noqa: PLR0913 - all but the folder are for tests and other front ends
     folder: Path | str = ".",
     *,
+    by: Principal = UNKNOWN,
     passphrase: Callable[[], bytes] | None = None,
     progress: Progress | None = None,
     listener: Listener | None = None,
@@ -90,14 +92,14 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
 ) -> Result:
     """Run the main job on the project in `folder` and return what it came to.
 
-    passphrase: of the keyring; default: as `custody.keys.standing` looks for it. listener: told of each step as it
-    ends. Raises InvalidInput for a project, data or model that has to be changed, NotProven when ledger or store
-    were tampered with, Unavailable for a full disk or a second run at the same time. Whatever is raised, finished
-    steps are kept and the ledger is sound; run it again to go on.
+    by: who runs it; evidence and events name it. passphrase: of the keyring; default: as `custody.keys.standing` finds
+    it. listener: called with each step as it ends. Raises InvalidInput for a project, data or model that has to be
+    changed, NotProven when ledger or store were tampered with, Unavailable for a full disk or a second run at the same
+    time. Whatever is raised, finished steps are kept and the ledger is sound; run it again to go on.
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk)
         job = Job(project, workshop, steps, disk)
         register_data(job)

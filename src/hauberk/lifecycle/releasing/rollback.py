@@ -27,6 +27,7 @@ from hauberk.core import canonical
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.evidence import Subject
+from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.custody import dsse, statements
 from hauberk.custody.entries import entry_of
 from hauberk.custody.seen import Seen
@@ -67,12 +68,13 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
     *,
     to: int | None = None,
     reason: str = "",
+    by: Principal = UNKNOWN,
     passphrase: Callable[[], bytes] | None = None,
     clock: Clock = utc_now,
     seen: Seen | None = None,
     disk: Disk | None = None,
 ) -> Returned:
-    """Return to release number `to`, or without one to the release before the one that is served.
+    """Return to release number `to`, or without one to the release before the one that is served. by: who does.
 
     Raises InvalidInput when there is nothing to return to, NotProven when the target, the ledger or what was built does not
     verify (what is served then stays), Unavailable for a full disk. Cost: well under a second beside opening the keys, and
@@ -81,7 +83,7 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
     project = projects.load(Path(folder))
     disk = disk or Disk()
     memory = seen or Seen(disk=disk)
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=memory, disk=disk) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=memory, disk=disk, by=by) as workshop:
         clock_started = monotonic()
         place = project.folder / releases.FOLDER
         known = releases.releases(workshop)

@@ -19,6 +19,7 @@ from hauberk import project as projects
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, Refused
 from hauberk.core.evidence import Subject
+from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.progress import Progress
 from hauberk.custody.gate import Verdict
 from hauberk.custody.seen import Seen
@@ -105,6 +106,7 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
     cold: bool = False,
     reasons: Sequence[str] = (),
     source: str = "",
+    by: Principal = UNKNOWN,
     passphrase: Callable[[], bytes] | None = None,
     progress: Progress | None = None,
     listener: Listener | None = None,
@@ -116,13 +118,14 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
 
     data: files in the form of the declared ones; () to train anew on what is known, which needs a reason. cold: train from the
     beginning, whatever the project says. reasons: why, such as "schedule" or "incident:ID". source: where the rows come from.
+    by: who runs it; evidence and events name it.
     Raises InvalidInput for rows, a project or a history that cannot be used, Refused for files that break the schema and for
     poison where the policy is to stop, NotProven when release, ledger or store were tampered with, Unavailable as `protect`.
     Whatever is raised, the champion is served, finished steps are kept, and the same call goes on.
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk, folder="update")
         history = read_history(project, workshop, seen=seen)
         _check(project, history, data, reasons)
@@ -176,21 +179,22 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
     )
 
 
-def trust(
+def trust(  # noqa: PLR0913 - all but folder, reason and principal are for tests and other front ends
     folder: Path | str = ".",
     *,
     reason: str = "",
+    by: Principal = UNKNOWN,
     passphrase: Callable[[], bytes] | None = None,
     clock: Clock = utc_now,
     seen: Seen | None = None,
 ) -> int:
-    """Vouch for all rows that the served release learned from; return the ledger entry that says so, with who did.
+    """Vouch for all rows that the served release learned from; return the ledger entry that says so. by: who vouches.
 
     From then on they are what new rows are held against. Nothing else moves the trusted state, so that no drip can. Raises as
     `update`, and InvalidInput when these rows are trusted already.
     """
     project = projects.load(Path(folder))
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, by=by) as workshop:
         history = read_history(project, workshop, seen=seen)
         if not history.probation:
             raise InvalidInput(f"all rows that release {history.champion.number} learned from are trusted already.")
@@ -221,7 +225,6 @@ class _Told:
         return workshop.event(
             name,
             tuple(subjects),
-            by=lineage.principal(),
             reasons=list(self.reasons),
             batch=None if self.batch is None else self.batch.digest,
             champion=self.history.champion.number,
