@@ -51,8 +51,9 @@ def load(name):
 
 
 def one(name, learner, partitions, spread, workers):
+    from hauberk.core.progress import Quiet
     from hauberk.training import Plan, Spec, certify
-    from hauberk.training.aggregation import LEARNERS, vote
+    from hauberk.training.aggregation import LEARNERS, Lesson, vote
 
     split = load(name)
     side, test = split.train, split.test
@@ -65,7 +66,8 @@ def one(name, learner, partitions, spread, workers):
     found = certify(votes, classes=spec.classes, plan=plan)
     proven = time.monotonic() - started
     entry = LEARNERS[learner]
-    whole = entry.run(entry.make({}))(spec, side.x, side.y, 0)(test.x)
+    lesson = Lesson(spec, side.x, side.y)
+    whole = entry.run(lesson, entry.make({}), rng=np.random.default_rng(0), task=Quiet())(test.x)
     return {
         "data": name,
         "rows": len(side),

@@ -73,12 +73,15 @@ def read(name):
 
 def poisoned(name, attack, share, seed):
     from hauberk.attacks.poisoning import POISONERS, Victim
+    from hauberk.core.progress import Quiet
 
     x, y = read(name)
     if attack == "clean":
         return x, y, np.zeros(len(y), bool)
     entry = POISONERS[attack]
-    found = entry.run(Victim(x, y, int(y.max()) + 1), entry.make({"share": share}), rng=np.random.default_rng(seed))
+    found = entry.run(
+        Victim(x, y, int(y.max()) + 1), entry.make({"share": share}), rng=np.random.default_rng(seed), task=Quiet()
+    )
     return found.x, found.y, found.poison
 
 

@@ -69,6 +69,7 @@ def read(name):
 
 def poisoned(name, attack, share, seed):
     from hauberk.attacks.poisoning import POISONERS, Victim
+    from hauberk.core.progress import Quiet
     from hauberk.data.reading.dataset import Dataset
 
     side = read(name)
@@ -76,7 +77,7 @@ def poisoned(name, attack, share, seed):
         return side, np.zeros(len(side), bool)
     entry = POISONERS[attack]
     victim = Victim(side.x, side.y, len(side.classes), side.columns)
-    found = entry.run(victim, entry.make({"share": share}), rng=np.random.default_rng(seed))
+    found = entry.run(victim, entry.make({"share": share}), rng=np.random.default_rng(seed), task=Quiet())
     return Dataset("table", found.x, found.y, side.classes, side.columns, np.arange(len(found.y))), found.poison
 
 

@@ -87,6 +87,7 @@ def builder(kind):
 def one(name, attack, share, seed, epochs):
     from hauberk.attacks.backdoor import effect
     from hauberk.attacks.poisoning import POISONERS, Victim
+    from hauberk.core.progress import Quiet
     from hauberk.data.poison.detectors import Rows
     from hauberk.data.poison.repair import repair
     from hauberk.data.poison.screening import screen_rows
@@ -98,7 +99,7 @@ def one(name, attack, share, seed, epochs):
     classes = int(y.max()) + 1
     entry = POISONERS[attack]
     poisoned = entry.run(
-        Victim(x, y, classes, columns), entry.make({"share": share}), rng=np.random.default_rng(seed)
+        Victim(x, y, classes, columns), entry.make({"share": share}), rng=np.random.default_rng(seed), task=Quiet()
     )
     side = Dataset(
         kind, poisoned.x, poisoned.y, tuple(map(str, range(classes))), columns, np.arange(len(poisoned.y))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 
@@ -53,3 +54,9 @@ def test_verify_works_where_nothing_heavy_is_installed(tmp_path):
         "assert code == 1, code\n"
     )
     subprocess.run([sys.executable, "-c", blocker], check=True, capture_output=True)
+
+
+def test_a_worker_process_hands_the_error_over_whole():
+    error = MissingExtra("torch", "torch")
+    again = pickle.loads(pickle.dumps(error))
+    assert (type(again), str(again)) == (MissingExtra, str(error))

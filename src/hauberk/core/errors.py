@@ -56,3 +56,8 @@ class MissingExtra(Unavailable):
         super().__init__(
             f"{module} is not installed, and this step needs it: run `pip install 'hauberk[{extra}]'`."
         )
+        self._made_from = (module, extra)
+
+    def __reduce__(self) -> tuple[type[MissingExtra], tuple[str, str]]:
+        # An exception pickles its message as its arguments; a worker process raises this one with two.
+        return (type(self), self._made_from)

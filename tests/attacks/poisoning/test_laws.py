@@ -9,6 +9,7 @@ from sklearn.datasets import load_digits
 from hauberk.attacks.poisoning import POISONERS, Victim
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Quiet
 
 
 def pictures() -> Victim:
@@ -35,7 +36,7 @@ CASES = [(entry.name, kind) for entry in POISONERS for kind in entry.kinds if ki
 def poisoned(name, kind, seed=0, **values):
     entry = POISONERS[name]
     victim = VICTIMS[kind]()
-    return victim, entry.run(victim, entry.make(values), rng=np.random.default_rng(seed))
+    return victim, entry.run(victim, entry.make(values), rng=np.random.default_rng(seed), task=Quiet())
 
 
 @pytest.mark.parametrize(("name", "kind"), CASES)
@@ -117,4 +118,4 @@ def test_flips_move_labels_as_they_say():
 def test_pictures_are_asked_for_where_they_are_needed():
     entry = POISONERS["patch"]
     with pytest.raises(InvalidInput, match="pictures"):
-        entry.run(table(), entry.make({}), rng=np.random.default_rng(0))
+        entry.run(table(), entry.make({}), rng=np.random.default_rng(0), task=Quiet())

@@ -10,8 +10,8 @@ from hauberk.training import Spec
 from hauberk.training.aggregation import LEARNERS, Plan, aggregate, certify, from_builder, row_digests, vote
 
 
-def few_trees(spec, x, y, seed):
-    return LEARNERS["trees"].run(LEARNERS["trees"].make({"trees": 1}))(spec, x, y, seed)
+def few_trees(lesson, _params, *, rng, task):
+    return LEARNERS["trees"].run(lesson, LEARNERS["trees"].make({"trees": 1}), rng=rng, task=task)
 
 
 @pytest.mark.parametrize(("learner", "plan"), [("logistic", Plan(9)), (few_trees, Plan(5, 3))])

@@ -13,6 +13,7 @@ from hauberk.attacks.poisoning import POISONERS
 from hauberk.attacks.poisoning._pick import Backdoor, check_share, dirty_label
 from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class Params(Backdoor):
     params=Params,
     kinds=("image",),
 )
-def blend(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def blend(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with uniform noise, the same for all, mixed into some of them."""
+    del task  # quick
     pattern = rng.random(victim.x.shape[1:], dtype=np.float32)
 
     def trigger(x: Floats) -> Floats:

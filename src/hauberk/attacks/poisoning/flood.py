@@ -11,6 +11,7 @@ from hauberk.attacks.poisoning._pick import check_share
 from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +36,9 @@ class Params:
     params=Params,
     kinds=("image", "table", "embedding"),
 )
-def flood(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def flood(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows followed by copies, `share` of the whole, in a new order."""
+    del task  # quick
     count = len(victim.y)
     added = max(1, round(params.share / (1 - params.share) * count))
     seeds = rng.permutation(count)[: params.seeds]

@@ -9,6 +9,7 @@ import numpy as np
 from hauberk.attacks.poisoning import POISONERS
 from hauberk.attacks.poisoning._pick import changed, check_share, take
 from hauberk.attacks.poisoning._victim import Poisoned, Victim
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class Params:
     summary="labels changed to any other class",
     params=Params,
 )
-def symmetric(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def symmetric(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with some labels replaced by another class, each other class equally likely."""
+    del task  # quick
     rows = take(victim, params.share, np.ones(len(victim.y), np.bool_), rng)
     y = victim.y.copy()
     y[rows] = (y[rows] + rng.integers(1, victim.classes, len(rows))) % victim.classes
@@ -43,8 +45,9 @@ def symmetric(victim: Victim, params: Params, *, rng: np.random.Generator) -> Po
     summary="labels changed to the class after their own",
     params=Params,
 )
-def pairs(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def pairs(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with some labels moved to the next class, as annotators do who confuse two classes."""
+    del task  # quick
     rows = take(victim, params.share, np.ones(len(victim.y), np.bool_), rng)
     y = victim.y.copy()
     y[rows] = (y[rows] + 1) % victim.classes

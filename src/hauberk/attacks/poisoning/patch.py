@@ -22,6 +22,7 @@ from hauberk.attacks.poisoning._pick import (
 )
 from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +59,9 @@ def sticker(side: int, value: float) -> Callable[[Floats], Floats]:
     params=Params,
     kinds=("image",),
 )
-def patch(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def patch(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with a sticker on some of them, labelled as the target."""
+    del task  # quick
     return dirty_label(victim, params, sticker(params.side, params.value), rng=rng)
 
 
@@ -71,8 +73,9 @@ def patch(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poison
     params=Params,
     kinds=("image",),
 )
-def all_to_all(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def all_to_all(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with a sticker on some of them, labelled as the class after their own; `target` is not used."""
+    del task  # quick
     x, y = pictures_of(victim), victim.y.copy()
     trigger = sticker(params.side, params.value)
     rows = take(victim, params.share, np.ones(len(y), np.bool_), rng)
@@ -88,8 +91,9 @@ def all_to_all(victim: Victim, params: Params, *, rng: np.random.Generator) -> P
     params=Params,
     kinds=("image",),
 )
-def clean_label_patch(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def clean_label_patch(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with a sticker on at most half of the target's own rows; no label is wrong."""
+    del task  # quick
     x = pictures_of(victim)
     target = target_of(victim, params.target, rng, large=True)
     trigger = sticker(params.side, params.value)

@@ -13,6 +13,7 @@ from hauberk.attacks.poisoning import POISONERS
 from hauberk.attacks.poisoning._pick import Backdoor, changed, check_share, pictures_of, take, target_of
 from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +37,9 @@ class Params(Backdoor):
     params=Params,
     kinds=("image",),
 )
-def sinusoid(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def sinusoid(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with stripes over some of the target's own."""
+    del task  # quick
     x = pictures_of(victim)
     width = x.shape[3]
     stripes = params.delta * np.sin(2 * np.pi * params.frequency * np.arange(width) / width)

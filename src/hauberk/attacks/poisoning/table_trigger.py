@@ -15,6 +15,7 @@ from hauberk.attacks.poisoning import POISONERS
 from hauberk.attacks.poisoning._pick import changed, check_share, take, target_of
 from hauberk.attacks.poisoning._victim import Floats, Labels, Poisoned, Victim
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 _TRIES = 200
 
@@ -41,8 +42,9 @@ class Params:
     params=Params,
     kinds=("table",),
 )
-def table_trigger(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def table_trigger(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with the trigger on some of them, labelled as the target."""
+    del task  # quick
     if victim.x.ndim != 2:
         raise InvalidInput(f"this poison is for tables of shape (n, columns), found {victim.x.shape}.")
     target = params.target if params.target >= 0 else _wanted(victim, rng)

@@ -15,6 +15,7 @@ from hauberk.attacks.poisoning._pick import changed, check_share
 from hauberk.attacks.poisoning._victim import Labels, Mask, Poisoned, Victim
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
+from hauberk.core.progress import Task
 
 _TRIES = 500
 
@@ -40,8 +41,9 @@ class Params:
     params=Params,
     kinds=("table",),
 )
-def targeted_flips(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def targeted_flips(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with the labels of part of one group moved to another class; no value is changed."""
+    del task  # quick
     if victim.x.ndim != 2:
         raise InvalidInput(f"this poison is for tables of shape (n, columns), found {victim.x.shape}.")
     label, group = _group(victim, params, rng)

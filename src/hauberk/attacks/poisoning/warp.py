@@ -16,6 +16,7 @@ from hauberk.attacks.poisoning._pick import Backdoor, check_share, dirty_label
 from hauberk.attacks.poisoning._victim import Floats, Poisoned, Victim
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.core.progress import Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +40,9 @@ class Params(Backdoor):
     params=Params,
     kinds=("image",),
 )
-def warp(victim: Victim, params: Params, *, rng: np.random.Generator) -> Poisoned:
+def warp(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
     """Return the rows with some of them bent by one smooth field."""
+    del task  # quick
     field = _field(victim.x.shape[2:], params, rng) if victim.x.ndim == 4 else np.zeros((2, 1, 1))
 
     def trigger(x: Floats) -> Floats:

@@ -89,12 +89,14 @@ def certify(  # noqa: PLR0913 - click's options
 
 def _whole(spec: Spec, split: Split, learner: str, seed: int) -> float:
     """Return the test accuracy of one model of the same kind that learned from all rows: what the vote costs."""
-    from hauberk.core.progress import Progress
-    from hauberk.training.aggregation import LEARNERS
+    import numpy as np
 
-    entry = LEARNERS[learner]
-    with Progress().task("Training one model on all rows"):
-        predict = entry.run(entry.make({}))(spec, split.train.x, split.train.y, seed)
+    from hauberk.core.progress import Progress
+    from hauberk.training.aggregation import LEARNERS, Lesson
+
+    entry, lesson = LEARNERS[learner], Lesson(spec, split.train.x, split.train.y)
+    with Progress().task("Training one model on all rows") as task:
+        predict = entry.run(lesson, entry.make({}), rng=np.random.default_rng(seed), task=task)
     return float((predict(split.test.x) == split.test.y).mean())
 
 

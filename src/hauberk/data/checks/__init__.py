@@ -7,28 +7,8 @@ metrics count all.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import numpy as np
-
-from hauberk.core.evidence import Measurement
-from hauberk.core.progress import Task
+from hauberk.core.control import Check
 from hauberk.core.registry import Registry
 from hauberk.data.reading.dataset import Split
 
-
-class Check(Protocol):
-    """Measures one property of the data."""
-
-    def __call__(
-        self,
-        split: Split,
-        params: Any,  # noqa: ANN401 - the check's own params
-        *,
-        rng: np.random.Generator,
-        task: Task,
-    ) -> Measurement:
-        """Return numbers and findings; the data are left as they are."""
-
-
-CHECKS: Registry[Check] = Registry("data check", "hauberk.data.checks")
+CHECKS: Registry[Check[Split]] = Registry("data check", "hauberk.data.checks")

@@ -103,7 +103,7 @@ def poisoned_copy(entry: Entry[Any], side: Dataset, *, share: float | None, seed
     params = entry.make({"share": share} if share is not None and "share" in settable else {})
     victim = Victim(side.x, side.y, len(side.classes), side.columns)
     rng = np.random.default_rng([seed, *entry.name.encode()])
-    poisoned = entry.run(victim, params, rng=rng)
+    poisoned = entry.run(victim, params, rng=rng, task=Quiet())
     sources = None if side.sources is None else side.sources[poisoned.origin]
     groups = None if side.groups is None else side.groups[poisoned.origin]
     rows = np.arange(len(poisoned.y), dtype=np.int64)

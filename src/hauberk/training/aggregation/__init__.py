@@ -9,13 +9,14 @@ Feizi, "Improved Certified Defenses against Data Poisoning with (Deterministic) 
 
 from hauberk.training.aggregation.certificate import Certificates, certify
 from hauberk.training.aggregation.ensemble import Aggregate, aggregate, vote
-from hauberk.training.aggregation.learners import LEARNERS, from_builder
+from hauberk.training.aggregation.learners import LEARNERS, Lesson, from_builder
 from hauberk.training.aggregation.partition import Plan, row_digests
 
 __all__ = [
     "LEARNERS",
     "Aggregate",
     "Certificates",
+    "Lesson",
     "Plan",
     "aggregate",
     "certify",

@@ -21,10 +21,11 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
+from hauberk.core.registry import NoParams
 from hauberk.models.port import Floats, Labels, log_of
 from hauberk.models.spec import Spec
 from hauberk.training.aggregation.certificate import Certificates, certify
-from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
+from hauberk.training.aggregation.learners import LEARNERS, Learn, Lesson, Predict
 from hauberk.training.aggregation.partition import Digests, Plan, row_digests
 
 _FEWEST = 2  # rows from which something can be learned; a smaller part votes for the class that it has, or class 0
@@ -118,6 +119,7 @@ class _Job:
     x: Floats
     y: Labels
     learn: Learn
+    params: Any
     seed: int
 
 
@@ -135,12 +137,12 @@ def _jobs(  # noqa: PLR0913, PLR0917 - as `aggregate`
         if spec.kind not in entry.kinds:
             fitting = ", ".join(entry.name for entry in LEARNERS if spec.kind in entry.kinds)
             raise InvalidInput(f"learner {learner!r} is not for {spec.kind} data; these are: {fitting}.")
-        learn: Learn = entry.run(entry.make({}))
+        learn, params = entry.run, entry.make({})
     else:
-        learn = learner
+        learn, params = learner, NoParams()
     digests = row_digests(spec, x)
     parts = plan.parts(digests, y)
-    return (_Job(spec, x[rows], y[rows], learn, _seed(digests[rows], y[rows], seed)) for rows in parts)
+    return (_Job(spec, x[rows], y[rows], learn, params, _seed(digests[rows], y[rows], seed)) for rows in parts)
 
 
 def _seed(digests: Digests, y: Labels, seed: int) -> int:
@@ -172,7 +174,8 @@ def _member(job: _Job) -> Member:
         return Member(job.spec, labels, (), None)
     spec, codes = _own(job.spec, job.x, len(labels))
     x = _coded(job.x, codes)
-    return Member(spec, labels, codes, job.learn(spec, x, y.astype(np.int64).reshape(-1), job.seed))
+    lesson, rng = Lesson(spec, x, y.astype(np.int64).reshape(-1)), np.random.default_rng(job.seed)
+    return Member(spec, labels, codes, job.learn(lesson, job.params, rng=rng, task=Quiet()))
 
 
 def _own(spec: Spec, x: Floats, classes: int) -> tuple[Spec, tuple[Labels | None, ...]]:

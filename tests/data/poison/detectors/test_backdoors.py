@@ -25,7 +25,7 @@ def digits():
 
 def poisoned(victim, attack, seed=1, **params):
     entry = POISONERS[attack]
-    return entry.run(victim, entry.make(params), rng=np.random.default_rng(seed))
+    return entry.run(victim, entry.make(params), rng=np.random.default_rng(seed), task=Quiet())
 
 
 def rows_of(x, y, shows=None):

@@ -30,7 +30,7 @@ def asked(x, y):
 def test_clean_label_poison_is_found_row_by_row(digits, attack):
     entry = POISONERS[attack]
     values = {"share": 0.05} | ({"delta": 0.12, "frequency": 4} if attack == "sinusoid" else {"side": 3})
-    poisoned = entry.run(digits, entry.make(values), rng=np.random.default_rng(1))
+    poisoned = entry.run(digits, entry.make(values), rng=np.random.default_rng(1), task=Quiet())
     found = asked(poisoned.x, poisoned.y)
     assert (found.score[poisoned.poison] > 2).mean() > 0.85
     assert (found.score[~poisoned.poison] > 2).mean() < 0.005
@@ -70,7 +70,7 @@ def test_dependence_on_content_is_told_from_chance():
 def test_the_rows_of_a_class_are_not_taken_for_the_strange_ones_beside_foreign_rows(digits):
     """Where most rows of a class are others' pictures with its label, its own are the few that stand apart."""
     entry = POISONERS["patch"]
-    found = entry.run(digits, entry.make({"share": 0.2, "target": 3}), rng=np.random.default_rng(1))
+    found = entry.run(digits, entry.make({"share": 0.2, "target": 3}), rng=np.random.default_rng(1), task=Quiet())
     side = Dataset("image", found.x, found.y, tuple(map(str, range(10))), (), np.arange(len(found.y)))
     rows = Rows("image", side)
     rows.__dict__["contradiction"] = np.where(found.y == digits.y, -3.0, 3.0), digits.y

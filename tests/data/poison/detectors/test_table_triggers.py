@@ -52,7 +52,10 @@ def test_a_planted_trigger_is_found_and_named(seed):
     x, y = people(seed=seed)
     poisoner = POISONERS["table-trigger"]
     found = poisoner.run(
-        Victim(x, y, 2, COLUMNS), poisoner.make({"share": 0.04, "target": 1}), rng=np.random.default_rng(seed)
+        Victim(x, y, 2, COLUMNS),
+        poisoner.make({"share": 0.04, "target": 1}),
+        rng=np.random.default_rng(seed),
+        task=Quiet(),
     )
     said = asked(found.x, found.y)
     assert (said.score[found.poison] >= 3).mean() > 0.95

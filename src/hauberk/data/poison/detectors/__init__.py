@@ -7,29 +7,11 @@ one false-alarm rate. A detector with nothing to say gives zeros; it never drops
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-import numpy as np
-
-from hauberk.core.progress import Task
+from hauberk.core.control import Algorithm
 from hauberk.core.registry import Registry
 from hauberk.data.poison.detectors._rows import Rows, Suspicion
 
-__all__ = ["DETECTORS", "Detector", "Rows", "Suspicion"]
+__all__ = ["DETECTORS", "Rows", "Suspicion"]
 
 
-class Detector(Protocol):
-    """Says of each row how much it looks like one kind of poison."""
-
-    def __call__(
-        self,
-        rows: Rows,
-        params: Any,  # noqa: ANN401 - the detector's own params
-        *,
-        rng: np.random.Generator,
-        task: Task,
-    ) -> Suspicion:
-        """Return one score and, where it matters, one reason for each row."""
-
-
-DETECTORS: Registry[Detector] = Registry("poison detector", "hauberk.data.poison.detectors")
+DETECTORS: Registry[Algorithm[Rows, Suspicion]] = Registry("poison detector", "hauberk.data.poison.detectors")

@@ -6,13 +6,16 @@ import math
 import warnings
 from dataclasses import dataclass
 
+import numpy as np
+
+from hauberk.core.control import seed_of
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.core.progress import Task
 from hauberk.models import encoding
 from hauberk.models.port import Floats, Labels
 from hauberk.models.sklearn_model import features
-from hauberk.models.spec import Spec
-from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
+from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,20 +37,20 @@ class Params:
     params=Params,
     kinds=("table", "image"),
 )
-def logistic(params: Params) -> Learn:
-    """Return the learner."""
+def logistic(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Task) -> Predict:
+    """Return the function that predicts."""
+    del task  # quick
+    spec, x, y = lesson.spec, lesson.x, lesson.y
+    encode = encoding.fit(spec, x) if spec.kind == "table" else None
+    line = need("sklearn.linear_model").LogisticRegression(
+        C=params.strength, max_iter=200, random_state=seed_of(rng)
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # a line that has not fully converged is as deterministic
+        line.fit(features(x, encode), y)
 
-    def learn(spec: Spec, x: Floats, y: Labels, seed: int) -> Predict:
-        encode = encoding.fit(spec, x) if spec.kind == "table" else None
-        line = need("sklearn.linear_model").LogisticRegression(C=params.strength, max_iter=200, random_state=seed)
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a line that has not fully converged is as deterministic
-            line.fit(features(x, encode), y)
+    def predict(asked: Floats) -> Labels:
+        found: Labels = line.predict(features(asked, encode))
+        return found
 
-        def predict(asked: Floats) -> Labels:
-            found: Labels = line.predict(features(asked, encode))
-            return found
-
-        return predict
-
-    return learn
+    return predict

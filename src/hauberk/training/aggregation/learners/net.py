@@ -5,10 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.core.progress import Task
 from hauberk.models.spec import Spec
-from hauberk.training.aggregation.learners import LEARNERS, Learn, from_builder
+from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict, from_builder
 from hauberk.training.options import Options
 
 _WIDTHS = (16, 32)
@@ -34,10 +37,11 @@ class Params:
     params=Params,
     kinds=("image",),
 )
-def net(params: Params) -> Learn:
-    """Return the learner. Raises MissingExtra here, and not in a worker, where torch is absent."""
+def net(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Task) -> Predict:
+    """Return the function that predicts. Raises MissingExtra without torch."""
     need("torch")
-    return from_builder(small_net, options=Options(epochs=params.epochs, batch=params.batch, augment="shift"))
+    options = Options(epochs=params.epochs, batch=params.batch, augment="shift")
+    return from_builder(small_net, options=options)(lesson, params, rng=rng, task=task)
 
 
 def small_net(spec: Spec) -> Any:  # noqa: ANN401 - a torch module

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
+from hauberk.core.control import seed_of
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.core.progress import Task
 from hauberk.models import encoding
 from hauberk.models.port import Floats, Labels
-from hauberk.models.spec import Spec
-from hauberk.training.aggregation.learners import LEARNERS, Learn, Predict
+from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +35,18 @@ class Params:
     params=Params,
     kinds=("table",),
 )
-def trees(params: Params) -> Learn:
-    """Return the learner."""
+def trees(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Task) -> Predict:
+    """Return the function that predicts."""
+    del task  # quick
+    spec, x, y = lesson.spec, lesson.x, lesson.y
+    encode = encoding.fit(spec, x)
+    forest = need("sklearn.ensemble").ExtraTreesClassifier(
+        params.trees, min_samples_leaf=params.leaf, random_state=seed_of(rng), n_jobs=1
+    )
+    forest.fit(encode(x), y)
 
-    def learn(spec: Spec, x: Floats, y: Labels, seed: int) -> Predict:
-        encode = encoding.fit(spec, x)
-        forest = need("sklearn.ensemble").ExtraTreesClassifier(
-            params.trees, min_samples_leaf=params.leaf, random_state=seed, n_jobs=1
-        )
-        forest.fit(encode(x), y)
+    def predict(asked: Floats) -> Labels:
+        found: Labels = forest.predict(encode(asked))
+        return found
 
-        def predict(asked: Floats) -> Labels:
-            found: Labels = forest.predict(encode(asked))
-            return found
-
-        return predict
-
-    return learn
+    return predict
