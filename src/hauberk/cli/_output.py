@@ -6,6 +6,7 @@ import importlib
 import json as json_module
 from collections.abc import Callable, Mapping
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -15,6 +16,16 @@ if TYPE_CHECKING:
     from rich.text import Text
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+class OutputPath(click.Path):
+    """The type of an option that names a file to write; what it names goes to `core.outputs`.
+
+    A type of its own, so that a test finds every such option and writes to a pipe and through a link with it.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
 
 
 def json_option(command: F) -> F:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from hauberk.cli._output import OutputPath
+
 if TYPE_CHECKING:
     from hauberk.core.errors import HauberkError
     from hauberk.custody.keys.port import KeyService
@@ -21,9 +23,7 @@ HOME = Path(".hauberk")
 associated_option = click.option(
     "--associated", default="", help="What the file is; has to be the same to open it. Not secret."
 )
-output_option = click.option(
-    "--output", type=click.Path(path_type=Path), help="Where to write; is replaced when it exists."
-)
+output_option = click.option("--output", type=OutputPath(), help="Where to write; is replaced when it exists.")
 
 
 def open_service(uri: str, *, create: bool = False) -> KeyService:

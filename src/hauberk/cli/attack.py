@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 
 if TYPE_CHECKING:
     from hauberk.data.reading.loading import DataSpec
@@ -48,9 +48,7 @@ if TYPE_CHECKING:
     help="Of the interval.",
 )
 @click.option("--curve/--no-curve", default=None, help="Measure other radii too; off for endpoints.")
-@click.option(
-    "--report", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with plots and examples here."
-)
+@click.option("--report", type=OutputPath(), help="Write a page with plots and examples here.")
 @click.option("--seed", default=0, show_default=True, help="Of rows, draws and fitting.")
 @click.option(
     "--project",
@@ -219,11 +217,11 @@ def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, start
 
 
 def _write(path: Path, outcome: Outcome, model: str) -> None:
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
     from hauberk.lifecycle.attacking.page import page
     from hauberk.records.workshop import rfc3339, utc_now
 
-    Disk().write(path, page(outcome, name=model, time=rfc3339(utc_now())).encode())
+    outputs.write(path, page(outcome, name=model, time=rfc3339(utc_now())).encode())
 
 
 def _document(outcome: Outcome, logged: Logged | None, report: Path | None) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
@@ -67,11 +67,11 @@ def show(folder: Path, limit: int, json: bool) -> None:  # noqa: FBT001 - click 
 @ledger.command("prove")
 @click.argument("index", type=click.IntRange(min=0))
 @_folder_option
-@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), help="Write here, best as .tlog-proof.")
+@click.option("--output", type=OutputPath(), help="Write here, best as .tlog-proof.")
 @json_option
 def prove(index: int, folder: Path, output: Path | None, json: bool) -> None:  # noqa: FBT001 - as above
     """Write a proof of entry INDEX that anybody can check offline (c2sp.org/tlog-proof@v1)."""
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
     from hauberk.custody.ledger import Ledger, merkle, tlogproof
 
     public = _neighbour(folder)
@@ -79,7 +79,7 @@ def prove(index: int, folder: Path, output: Path | None, json: bool) -> None:  #
     entry = log.entry(index)
     text = log.tlog_proof(index)
     if output is not None:
-        Disk().write(output, text)
+        outputs.write(output, text)
     out = Output(json)
     out.document(
         {

@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 
 
 @click.command("report")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
-@click.option(
-    "--output", type=click.Path(path_type=Path), help="Where to write the page; default: DIR/report.html."
-)
+@click.option("--output", type=OutputPath(), help="Where to write the page; default: DIR/report.html.")
 @json_option
 def report(folder: Path, output: Path | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Write the report again from the ledger. Nothing is measured and nothing is logged."""

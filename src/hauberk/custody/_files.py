@@ -12,11 +12,13 @@ import hashlib
 import os
 import secrets
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from hauberk.core import outputs
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import InvalidInput, Unavailable
 
@@ -152,6 +154,22 @@ def draft(target: Path, *, disk: Disk, mode: int) -> Iterator[Draft]:
         if name is not None:
             with suppress(OSError):
                 name.unlink()
+
+
+@contextmanager
+def named_draft(target: Path, *, disk: Disk, mode: int) -> Iterator[Draft]:
+    """As `draft`, for a target that a user named: links are followed, pipes and devices are written through.
+
+    For a stream the draft lies without a name in the folder for temporary files, and is copied when it is complete.
+    """
+    output = outputs.resolve(target)
+    if output.file is not None:
+        with draft(output.file, disk=disk, mode=outputs.narrowed(mode, output)) as file:
+            yield file
+        return
+    with tempfile.TemporaryFile() as hidden:
+        yield Draft(target, hidden.fileno())
+        outputs.pour(hidden.fileno(), output, disk=disk)
 
 
 def _temporary(target: Path) -> Path:

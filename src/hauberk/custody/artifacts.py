@@ -24,7 +24,7 @@ from typing import BinaryIO, Protocol
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.custody._artifact_folder import Folder
-from hauberk.custody._files import CHUNK, Draft, Source, digest_of, draft, source
+from hauberk.custody._files import CHUNK, Draft, Source, digest_of, named_draft, source
 
 _DIGEST = re.compile("[0-9a-f]{64}")
 DAY = 86_400.0
@@ -126,7 +126,7 @@ class Artifacts:
 
         When it is damaged, `path` stays as it was.
         """
-        with self._opened(digest, _name(digest)) as file, draft(path, disk=self._disk, mode=0o644) as copy:
+        with self._opened(digest, _name(digest)) as file, named_draft(path, disk=self._disk, mode=0o644) as copy:
             if _digest_of_open(file, copy_to=copy) != digest:
                 raise self._damaged(digest)
 

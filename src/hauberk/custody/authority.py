@@ -27,6 +27,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from hauberk.core import outputs
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput
 from hauberk.core.tls import check_private
@@ -108,8 +109,8 @@ class Authority:
             builder = builder.add_extension(_constraints(only), critical=True)
         certificate = builder.sign(key, hashes.SHA256())
         # The certificate last: without it there is no authority, and a run that was cut short begins anew.
-        disk.write(folder / f"{CA}.key", _private(key), mode=0o600)
-        disk.write(folder / f"{CA}.pem", certificate.public_bytes(serialization.Encoding.PEM))
+        outputs.write(folder / f"{CA}.key", _private(key), mode=0o600, disk=disk)
+        outputs.write(folder / f"{CA}.pem", certificate.public_bytes(serialization.Encoding.PEM), disk=disk)
         return cls(folder, certificate, key, disk)
 
     @classmethod
@@ -153,8 +154,8 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         if fresh:
-            self._disk.write(secret, _private(key), mode=0o600)
-        self._disk.write(pem, certificate.public_bytes(serialization.Encoding.PEM))
+            outputs.write(secret, _private(key), mode=0o600, disk=self._disk)
+        outputs.write(pem, certificate.public_bytes(serialization.Encoding.PEM), disk=self._disk)
         return _issued(pem)
 
     def issued(self) -> list[Issued]:

@@ -34,7 +34,7 @@ from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
 from hauberk.core.extras import need
 from hauberk.core.progress import Quiet, Task
-from hauberk.custody._files import Draft, Source, draft, source
+from hauberk.custody._files import Draft, Source, named_draft, source
 from hauberk.custody.keys.port import KeyService
 
 Footer = Literal["encrypted", "plaintext"]
@@ -72,7 +72,7 @@ def seal_columns(  # noqa: PLR0913 - where from, where to, under which keys, and
         original = pq.ParquetFile(data)
         under = _leaves(original, columns, what=str(path))
         properties = _encryption(keys, under, footer_key=footer_key, footer=footer)
-        with draft(target, disk=disk or Disk(), mode=0o644) as sealed, _ours(path):
+        with named_draft(target, disk=disk or Disk(), mode=0o644) as sealed, _ours(path):
             codecs = _compression(original)
             about = {"columns": under, "compression": codecs, "footer": footer, "footer_key": footer_key}
             about["format"] = FORMAT
@@ -96,7 +96,7 @@ def open_columns(
             raise InvalidInput(f"{path} has no sealed columns.")
         original = pq.ParquetFile(data, decryption_properties=decryption(keys))
         schema = _with_metadata(original.schema_arrow, {_ABOUT: None})
-        with draft(target, disk=disk or Disk(), mode=0o600) as plain, _ours(path):
+        with named_draft(target, disk=disk or Disk(), mode=0o600) as plain, _ours(path):
             _write(original, plain, schema, _compression_told(original), task or Quiet())
             sealed.unchanged()
 
@@ -278,7 +278,7 @@ def _ours(path: Path) -> Iterator[None]:
         raise InvalidInput(f"{path} cannot be read as Parquet: {_line(error)}") from error
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
-            raise  # the disk's own error, which `draft` explains
+            raise  # the disk's own error, which `named_draft` explains
         raise NotProven(
             f"{path} does not open: a key is not the one it was sealed under, or a byte was changed ({_line(error)})."
         ) from error

@@ -36,7 +36,7 @@ from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.progress import Task
 from hauberk.custody import streams
 from hauberk.custody._envelope import FIXED, Header, commit, header_length, parse
-from hauberk.custody._files import CHUNK, Draft, Source, draft, open_source, source
+from hauberk.custody._files import CHUNK, Draft, Source, named_draft, open_source, source
 from hauberk.custody._segments import AES256_GCM_HKDF_1MB
 from hauberk.custody.keys.port import KeyService
 
@@ -64,7 +64,7 @@ def seal_file(  # noqa: PLR0913 - where from, where to, under which key, and how
         data_key, header = _new_envelope(keys, key_name, plain.size, associated)
         start = header.to_bytes()
         digest = hashlib.sha256(start)
-        with draft(target, disk=disk or Disk(), mode=0o644) as sealed:
+        with named_draft(target, disk=disk or Disk(), mode=0o644) as sealed:
             sealed.write_at(0, memoryview(start))
             streams.encrypt(
                 data_key,
@@ -96,7 +96,7 @@ def unseal_file(  # noqa: PLR0913 - as seal_file
     """
     with source(path) as sealed:
         opened = _Opened(sealed, keys, key_name, associated)
-        with draft(target, disk=disk or Disk(), mode=0o600) as plain:
+        with named_draft(target, disk=disk or Disk(), mode=0o600) as plain:
             streams.decrypt(
                 opened.data_key,
                 opened.read_at,
@@ -186,7 +186,7 @@ def rewrap(
         wrapped = _wrap(keys, key_name, data_key, old.core)
         head = Header(key_name, old.plain_size, old.associated, wrapped).to_bytes()
         mode = stat.S_IMODE(os.fstat(sealed.descriptor).st_mode)
-        with draft(path, disk=disk or Disk(), mode=mode) as fresh:
+        with named_draft(path, disk=disk or Disk(), mode=mode) as fresh:
             fresh.write_at(0, memoryview(head))
             _copy(sealed, start, fresh, len(head))
             sealed.unchanged()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from hauberk import project as projects
+from hauberk.core import outputs
 from hauberk.core.disk import Disk
 from hauberk.records.last_run import read_source
 from hauberk.report import render
@@ -21,5 +22,5 @@ def write_report(folder: Path, output: Path | None = None, *, disk: Disk | None 
     project = projects.load(folder)
     home = project.folder / ".hauberk"
     path = output or project.folder / "report.html"
-    (disk or Disk()).write(path, render(read_source(project.name, home)).encode("utf-8"))
+    outputs.write(path, render(read_source(project.name, home)).encode("utf-8"), disk=disk)
     return path

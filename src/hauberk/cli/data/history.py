@@ -6,15 +6,15 @@ from pathlib import Path
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.cli._sealing import HOME
 from hauberk.cli.data._project import project_option
 
 
 @click.command("history")
 @click.argument("name", default="")
-@click.option("--svg", "picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a picture here.")
-@click.option("--html", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write a page here.")
+@click.option("--svg", "picture", type=OutputPath(), help="Write a picture here.")
+@click.option("--html", "page", type=OutputPath(), help="Write a page here.")
 @project_option
 @json_option
 def history(*, name: str, picture: Path | None, page: Path | None, folder: Path, json: bool) -> None:
@@ -23,7 +23,7 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
     Every event is read from the ledger, its proof and its signature checked; two belong together where the digest that
     one put out is the digest that the other took in.
     """
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
     from hauberk.core.progress import Progress
     from hauberk.records import lineage, lineage_graph
     from hauberk.report import lineage_picture
@@ -34,7 +34,7 @@ def history(*, name: str, picture: Path | None, page: Path | None, folder: Path,
     shown = lineage_graph.folded(nodes)
     for place, data in ((picture, lineage_picture.svg), (page, lambda found: lineage_picture.page(found, title))):
         if place is not None:
-            Disk().write(place, str(data(shown)).encode("utf-8"))
+            outputs.write(place, str(data(shown)).encode("utf-8"))
     out = Output(json)
     out.document(
         {

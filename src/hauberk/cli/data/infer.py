@@ -6,14 +6,12 @@ from pathlib import Path
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 
 
 @click.command("infer")
 @click.argument("place", metavar="FILE")
-@click.option(
-    "-o", "--output", type=click.Path(path_type=Path), help="Write the schema here and not to the screen."
-)
+@click.option("-o", "--output", type=OutputPath(), help="Write the schema here and not to the screen.")
 @click.option("--force", is_flag=True, help="Replace a file that is there.")
 @json_option
 def infer_schema(place: str, *, output: Path | None, force: bool, json: bool) -> None:
@@ -22,13 +20,13 @@ def infer_schema(place: str, *, output: Path | None, force: bool, json: bool) ->
     Read it and correct it: bounds and categories are what was seen, not yet what is right. Then hold other tables
     against it with `hauberk data verify FILE --schema SCHEMA`.
     """
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.data.verification.inferring import infer
     from hauberk.data.verification.opening import opened
 
-    if output is not None and output.exists() and not force:
+    if output is not None and not force and outputs.resolve(output).mode is not None:
         raise InvalidInput(
             f"{output} exists, and may have been edited. Name another file, or say --force to replace it."
         )
@@ -36,7 +34,7 @@ def infer_schema(place: str, *, output: Path | None, force: bool, json: bool) ->
     with opened(place) as table, Progress().task("Looking at every row") as task:
         text = infer(table, task=task)
     if output is not None:
-        Disk().write(output, text.encode("utf-8"))
+        outputs.write(output, text.encode("utf-8"))
     out.document({"type": "hauberk/data-schema", "version": 1, "file": place, "schema": text})
     if json:
         return

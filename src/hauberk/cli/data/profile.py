@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ _SHOWN = 60
 @click.option(
     "--target", default="", help="The column that is predicted: what the others say about it is measured."
 )
-@click.option("--html", type=click.Path(path_type=Path), help="Write the profile as one HTML page as well.")
+@click.option("--html", type=OutputPath(), help="Write the profile as one HTML page as well.")
 @json_option
 def profile_table(place: str, *, target: str, html: Path | None, json: bool) -> None:
     """Profile FILE: Parquet, Arrow, CSV, TSV or JSON Lines; one file, a pattern, a folder of partitions, or a URL.
@@ -32,7 +32,7 @@ def profile_table(place: str, *, target: str, html: Path | None, json: bool) -> 
     leaked targets, identifiers, constants, copies, odd characters, categories spelt in two ways.
     """
     from hauberk.cli.data.verify import plain
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
     from hauberk.core.progress import Progress
     from hauberk.data.verification.opening import opened
     from hauberk.data.verification.profile_page import page
@@ -42,7 +42,7 @@ def profile_table(place: str, *, target: str, html: Path | None, json: bool) -> 
     with opened(place) as table, Progress().task("Looking at every row") as task:
         found = profile(table, target=target, task=task)
     if html is not None:
-        Disk().write(html, page(found).encode("utf-8"))
+        outputs.write(html, page(found).encode("utf-8"))
     out.document(plain(found.to_json()))
     if not json:
         _show(out, found)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.cli._sealing import HOME
 from hauberk.cli.data._project import project_option
 
@@ -25,9 +25,7 @@ if TYPE_CHECKING:
 @click.option("--label", default="", help="The row's class; without one, every class is asked about.")
 @click.option("--model", default="", help="A role, a ledger entry or a digest; default: the newest training.")
 @click.option("--side", type=click.Choice(["train", "test"]), default="train", show_default=True)
-@click.option(
-    "--output", type=click.Path(path_type=Path, dir_okay=False), default=Path("proof.json"), show_default=True
-)
+@click.option("--output", type=OutputPath(), default=Path("proof.json"), show_default=True)
 @click.option(
     "--check", "proof", type=click.Path(path_type=Path, dir_okay=False), help="Verify this proof, offline."
 )
@@ -79,8 +77,7 @@ def prove(  # noqa: PLR0913 - click's options
         return
     if (values is None) == (not files) or (files and number is None):
         raise InvalidInput("name a row: --data FILE --row N, or --values JSON.")
-    from hauberk.core import canonical
-    from hauberk.core.disk import Disk
+    from hauberk.core import canonical, outputs
     from hauberk.lifecycle.datasets import proving
     from hauberk.project.opening import open_workshop
 
@@ -89,7 +86,7 @@ def prove(  # noqa: PLR0913 - click's options
         schema = proving.tree_of(workshop, event, side).schema
         asked = _asked(schema, files, number, values, label)
         document = proving.prove(workshop, asked, event=event, side=side)
-    Disk().write(output, canonical.encode(document))
+    outputs.write(output, canonical.encode(document))
     claims = {claim["label"]: claim["claim"] for claim in document["claims"]}
     present = "present" in claims.values()
     everywhere = document["unknown"] is not None or claims.keys() == set(schema.classes)

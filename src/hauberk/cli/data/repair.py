@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.core.text import one_line
 
 
@@ -17,10 +17,8 @@ from hauberk.core.text import one_line
 @click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
 @click.option("--source", default="", help="The column or key that says who sent each row.")
 @click.option("--drop", multiple=True, help="A column not to look at; it is written all the same. May be repeated.")
-@click.option("--out", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where kept rows go.")
-@click.option(
-    "--quarantine", required=True, type=click.Path(path_type=Path, dir_okay=False), help="Where suspects go."
-)
+@click.option("--out", required=True, type=OutputPath(), help="Where kept rows go.")
+@click.option("--quarantine", required=True, type=OutputPath(), help="Where suspects go.")
 @click.option(
     "--relabel", is_flag=True, help="Give rows of which only the label is doubted the label they seem to have."
 )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 from hauberk.core.text import one_line
 
 if TYPE_CHECKING:
@@ -37,9 +37,7 @@ _FIELDS = ("rank", "row", "where", "score", "detector", "label", "suggested", "s
 )
 @click.option("--detector", "names", multiple=True, help="Run only this detector; may be repeated.")
 @click.option("--most", type=click.IntRange(min=0), default=15, show_default=True, help="Rows to show.")
-@click.option(
-    "--out", type=click.Path(path_type=Path, dir_okay=False), help="Write the flagged rows here, .csv or .json."
-)
+@click.option("--out", type=OutputPath(), help="Write the flagged rows here, .csv or .json.")
 @click.option("--seed", default=0, show_default=True, help="Of everything that is fitted.")
 @json_option
 @click.pass_context
@@ -149,17 +147,17 @@ def _check_name(out: Path | None) -> None:
 def _write(out: Path, document: dict[str, Any], listed: list[dict[str, Any]]) -> None:
     import json
 
-    from hauberk.core.disk import Disk
+    from hauberk.core import outputs
 
     if out.suffix.lower() == ".json":
-        Disk().write(out, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode())
+        outputs.write(out, json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False).encode())
         return
     text = io.StringIO()
     writer = csv.DictWriter(text, _FIELDS)
     writer.writeheader()
     for entry in listed:
         writer.writerow({name: _cell(value) for name, value in entry.items()})
-    Disk().write(out, text.getvalue().encode())
+    outputs.write(out, text.getvalue().encode())
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - a cell

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from hauberk.cli._output import Output, json_option
+from hauberk.cli._output import Output, OutputPath, json_option
 
 if TYPE_CHECKING:
     from hauberk.data.verification.drift import Drifted
@@ -22,8 +22,8 @@ _SHOWN = 40
 @click.argument("place", metavar="FILE")
 @click.option("--schema", type=click.Path(path_type=Path), help="A schema file; `hauberk data infer` proposes one.")
 @click.option("--against", metavar="REFERENCE", help="A table to measure drift against.")
-@click.option("--quarantine", type=click.Path(path_type=Path), help="Write the rows that break a rule here.")
-@click.option("--clean", type=click.Path(path_type=Path), help="Write the other rows here.")
+@click.option("--quarantine", type=OutputPath(), help="Write the rows that break a rule here.")
+@click.option("--clean", type=OutputPath(), help="Write the other rows here.")
 @click.option(
     "--samples", default=5, show_default=True, type=click.IntRange(0, 1000), help="Rows shown for each rule."
 )

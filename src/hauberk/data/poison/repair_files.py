@@ -7,10 +7,7 @@ a fault leaves either both or neither, and no row is lost.
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from hauberk.core import outputs
 from hauberk.core.disk import explain
 from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.core.extras import need
@@ -98,7 +96,7 @@ def _check_paths(spec: DataSpec, clean: Path, quarantine: Path, known: tuple[str
             raise InvalidInput(
                 f"{path} is one of the files that are repaired: the originals stay, choose another name."
             )
-        if path.exists():
+        if outputs.resolve(path).mode is not None:
             raise InvalidInput(f"{path} is there already and would be lost: remove it, or choose another name.")
         if path.suffix.lower() not in known:
             raise InvalidInput(
@@ -227,36 +225,13 @@ def _write_npz(arrays: dict[str, npt.NDArray[Any]], path: Path) -> int:
 
 
 def _write_both(files: list[tuple[Path, Callable[[Path], int], int]]) -> None:
-    made: list[tuple[Path, Path]] = []
-    placed: list[Path] = []
-    path = files[0][0]
-    try:
-        for path, write, expected in files:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            handle, name = tempfile.mkstemp(
-                dir=path.parent, prefix=f".{path.stem[:40]}.", suffix=path.suffix.lower()
-            )
-            os.close(handle)
-            made.append((Path(name), path))
-            found = write(Path(name))
+    with outputs.drafts([path for path, _, _ in files]) as drafts:
+        for draft, (path, write, expected) in zip(drafts, files, strict=True):
+            try:
+                found = write(draft)
+            except OSError as error:
+                raise explain(error, path) from error
             if found != expected:
                 raise Unavailable(
                     f"{path} should hold {expected} rows, and {found} were read back. Run the command again."
                 )
-            Path(name).chmod(0o644)
-            with Path(name).open("rb+") as file:
-                os.fsync(file.fileno())
-        for temporary, path in made:
-            temporary.replace(path)
-            placed.append(path)
-    except BaseException as error:
-        for target in placed:  # it was not there before (`_check_paths`), and half a repair is none
-            with suppress(OSError):
-                target.unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise explain(error, path) from error
-        raise
-    finally:
-        for temporary, _ in made:
-            with suppress(OSError):
-                temporary.unlink(missing_ok=True)

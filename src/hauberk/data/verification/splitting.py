@@ -8,12 +8,12 @@ no rows to set aside, and rules that could not be evaluated refuse the split: th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from hauberk.core import outputs
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
@@ -57,30 +57,20 @@ def split(  # noqa: PLR0913 - two targets
         )
     targets = [target for target in (quarantine, clean) if target is not None]
     _refuse(table, targets)
-    wrong, right = _halves(table, schema, verified)
-    try:
+    earlier = outputs.resolve(clean).file if clean is not None and quarantine is not None else None
+    halves = _halves(table, schema, verified)
+    with outputs.drafts(targets, disk=disk) as made:
+        drafts = dict(zip(targets, made, strict=True))
         written = []
-        for target, rows in ((quarantine, wrong), (clean, right)):
-            written.append(_written(table, rows, target, disk))
+        for target, rows in zip((quarantine, clean), halves, strict=True):
+            written.append(_written(table, rows, target, drafts))
         if sum(written) != verified.rows:
             raise InvalidInput(
                 f"{written[0]:,} rows set aside and {written[1]:,} clean ones are not the {verified.rows:,} that were verified: "
                 "the table changed meanwhile. Verify it again when its writer is done."
             )
-        for target in targets:
-            disk.sync_file(_draft(target))
-        if len(targets) == 2:
-            disk.remove(targets[-1])
-            disk.sync_folder(targets[-1].parent)
-        for target in targets:
-            disk.rename(_draft(target), target)
-            disk.sync_folder(target.parent)
-    except OSError as error:
-        raise explain(error, targets[0]) from error
-    finally:
-        for target in targets:
-            with suppress(OSError):
-                _draft(target).unlink(missing_ok=True)
+        if earlier is not None:
+            _remove(earlier, disk)
     return Split(*written)
 
 
@@ -98,8 +88,12 @@ def _refuse(table: Table, targets: Sequence[Path]) -> None:
             raise InvalidInput(f"{target} is a folder: name the file to write.")
 
 
-def _draft(target: Path) -> Path:
-    return target.with_name(f".{target.name}.unfinished")
+def _remove(earlier: Path, disk: Disk) -> None:
+    try:
+        disk.remove(earlier)
+        disk.sync_folder(earlier.parent)
+    except OSError as error:
+        raise explain(error, earlier) from error
 
 
 def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFrame, pl.LazyFrame]:
@@ -123,13 +117,12 @@ def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFr
     return rows.filter(flag).select(index, *values), rows.filter(~flag).select(values)
 
 
-def _written(table: Table, rows: pl.LazyFrame, target: Path | None, disk: Disk) -> int:
+def _written(table: Table, rows: pl.LazyFrame, target: Path | None, drafts: Mapping[Path, Path]) -> int:
     """Write rows, if they are wanted, and return how many are in the file; or how many they are."""
     polars = need("polars")
     if target is None:
         return int(table.collect(rows.select(polars.len())).item())
-    disk.make_folder(target.parent)
-    draft = _draft(target)
+    draft = drafts[target]
     kind = _kind(table, target)
     table.guarded(lambda: _sink(rows, draft, kind), writes=target)
     if kind == "parquet":

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from hauberk.core import outputs
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput
 from hauberk.project import FILE_NAME
@@ -70,7 +71,6 @@ def write(folder: Path, proposal: Proposal, *, force: bool = False, disk: Disk |
     A model.py or .gitignore that is there is the team's own and stays as it is. A project file that is there is
     replaced with `force` only; without it InvalidInput is raised before anything is written.
     """
-    disk = disk or Disk()
     if (folder / FILE_NAME).exists() and not force:
         raise InvalidInput(
             f"{folder / FILE_NAME} is there already and is not replaced. Edit it, or use --force to write it anew."
@@ -80,7 +80,7 @@ def write(folder: Path, proposal: Proposal, *, force: bool = False, disk: Disk |
     for name in sorted(proposal.files, key=lambda name: name == FILE_NAME):
         path = folder / name
         if name == FILE_NAME or not path.exists():
-            disk.write(path, proposal.files[name].encode("utf-8"))
+            outputs.write(path, proposal.files[name].encode("utf-8"), disk=disk)
             written.append(path)
     return written
 
