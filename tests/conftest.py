@@ -77,6 +77,28 @@ def cheap_keys():
 
 
 @pytest.fixture(scope="session")
+def write_plug_in():
+    """Write an installed package, as pip would, that announces modules to Hauberk. Returns the folder for sys.path."""
+
+    def write(site: Path, name: str, files: dict[str, str], *, version: str = "1.0", announces: str = "") -> Path:
+        listed = []
+        for file, text in files.items():
+            place = site / file
+            place.parent.mkdir(parents=True, exist_ok=True)
+            place.write_text(text)
+            listed.append(file)
+        info = site / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(exist_ok=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        points = announces or next(iter(files)).removesuffix(".py").replace("/", ".")
+        (info / "entry_points.txt").write_text(f"[hauberk.controls]\n{name} = {points}\n")
+        (info / "RECORD").write_text("".join(f"{file},,\n" for file in listed))
+        return site
+
+    return write
+
+
+@pytest.fixture(scope="session")
 def cells_project():
     """Write a project: real data of cells, a line as its model, and whatever else is declared. Returns its folder."""
 

@@ -17,10 +17,10 @@ from rich.console import Console
 from hauberk.core import canonical
 from hauberk.core.errors import NotProven
 from hauberk.core.evidence import Subject
+from hauberk.core.practices import PRACTICES
 from hauberk.core.text import visible
 from hauberk.custody.statements import EVENT, EVIDENCE, PROVENANCE, RULINGS, VSA
 from hauberk.report import Attested, Source, chain, examples, render, stages
-from hauberk.report.practices import PRACTICES
 from hauberk.report.reading import Reading
 from hauberk.report.svg import tag
 from hauberk.report.terminal import summary_table

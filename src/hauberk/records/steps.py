@@ -1,30 +1,36 @@
 """Steps: work that is done once for the same inputs, parameters and code, and survives a kill at any moment.
 
-A step's key is the digest of everything that its result depends on. Its record is written last, after artifacts
-and attestations are durable, so a record means that the step is finished; a kill before that costs only this step.
+A step's key is the digest of everything that its result depends on: its inputs, the versions of the libraries, and
+the code of the work (`core.code`). That is the module that defines the work, what this imports, the registered
+members and functions that the work holds on to, and the members that it looks up in a registry while it runs.
+
+The record of a step is written last, after artifacts and attestations are durable, so a record means that the step is
+finished; a kill before that costs only this step.
 """
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cache
+from dataclasses import dataclass, field, fields, is_dataclass
+from functools import partial
 from pathlib import Path
 from time import monotonic
+from types import CellType, FunctionType, MethodType
 from typing import Any, Protocol
 
 from hauberk.core import canonical
+from hauberk.core.code import code_digest, members_of
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError
 from hauberk.core.progress import Progress, Task
+from hauberk.core.registry import Entry, LookUp, look_ups
 from hauberk.custody.statements import Statement
 from hauberk.records.workshop import Logged, Workshop, versions
 
 
 @dataclass(frozen=True, slots=True)
 class Product:
-    """What a step's work hands over: artifacts by name and digest, statements to sign, small JSON facts."""
+    """The result of a step's work: artifacts by name and digest, statements to sign, small JSON facts."""
 
     outputs: Mapping[str, str] = field(default_factory=dict)
     statements: Sequence[Statement] = ()
@@ -33,7 +39,7 @@ class Product:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """A finished step. cached: it was finished by an earlier run. seconds: what this run spent on it."""
+    """A finished step. cached: an earlier run finished it. seconds: spent on it by this run."""
 
     name: str
     outputs: Mapping[str, str]
@@ -44,20 +50,62 @@ class Done:
 
 
 class Listener(Protocol):
-    """Is told about each step as it ends, for a person who watches."""
+    """Called with each step when it ends, to show it to a person."""
 
     def __call__(self, done: Done, title: str) -> None:
-        """Take one finished step."""
+        """Show one finished step."""
 
 
-@cache
-def code_digest() -> str:
-    """Return the SHA-256 over Hauberk's own source files, names and bytes."""
-    root = Path(__file__).parents[1]
-    digest = hashlib.sha256()
-    for path in sorted(root.rglob("*.py")):
-        digest.update(f"{path.relative_to(root).as_posix()}\0{canonical.sha256(path.read_bytes())}\n".encode())
-    return digest.hexdigest()
+def modules_of(work: object) -> frozenset[str]:
+    """Return the modules that define `work`, and the functions and registered members that it holds on to."""
+    found: set[str] = set()
+    seen: set[int] = set()
+    open_: list[object] = [work]
+    while open_:
+        held = open_.pop()
+        if id(held) in seen:
+            continue
+        seen.add(id(held))
+        if isinstance(held, Entry):
+            found.add(held.module)
+            open_.append(held.run)
+        elif isinstance(held, partial):
+            found.add(_module(held.func))
+            open_ += [held.func, *held.args, *held.keywords.values()]
+        elif isinstance(held, MethodType):
+            found.add(_module(held.__self__))
+            open_.append(held.__func__)
+        elif isinstance(held, FunctionType):
+            found.add(held.__module__)
+            open_ += [*(held.__defaults__ or ()), *(held.__kwdefaults__ or {}).values()]
+            open_ += [cell.cell_contents for cell in held.__closure__ or () if _is_filled(cell)]
+        elif held is work:
+            found.add(_module(held))
+        elif is_dataclass(held) and not isinstance(held, type):
+            open_ += [value for value in (getattr(held, field.name) for field in fields(held)) if _is_code(value)]
+    return frozenset(found)
+
+
+def _module(value: object) -> str:
+    named = value if isinstance(value, type | FunctionType | MethodType) else type(value)
+    return named.__module__
+
+
+def _is_code(value: object) -> bool:
+    return isinstance(value, Entry | partial | MethodType | FunctionType)
+
+
+def _is_filled(cell: CellType) -> bool:
+    try:
+        return cell.cell_contents is not None
+    except ValueError:  # a variable that has no value yet
+        return False
+
+
+def _code_of(used: Sequence[LookUp]) -> str | None:
+    """Return the digest of the members that were looked up; None when the code of one cannot be read."""
+    modules = {one.module for one in used if one.name}
+    return code_digest(modules.union(*(members_of(one.package) for one in used if not one.name)))
 
 
 class Steps:
@@ -72,7 +120,7 @@ class Steps:
         disk: Disk | None = None,
         folder: str = "",
     ) -> None:
-        """Keep records under `steps/`, or under a folder of another job's own there."""
+        """folder: where under `steps/` the records are kept, so that two jobs keep theirs apart."""
         self._workshop = workshop
         self._progress = progress
         self._listener = listener
@@ -92,18 +140,18 @@ class Steps:
         """Return the finished step `name`: from its record when nothing that it depends on changed, else by `work`.
 
         inputs: JSON values that name everything the result depends on beside the code: digests, parameters, seed.
-        still: told the recorded outputs, says whether what the step left outside of the store is still there.
+        still: takes the recorded outputs and returns whether what the step left outside of the store is still there.
+        A step whose code cannot be read (typed at a prompt, say) is done each time.
         """
         started = monotonic()
-        key = canonical.digest(
-            {"step": name, "inputs": dict(inputs), "code": code_digest(), "versions": dict(versions())}
-        )
-        done = self._recall(name, key)
+        code = code_digest(modules_of(work))
+        key = canonical.digest({"step": name, "inputs": dict(inputs), "code": code, "versions": dict(versions())})
+        done = None if code is None else self._recall(name, key)
         if done is None or not still(done.outputs):
-            with self._progress.task(title) as task:
+            with self._progress.task(title) as task, look_ups() as used:
                 product = work(task)
             logged = tuple(self._workshop.attest(statement) for statement in product.statements)
-            self._remember(name, key, product, logged)
+            self._remember(name, key, product, logged, used)
             spent = monotonic() - started
             done = Done(name, product.outputs, logged, product.values, cached=False, seconds=spent)
         self.done.append(done)
@@ -115,19 +163,32 @@ class Steps:
         return self._folder / f"{name.replace('/', '-')}.json"
 
     def _recall(self, name: str, key: str) -> Done | None:
-        """Return the recorded step, or None when it has to be done (again): a record is only a cache."""
+        """Return the recorded step, or None when it has to be done again: a record is only a cache."""
         try:
             record = canonical.decode(self._record(name).read_bytes(), what=f"the record of step {name}")
-            if record["key"] != key or not all(self._workshop.artifacts.has(d) for d in record["outputs"].values()):
+            if (
+                record["version"] != 2
+                or record["key"] != key
+                or not all(self._workshop.artifacts.has(d) for d in record["outputs"].values())
+            ):
+                return None
+            used = [LookUp(*one) for one in record["members"]]
+            if record["members_code"] is None or record["members_code"] != _code_of(used):
                 return None
             logged = tuple(self._workshop.recall(entry["index"], entry["envelope"]) for entry in record["logged"])
             return Done(name, record["outputs"], logged, record["values"], cached=True, seconds=0.0)
         except (OSError, HauberkError, KeyError, TypeError, AttributeError):
             return None
 
-    def _remember(self, name: str, key: str, product: Product, logged: tuple[Logged, ...]) -> None:
+    def _remember(
+        self, name: str, key: str, product: Product, logged: tuple[Logged, ...], used: Sequence[LookUp]
+    ) -> None:
+        members = sorted({(one.package, one.name, one.module) for one in used})
         record = {
+            "version": 2,
             "key": key,
+            "members": [list(one) for one in members],
+            "members_code": _code_of(used),
             "outputs": dict(product.outputs),
             "logged": [{"index": entry.index, "envelope": entry.digest} for entry in logged],
             "values": dict(product.values),

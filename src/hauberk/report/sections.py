@@ -10,11 +10,12 @@ from typing import Any
 from markupsafe import Markup
 
 from hauberk.core.findings import Severity
+from hauberk.core.practices import PRACTICES
 from hauberk.custody.statements import EVIDENCE
 from hauberk.records.model import Attested
 from hauberk.records.view import Measured, finite, kind, mapping, text
 from hauberk.report import examples, formats, plots
-from hauberk.report.practices import PRACTICES, PRACTICES_OF_EVENT, SEALED_RELEASE
+from hauberk.report.practices import PRACTICES_OF_EVENT, SEALED_RELEASE
 from hauberk.report.reading import ROLES, Reading, Threat
 
 SHOWN_FINDINGS = 60
@@ -210,8 +211,8 @@ def _points(threat: Threat) -> tuple[tuple[str, dict[str, str]], ...]:
 
 
 def practices(reading: Reading) -> tuple[Practice, ...]:
-    """Return every practice; one that nothing in the ledger speaks of has no indices."""
-    return tuple(_practice(reading, id_, name) for id_, name in PRACTICES)
+    """Return every practice; one without evidence in the ledger has no indices."""
+    return tuple(_practice(reading, practice.id, practice.name) for practice in PRACTICES)
 
 
 def _practice(reading: Reading, id_: str, name: str) -> Practice:
