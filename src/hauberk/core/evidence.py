@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from hauberk.core.findings import Finding
+from hauberk.core.practices import check_practice, check_role
 from hauberk.core.principal import Principal
 
 
@@ -38,8 +39,8 @@ class Subject:
 class Evidence:
     """A measurement with its circumstances: enough to repeat it.
 
-    control: registered name. practice: blueprint id. role: what the subject plays ("plain", "hardened",
-    "data"), so that one control can measure two models. parameters: JSON values. seed: of every generator.
+    control: registered name. practice: an id of `core.practices`, "" for none. role: what the subject is, of
+    `core.practices.ROLES`, so that one control can measure two models. parameters: JSON values. seed: of every generator.
     versions: of Hauberk, Python and the libraries that computed. started, finished: RFC 3339 UTC.
     by: who ran the control.
     """
@@ -59,6 +60,12 @@ class Evidence:
     series: Mapping[str, list[dict[str, float]]]
     outputs: tuple[Subject, ...]
     notes: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        """Raise InvalidInput for a practice (other than "", which is none) or a role that `core.practices` does not list."""
+        if self.practice:
+            check_practice(self.practice)
+        check_role(self.role)
 
     def to_json(self) -> dict[str, Any]:
         """Return the predicate: everything but the subjects, which the in-toto statement carries."""
