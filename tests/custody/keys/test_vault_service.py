@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
 from hauberk.custody import sealing
 from hauberk.custody.keys import AES_256, ECDSA_P256, ED25519, open_keys
-from hauberk.custody.keys._https import Https
 
 SECRET = bytes(32)
 
@@ -273,18 +272,6 @@ def test_the_token_comes_from_its_places_and_its_file_is_the_owners_alone(vault_
         open_keys(vault_uri)
     assert "two" not in str(caught.value)
     assert vault.keys == {}
-
-
-def test_no_redirect_carries_the_token_away(vault):
-    told = []
-
-    class Redirecting(Https):
-        __slots__ = ()
-
-    vault.routed = lambda *arguments: told.append(arguments) or (_ for _ in ()).throw(vault_server.Fail(307))
-    https = Redirecting("127.0.0.1", vault.port, context=None, headers={}, timeout=2, service="Vault")
-    assert https.call("GET", "/v1/transit/keys").status == 307
-    assert len(told) == 1
 
 
 def test_a_connection_is_kept_and_made_again_when_the_server_closed_it(service, vault):

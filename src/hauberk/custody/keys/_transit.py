@@ -10,15 +10,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from hauberk.core import tls
+from hauberk.core import https, tls
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailable
 from hauberk.core.text import one_line
-from hauberk.custody.keys._https import Https
 from hauberk.custody.keys._uri import Place, read_place
 
 FORM = "vault://HOST:PORT/MOUNT"
 SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # no "..", which leads out of the mount
 _OPTIONS = ("prefix", "namespace", "cacert", "cert", "key", "minimum_tls", "timeout", "tls")
+_PAUSES = (0.1, 0.4)  # seconds
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 
 
@@ -26,7 +26,7 @@ _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
 class Transit:
     """One mount of the engine."""
 
-    https: Https
+    https: https.Https
     mount: str
 
     def ask(  # noqa: PLR0913 - a request, and how its failures are to be read
@@ -40,18 +40,19 @@ class Transit:
         again: bool = True,
     ) -> Mapping[str, Any]:
         answer = self.https.call(method, f"/v1/{self.mount}/{path}", body, again=again)
-        errors = answer.body.get("errors", [])
+        said_json = answer.json() or {}
+        errors = said_json.get("errors", [])
         lines = errors if isinstance(errors, list) else [errors]
         said = one_line(" ".join("; ".join(map(str, lines)).split())[:300])
         if answer.status in (200, 204):
-            data = answer.body.get("data") or {}
+            data = said_json.get("data") or {}
             return data if isinstance(data, dict) else {}
         if answer.status == 404 and absent is not None and not lines:
             return absent
         raise self._failure(answer.status, said, path, opening=opening)
 
     def _failure(self, status: int, said: str, path: str, *, opening: bool) -> HauberkError:
-        here, why = f"Vault at {self.https.host}:{self.https.port}", said or "no word why"
+        here, why = f"Vault at {self.https.site.host}:{self.https.site.port}", said or "no word why"
         if status == 503:
             return Unavailable(f"{here} is sealed or in standby: {why}. Have it unsealed, try again.")
         if status == 429 or status >= 500:
@@ -83,15 +84,15 @@ def connect(rest: str, environ: Mapping[str, str]) -> tuple[Transit, str]:
     headers = {"X-Vault-Token": _token(environ), "X-Vault-Request": "true"}
     if "namespace" in place.options:
         headers["X-Vault-Namespace"] = place.options["namespace"]
-    https = Https(
+    site = https.Site(
+        "Vault",
         host,
         port,
-        context=_context(place, host, environ),
-        headers=headers,
+        _context(place, host, environ),
+        headers,
         timeout=place.number("timeout", 10, low=0.1, high=300),
-        service="Vault",
     )
-    return Transit(https, mount), prefix
+    return Transit(https.Https(site, retry=https.few(*_PAUSES)), mount), prefix
 
 
 def _address(host: str) -> tuple[str, int]:

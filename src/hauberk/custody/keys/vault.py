@@ -80,7 +80,7 @@ class Vault:
         self._transit, self._prefix = transit, prefix
 
     def __repr__(self) -> str:
-        return f"<Vault {self._transit.https.host}:{self._transit.https.port}/{self._transit.mount}>"
+        return f"<Vault {self._transit.https.site.host}:{self._transit.https.site.port}/{self._transit.mount}>"
 
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key service cannot be pickled or copied: open it where it is needed")

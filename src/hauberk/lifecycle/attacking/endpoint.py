@@ -1,17 +1,13 @@
 """Endpoint: a model behind the Open Inference Protocol v2 (REST), as attacks see it.
 
-`https://host/v2/models/NAME` is asked for its metadata, then for predictions, a few rows at a time. TLS is that of
-`core.tls`; no redirect is followed and no proxy is taken from the environment. A service that limits the rate (429, or
-503 with Retry-After) is waited for as it asks; what does not come within `patience` is Unavailable, and the campaign
-keeps what it had.
+`https://host/v2/models/NAME` returns its metadata, then predictions, a few rows per request. Requests go through
+`core.https`: no redirects, no proxy from the environment. When the service limits the rate (429, or 503 with
+Retry-After), the client waits as long as the service asks; an answer that does not come within `patience` raises
+Unavailable, and the campaign keeps its results so far.
 """
 
 from __future__ import annotations
 
-import email.utils
-import http.client
-import json
-import math
 import ssl
 import time
 from collections.abc import Callable, Mapping
@@ -22,11 +18,11 @@ from urllib.parse import urlsplit
 import numpy as np
 from numpy.typing import NDArray
 
+from hauberk.core import https
 from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
 from hauberk.models.port import Floats, log_of
 
 _LARGEST = 256 << 20  # bytes of one answer
-_LIMITED, _FAILED = (429, 503), (500, 502, 504)
 _FLOATS = ("FP16", "FP32", "FP64", "BF16")
 
 
@@ -63,10 +59,19 @@ class Endpoint:
             raise InvalidInput(f"{url} would be asked without encryption: use https, or a service on this machine.")
         if place.scheme == "https" and access.context is None:
             raise InvalidInput("an https endpoint needs a TLS context: `hauberk.core.tls.client_context()`.")
-        self._host, self._port, self._path = place.hostname, place.port, place.path.rstrip("/")
-        self._secure = place.scheme == "https"
+        self._path = place.path.rstrip("/")
         self._name = f"{place.hostname}{self._path}"
-        self._connection: http.client.HTTPConnection | None = None
+        secure = place.scheme == "https"
+        site = https.Site(
+            self._name,
+            place.hostname,
+            place.port or (443 if secure else 80),
+            access.context if secure else None,
+            access.headers,
+            timeout=access.timeout,
+            largest=_LARGEST,
+        )
+        self._https = https.Https(site, retry=https.patient(access.patience), pause=access.pause)
         self._input, self._output, self.labels_only = self._contract(self._call("GET", self._path))
 
     def scores(self, x: Floats) -> Floats:
@@ -138,78 +143,32 @@ class Endpoint:
         raise InvalidInput(f"{self._name} has no output of scores (floats, batch by classes) or labels (integers).")
 
     def _call(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Mapping[str, Any]:
-        """Send one request, waiting where the service asks for it, and return the JSON object that came."""
-        waited, turn = 0.0, 0
-        while True:
-            try:
-                status, headers, data = self._exchange(method, path, body)
-                reason, again = f"it answered {status}", status in (*_LIMITED, *_FAILED)
-            except Unavailable as error:
-                status, headers, data, reason, again = 0, {}, b"", str(error), True
-            if not again:
-                return self._object(status, data)
-            turn += 1
-            pause = _asked_to_wait(headers) or min(30.0, 0.1 * 2.0**turn)
-            if waited + pause > self._access.patience:
-                raise Unavailable(
-                    f"{self._name} did not answer within {self._access.patience:g} s of patience: {reason}. Run it again "
-                    "later, or more slowly with a smaller batch."
-                )
-            self._access.pause(pause)
-            waited += pause
-
-    def _exchange(
-        self, method: str, path: str, body: Mapping[str, Any] | None
-    ) -> tuple[int, Mapping[str, str], bytes]:
-        data = None if body is None else json.dumps(body, allow_nan=False).encode()
-        headers = {"Content-Type": "application/json", "Accept": "application/json", **self._access.headers}
-        connection = self._connection or self._connect()
+        """Send one request, waiting where the service asks for it, and return the JSON object of the answer."""
         try:
-            connection.request(method, path, body=data, headers=headers)
-            response = connection.getresponse()
-            text = response.read(_LARGEST + 1)
-        except ssl.SSLCertVerificationError as error:
-            raise InvalidInput(
-                f"{self._name} shows a certificate that is not to be trusted: {error.verify_message}. Name its authority "
-                "with --ca, or ask whether you reach the right server. Nothing was sent."
-            ) from error
-        except (OSError, http.client.HTTPException) as error:
-            self._drop()
-            reason = getattr(error, "strerror", None) or type(error).__name__
-            raise Unavailable(f"it cannot be reached: {reason}") from error
-        except BaseException:
-            self._drop()  # an interrupt in the middle of an answer would leave its rest to the next request
-            raise
-        if len(text) > _LARGEST:
-            self._drop()
-            raise InvalidInput(f"{self._name} answers with more than {_LARGEST} bytes.")
-        self._connection = None if response.will_close else connection
-        return response.status, dict(response.getheaders()), text
+            answer = self._https.call(method, path, body)
+        except Unavailable as error:
+            raise self._impatient(str(error)) from error
+        if answer.status in https.FAILURES:
+            raise self._impatient(f"it answered {answer.status}.")
+        return self._object(answer)
 
-    def _connect(self) -> http.client.HTTPConnection:
-        host, port, timeout = self._host, self._port, self._access.timeout
-        if self._secure:
-            return http.client.HTTPSConnection(host, port, timeout=timeout, context=self._access.context)
-        return http.client.HTTPConnection(host, port, timeout=timeout)
+    def _impatient(self, reason: str) -> Unavailable:
+        return Unavailable(
+            f"{self._name} did not answer within {self._access.patience:g} s of patience: {reason} Run it again later, or "
+            "more slowly with a smaller batch."
+        )
 
-    def _drop(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
-        self._connection = None
-
-    def _object(self, status: int, data: bytes) -> Mapping[str, Any]:
-        try:
-            value = json.loads(data) if data else {}
-        except (ValueError, RecursionError):
-            value = None
-        if status in (401, 403):
-            raise InvalidInput(f"{self._name} refuses: {status}. Name a token with --header-env.")
-        if status == 404:
+    def _object(self, answer: https.Answer) -> Mapping[str, Any]:
+        value = answer.json()
+        if answer.status in (401, 403):
+            raise InvalidInput(f"{self._name} refuses: {answer.status}. Name a token with --header-env.")
+        if answer.status == 404:
             raise InvalidInput(f"{self._name}: the service has no such model.")
-        if status != 200 or not isinstance(value, dict):
-            said = str(value.get("error", ""))[:200] if isinstance(value, dict) else ""
+        if answer.status != 200 or value is None:
+            said = str((value or {}).get("error", ""))[:200]
             raise _failure(
-                f"{self._name} answered {status}{f': {said}' if said else ''}, expected 200 and JSON.", status
+                f"{self._name} answered {answer.status}{f': {said}' if said else ''}, expected 200 and JSON.",
+                answer.status,
             )
         return value
 
@@ -221,16 +180,3 @@ def _failure(message: str, status: int) -> HauberkError:
 def _named(outputs: object, name: str) -> Mapping[str, Any]:
     listed = outputs if isinstance(outputs, list) else []
     return next((o for o in listed if isinstance(o, dict) and o.get("name") == name), {})
-
-
-def _asked_to_wait(headers: Mapping[str, str]) -> float | None:
-    """Return the seconds that Retry-After asks for, as a number or a date (RFC 9110, section 10.2.3)."""
-    value = next((text for name, text in headers.items() if name.lower() == "retry-after"), "").strip()
-    try:
-        seconds = float(value)
-    except ValueError:
-        try:
-            seconds = email.utils.parsedate_to_datetime(value).timestamp() - time.time()
-        except (TypeError, ValueError):
-            return None
-    return max(0.05, seconds) if math.isfinite(seconds) else None
