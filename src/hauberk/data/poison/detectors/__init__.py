@@ -1,8 +1,9 @@
-"""Poisoning: which training rows were put there to harm, one detector a file, found by name (practice 1a).
+"""Poison detectors for training rows (practice 1a): one file a detector, registered by name in `DETECTORS`.
 
-A detector is `run(rows, params, *, rng, task) -> Suspicion`: it looks at training rows and says of each how rarely an
-honest row would look like that. That unit is common to all, so that `data.screening` can put them into one list with
-one false-alarm rate. A detector with nothing to say gives zeros; it never drops or changes rows.
+A detector is `run(rows, params, *, rng, task) -> Suspicion`. It scores every row by how rarely an honest row would look
+as suspicious: minus the decimal logarithm of that share of honest rows. Because all detectors use this unit,
+`poison.screening` can merge their scores under one false-alarm rate. A detector that sees nothing suspicious returns
+zeros. Detectors never remove or change rows.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
-"""Out-of-fold probabilities: what a model that never saw a row, nor its group, says about it.
+"""Out-of-fold class probabilities: each row is predicted by a model fitted without the row and without its group.
 
-Small, quick models on purpose: they need to know the classes better than chance, not to win. Pictures: edge
-directions and coarse colour, principal components, logistic regression. Tables: gradient-boosted trees on many rows, logistic
-regression on few.
+The models are small and fast on purpose; they only have to separate the classes better than chance. Pictures: histograms
+of edge directions and coarse colour, reduced by PCA, then logistic regression. Tables: gradient-boosted trees from 2,000
+rows on, logistic regression below.
 """
 
 from __future__ import annotations
@@ -21,28 +21,31 @@ from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Mask
 
 _FOLDS = 5
 _COMPONENTS = 120
-_MANY = 2_000  # rows from which trees are better than a line, and still quick
-_TREE_CATEGORIES = 255
+_MANY = 2_000  # rows; from here on boosted trees beat logistic regression and are still fast
+_TREE_CATEGORIES = 255  # the most categories a column may have in scikit-learn's HistGradientBoosting
 
 
 def out_of_fold(side: Dataset, *, seed: int, task: Task) -> Doubles:
-    """Return (n, k) probabilities, each row's from a model fitted without the row and without its group.
+    """Return (n, k) probabilities; each row is predicted by a model fitted without the row and without its group.
 
-    k: len(side.classes); a class that is absent has probability 0. Every class with rows needs two or more, in two or
-    more groups where there are groups (else groups are left aside).
+    k: len(side.classes); an absent class has probability 0. Every class that occurs needs at least two rows. Groups are
+    ignored unless every class occurs in at least two of them.
     """
     inputs = _inputs(side, seed)
     probabilities = np.zeros((len(side), len(side.classes)))
     parts = folds(side, seed)
-    for number, (fit, ask) in enumerate(parts):
+    for number, (fit, held_out) in enumerate(parts):
         model = _model(side, seed).fit(inputs[fit], side.y[fit])
-        probabilities[np.ix_(ask, model.classes_)] = model.predict_proba(inputs[ask])
+        probabilities[np.ix_(held_out, model.classes_)] = model.predict_proba(inputs[held_out])
         task.update(0.1 + 0.8 * (number + 1) / len(parts), text=f"fold {number + 1} of {len(parts)}")
     return probabilities
 
 
 def folds(side: Dataset, seed: int) -> list[tuple[Labels, Labels]]:
-    """Return (fit, ask) rows of each fold, classes spread evenly and groups kept together where that leaves no class out."""
+    """Return (fit, held-out) row numbers of each stratified fold.
+
+    Groups are kept together if every fold's training rows then still contain every class; otherwise they are ignored.
+    """
     selection = need("sklearn.model_selection")
     counts = np.bincount(side.y)
     if side.groups is not None:
@@ -55,7 +58,7 @@ def folds(side: Dataset, seed: int) -> list[tuple[Labels, Labels]]:
                 return parts
     split = selection.StratifiedKFold(max(2, min(_FOLDS, int(counts.max()))), shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer rows than folds is in some folds only, and must not take folds from all others.
+        # A class with fewer rows than folds is missing from some folds; the other classes still get all folds.
         warnings.simplefilter("ignore", UserWarning)
         return list(split.split(side.y, side.y))
 
@@ -70,13 +73,13 @@ def _model(side: Dataset, seed: int) -> Any:  # noqa: ANN401 - a scikit-learn es
         trees = need("sklearn.ensemble").HistGradientBoostingClassifier
         rounds = max(10, 80 // max(1, len(side.classes) - 1))
         return trees(max_iter=rounds, categorical_features=categories, early_stopping=False, random_state=seed)
-    line = linear.LogisticRegression(C=0.03, max_iter=200)
+    regression = linear.LogisticRegression(C=0.03, max_iter=200)
     scale = need("sklearn.preprocessing").StandardScaler()
-    return need("sklearn.pipeline").make_pipeline(scale, line)
+    return need("sklearn.pipeline").make_pipeline(scale, regression)
 
 
 def _inputs(side: Dataset, seed: int, base: Labels | None = None) -> npt.NDArray[np.floating[Any]]:
-    """Return (n, f) what the models are told of each row; base: the rows that components are fitted on, all by default."""
+    """Return the models' (n, f) input features. base: rows that the PCA is fitted on; None: all rows."""
     if side.kind == "image":
         flat = shapes(side.x)
         own = flat if base is None else flat[base]
@@ -84,16 +87,16 @@ def _inputs(side: Dataset, seed: int, base: Labels | None = None) -> npt.NDArray
         components = need("sklearn.decomposition").PCA(
             size, svd_solver="randomized", whiten=True, random_state=seed
         )
-        # The components are of inputs alone: no label crosses from one fold to another.
-        found: npt.NDArray[np.floating[Any]] = (
+        # The PCA sees inputs only, so no label leaks from one fold to another.
+        reduced: npt.NDArray[np.floating[Any]] = (
             components.fit_transform(flat) if base is None else components.fit(own).transform(flat)
         )
-        return found
+        return reduced
     return side.x if (len(side) if base is None else len(base)) >= _MANY else one_hot(side)
 
 
 def one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
-    """Return (n, f): numbers as they are, a category as one column for each of its values."""
+    """Return (n, f) features: number columns unchanged, category columns one-hot encoded."""
     parts: list[npt.NDArray[np.floating[Any]]] = []
     for index, column in enumerate(side.columns):
         values = side.x[:, index]
@@ -105,21 +108,21 @@ def one_hot(side: Dataset) -> npt.NDArray[np.floating[Any]]:
 
 
 def by_trusted(side: Dataset, trusted: Mask, *, seed: int, task: Task) -> Doubles:
-    """Return (n, k) probabilities as `out_of_fold` does, from models that learned from `trusted` rows alone.
+    """Return (n, k) cross-fitted probabilities from models trained on `trusted` rows only.
 
-    trusted: (n,). Every other row is asked of one of the folds' models, dealt at random, as if it were one of the rows that
-    this fold left out: so rows of both kinds are judged alike, and differ only where the rows themselves do. What is said
-    of a row does not depend on the rows behind it.
+    trusted: (n,) mask. A trusted row is predicted by the model of the fold that held it out; every other row by the model
+    of a fold drawn at random. Both kinds of rows are therefore predicted by models trained on the same number of rows, and
+    their predictions differ only if the rows differ. A row's prediction does not depend on the rows after it.
     """
     base = np.flatnonzero(trusted)
     inputs, known = _inputs(side, seed, base), side.take(base)
     parts = folds(known, seed)
-    dealt = np.floor(np.random.default_rng(seed).random(len(side)) * len(parts))
+    assigned = np.floor(np.random.default_rng(seed).random(len(side)) * len(parts))
     probabilities = np.zeros((len(side), len(side.classes)))
-    for number, (fit, ask) in enumerate(parts):
+    for number, (fit, held_out) in enumerate(parts):
         model = _model(known, seed).fit(inputs[base[fit]], known.y[fit])
-        asked = np.concatenate([base[ask], np.flatnonzero(~trusted & (dealt == number))])
-        if len(asked):
-            probabilities[np.ix_(asked, model.classes_)] = model.predict_proba(inputs[asked])
+        queries = np.concatenate([base[held_out], np.flatnonzero(~trusted & (assigned == number))])
+        if len(queries):
+            probabilities[np.ix_(queries, model.classes_)] = model.predict_proba(inputs[queries])
         task.update((number + 1) / len(parts), text=f"fold {number + 1} of {len(parts)}")
     return probabilities

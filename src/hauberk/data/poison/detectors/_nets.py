@@ -1,8 +1,9 @@
 # ruff: noqa: ANN401 - torch is an extra, and its tensors and networks pass through here as Any
-"""Nets: small convolutional networks that are trained on the spot to know classes well enough to doubt a label.
+"""Small convolutional networks that the picture detectors train on the fly.
 
-They are not the project's model and need not be good: a minute on one core for ten thousand pictures. The same seed
-gives the same network on the same machine. CUDA is used when there is one.
+They are not the project's model; they only have to know the classes well enough to contradict a wrong label. Cost: about a
+minute on one core for ten thousand pictures. The same seed gives the same network on the same machine. Uses CUDA if
+available.
 """
 
 from __future__ import annotations
@@ -16,11 +17,11 @@ from hauberk.core.extras import need
 from hauberk.data.reading.dataset import Doubles, Floats, Labels
 
 View = Callable[[Any, Any], Any]
-"""Changes a batch (n, c, h, w) before it is learned from, told a torch generator."""
+"""Augmentation: maps a training batch (n, c, h, w) and a torch generator to a batch of the same shape."""
 
-_ASKED = 1_000  # rows at once when a network is asked
-_RATE = 3e-3
-_DECAY = 0.05
+_PREDICTED = 1_000  # rows in one forward pass at prediction
+_RATE = 3e-3  # peak learning rate of the one-cycle schedule
+_DECAY = 0.05  # AdamW weight decay
 
 
 def device() -> str:
@@ -29,7 +30,7 @@ def device() -> str:
 
 
 def network(channels: int, side: int, classes: int, widths: tuple[int, ...]) -> Any:
-    """Return an untrained network; each block halves the picture, as long as it can be halved."""
+    """Return an untrained network with one convolution block a width; each block halves the picture until it is 1 pixel."""
     nn = need("torch").nn
     layers: list[Any] = []
     for width in widths:
@@ -48,7 +49,7 @@ def network(channels: int, side: int, classes: int, widths: tuple[int, ...]) -> 
     )
 
 
-def learn(  # noqa: PLR0913 - what is learned from, and how long
+def learn(  # noqa: PLR0913 - the settings of one training
     x: Any,
     y: Any,
     *,
@@ -60,13 +61,17 @@ def learn(  # noqa: PLR0913 - what is learned from, and how long
     view: View | None = None,
     smoothing: float = 0.1,
 ) -> Any:
-    """Return a network fitted to the batches of row numbers that `batches(generator)` yields, `steps` of them."""
+    """Return a network, in evaluation mode, trained on `steps` batches of row numbers from `batches(generator)`.
+
+    x: (n, c, h, w) float32 tensor. y: (n,) int64 tensor in [0, classes), on the same device. widths: channels of each
+    convolution block. view: augmentation of each batch. smoothing: label smoothing, in [0, 1).
+    """
     torch = need("torch")
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         net = network(x.shape[1], min(x.shape[2:]), classes, widths)
-        net(x[:2].cpu())  # gives the lazy layer its width, from the seed
+        net(x[:2].cpu())  # initialises the lazy layer, with seeded weights
     net = net.to(x.device, memory_format=torch.channels_last).train()
     optimizer = torch.optim.AdamW(net.parameters(), lr=_RATE, weight_decay=_DECAY)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, _RATE, total_steps=steps + 1)
@@ -82,21 +87,21 @@ def learn(  # noqa: PLR0913 - what is learned from, and how long
 
 
 def shuffled(rows: Labels, size: int) -> Callable[[Any], Iterator[Any]]:
-    """Return batches that go through `rows` in a new order each time, without end."""
+    """Return an endless source of batches that passes over `rows` in a new random order each epoch."""
     torch = need("torch")
     known = torch.from_numpy(rows)
 
     def endless(generator: Any) -> Iterator[Any]:
         while True:
             parts = known[torch.randperm(len(known), generator=generator)].split(size)
-            # A batch of one row has no variance for batch normalisation.
+            # Batch normalisation needs the variance of at least two rows.
             yield from (part for part in parts if len(part) > 1)
 
     return endless
 
 
 def balanced(positive: Labels, negative: Labels, size: int) -> Callable[[Any], Iterator[Any]]:
-    """Return batches of which one half is drawn from each, without end."""
+    """Return an endless source of batches; half of each batch is drawn from `positive`, half from `negative`."""
     torch = need("torch")
     sides = torch.from_numpy(positive), torch.from_numpy(negative)
 
@@ -107,23 +112,23 @@ def balanced(positive: Labels, negative: Labels, size: int) -> Callable[[Any], I
     return endless
 
 
-def ask(net: Any, x: Any) -> Doubles:
-    """Return (n, k) probabilities."""
+def predict(net: Any, x: Any) -> Doubles:
+    """Return the network's (n, k) class probabilities for pictures (n, c, h, w)."""
     torch = need("torch")
     with torch.no_grad():
-        parts = [net(part).softmax(dim=1).cpu() for part in x.split(_ASKED)]
-    found: Doubles = torch.cat(parts).numpy().astype(np.float64)
-    return found
+        parts = [net(part).softmax(dim=1).cpu() for part in x.split(_PREDICTED)]
+    probabilities: Doubles = torch.cat(parts).numpy().astype(np.float64)
+    return probabilities
 
 
 def tensor(x: Floats) -> Any:
-    """Return pictures on the device that learns."""
+    """Return the pictures as a channels-last tensor on the training device."""
     torch = need("torch")
     return torch.from_numpy(np.ascontiguousarray(x)).to(device(), memory_format=torch.channels_last)
 
 
 def folds(y: Labels, count: int, seed: int) -> list[tuple[Labels, Labels]]:
-    """Return (fit, ask) rows, classes spread evenly; a class with fewer rows than folds is in some of them only."""
+    """Return (fit, held-out) row numbers of `count` stratified folds; a class with fewer rows than folds is in some only."""
     rng = np.random.default_rng(seed)
     place = np.empty(len(y), np.int64)
     offset = 0

@@ -1,4 +1,4 @@
-"""Out-of-fold probabilities: what models that never saw a row think of it, the best affordable for its kind."""
+"""Out-of-fold class probabilities of every row, from the best affordable models for its kind of data."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from hauberk.data.reading.dataset import Dataset, Doubles
 
 
 def out_of_fold(kind: Literal["image", "table", "embedding"], side: Dataset, *, seed: int, task: Task) -> Doubles:
-    """Return (n, k) probabilities. Pictures: edges and a line, with a small network where torch is installed; tables: trees.
+    """Return (n, k) out-of-fold probabilities.
 
-    Network and line err on different rows, so their mean doubts honest rows less than either; and a trigger that the
-    network has learned is nothing to the line.
+    Pictures: the mean of a logistic regression on edge features and, if torch is installed, a small network. The two err on
+    different rows, so their mean contradicts fewer honest labels than either alone, and a trigger that the network learns
+    hardly affects the regression. Tables: `_table_probabilities`. Embeddings: logistic regression or boosted trees.
     """
     if kind == "table":
         from hauberk.data.poison.detectors._table_probabilities import table_probabilities
 
         return table_probabilities(side, seed=seed, task=task)
-    from hauberk.data.poison.detectors._folds import out_of_fold as line
+    from hauberk.data.poison.detectors._folds import out_of_fold as simple
 
     if kind == "image" and importlib.util.find_spec("torch") is not None:
         from hauberk.data.poison.detectors._views import sharp
 
         return (
-            sharp(side.x, side.y, len(side.classes), seed=seed, task=task) + line(side, seed=seed, task=Quiet())
+            sharp(side.x, side.y, len(side.classes), seed=seed, task=task) + simple(side, seed=seed, task=Quiet())
         ) / 2
-    return line(side, seed=seed, task=task)
+    return simple(side, seed=seed, task=task)

@@ -1,4 +1,4 @@
-"""Rows: what every detector looks at, with what is costly computed once; and Suspicion: what each says."""
+"""`Rows`, the input of every detector, with costly quantities computed once; and `Suspicion`, a detector's result."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ from hauberk.data.reading.dataset import Dataset, Doubles, Floats, Labels
 
 Sources = npt.NDArray[Any]
 
-_LEAST = 0.01  # probability under which differences mean nothing
+_LEAST = 0.01  # added to probabilities before the logarithm: differences below it are noise of the models
 
 
 @dataclass(eq=False)
 class Rows:
     """The training rows under suspicion.
 
-    kind: "image", "table", or "embedding" (vectors whose columns have no meaning of their own; `side` is then a table
-    of numbers). side: rows and labels, finite. sources: (n,) who sent each row (supplier, annotator, upload, time
-    window), or None. given: (n, f) float32 arrays, a layer each, from the project's own model, earliest layer first;
-    () when there is none. seed: of everything that is fitted.
+    kind: "image", "table", or "embedding" (vectors whose single columns carry no meaning; `side` is then a table of
+    numbers). side: rows and labels; finite values. sources: (n,) sender of each row (supplier, annotator, upload, time
+    window), or None. given: activations of the project's own model, one (n, f) float32 array a layer, earliest layer
+    first; () without such a model. seed: seeds every model that is fitted. Raises InvalidInput if lengths differ.
     """
 
     kind: Literal["image", "table", "embedding"]
@@ -42,7 +42,7 @@ class Rows:
         ):
             if array is not None and len(array) != len(self.side):
                 raise InvalidInput(
-                    f"{name} has {len(array)} rows and the data have {len(self.side)}: give one for each."
+                    f"{name} has {len(array)} rows and the data have {len(self.side)}: pass one value for each row."
                 )
 
     def __len__(self) -> int:
@@ -56,17 +56,17 @@ class Rows:
 
     @cached_property
     def probabilities(self) -> Doubles:
-        """(n, k) what models that never saw the row think of it; k: len(side.classes)."""
+        """(n, k) out-of-fold class probabilities; k: len(side.classes)."""
         from hauberk.data.poison.detectors._probabilities import out_of_fold
 
         return out_of_fold(self.kind, self.side, seed=self.seed, task=Quiet())
 
     @cached_property
     def contradiction(self) -> tuple[Doubles, Labels]:
-        """(n,) natural log odds of the best other class against the given one, and (n,) that class, by a blind look.
+        """(n,) natural log odds of the most likely other class against the label, and (n,) int64 that class. Pictures only.
 
-        Of the four quarters that are covered in turn, the one that believes the label least counts: a trigger in it is
-        gone. Pictures only.
+        Computed from coarse predictions with one quarter of the picture covered in turn (`_views.blind`). The quarter whose
+        covering makes the label least likely counts, because that covering removed the trigger, if there is one.
         """
         from hauberk.data.poison.detectors._views import blind
 
@@ -82,13 +82,12 @@ class Rows:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Suspicion:
-    """What one detector says.
+    """One detector's result.
 
-    score: (n,) float64, 0 or more: minus the decimal logarithm of the share of honest rows that would look as bad
-    or worse, as the detector estimates it (2.3 is one in two hundred); 0 where it has nothing to say. reasons: row
-    index to a sentence a person understands, for every row with a score of 2 or more. suggested: (n,)
-    int64, the label that the row seems to have, -1 where the detector proposes none; None when it never does. notes:
-    plain sentences about the whole.
+    score: (n,) float64, >= 0: minus the decimal logarithm of the estimated share of honest rows that look at least as
+    suspicious (2.3 is one in two hundred); 0: not suspicious. reasons: row index to a sentence, for every row with a score
+    of 2 or more. suggested: (n,) int64, the label that the row seems to have, -1 for none; None if the detector never
+    suggests labels. notes: sentences about the data set as a whole.
     """
 
     score: Doubles
@@ -98,4 +97,6 @@ class Suspicion:
 
     def __post_init__(self) -> None:
         if self.score.ndim != 1 or not np.isfinite(self.score).all() or (self.score < 0).any():
-            raise InvalidInput("a suspicion has one finite score of 0 or more for each row.")
+            raise InvalidInput(
+                "a detector returned scores that are not one finite number >= 0 for each row: mend it."
+            )

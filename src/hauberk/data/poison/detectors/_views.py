@@ -1,10 +1,10 @@
 # ruff: noqa: ANN401 - as in `_nets`
-"""Two looks at the same pictures by networks that never saw the row: a sharp one, and one that is blind to triggers.
+"""Out-of-fold predictions of pictures by two kinds of networks: `sharp`, and `blind`, which cannot see triggers.
 
-The sharp one learns whatever helps, triggers too. The blind one learns from pictures at half size, under noise and
-with a part covered, and is asked four times with a quarter covered each time: what is small, faint or fine is gone
-or covered at least once, and what is left is what the picture shows. A row whose label only the sharp one believes has
-something in it that is not its content.
+The sharp network learns whatever predicts the label, triggers included. The blind network trains on pictures at half size,
+with noise and one rectangle covered, and predicts each picture four times, each time with another quarter covered. So a
+small, faint or fine trigger is lost or covered at least once, and the prediction rests on the picture's content. If only
+the sharp network agrees with a row's label, something other than the content predicts it.
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from hauberk.data.reading.dataset import Doubles, Floats, Labels
 
 _FOLDS = 3
 _BATCH = 128
-_STEPS = 400  # a network that saw fewer batches knows too little
-_SEEN, _MOST_SEEN = 5, 40  # times that each row is learned from; more teaches the rows themselves
-_SHARP, _BLIND = (16, 32, 64), (24, 48)
-_NOISE = 0.3  # of a picture's own contrast
-_PART = 2  # a side of the covered part is the picture's over this
-_SHIFT = 2  # pixels
+_STEPS = 400  # training steps aimed at; with fewer, the networks separate the classes too badly
+_SEEN, _MOST_SEEN = 5, 40  # epochs, at least and at most; with more, the networks memorise single rows
+_SHARP, _BLIND = (16, 32, 64), (24, 48)  # channels of each convolution block
+_NOISE = 0.3  # standard deviation of the noise, in units of the picture's contrast
+_PART = 2  # the covered rectangle's side is the picture's side divided by this
+_SHIFT = 2  # pixels of random shift
 
 
 def sharp(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubles:
-    """Return (n, k) out-of-fold probabilities of a network that looks closely."""
+    """Return (n, k) out-of-fold probabilities of a network that sees full detail. x: (n, c, h, w); y: (n,) in [0, k)."""
     torch = need("torch")
 
     def shifted(batch: Any, generator: Any) -> Any:
@@ -37,15 +37,15 @@ def sharp(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubl
         return torch.roll(batch, (down, right), (2, 3))
 
     pictures = _nets.tensor(x)
-    found = np.zeros((len(x), classes))
+    probabilities = np.zeros((len(x), classes))
     for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _SHARP, shifted, seed)):
-        found[rows] = _nets.ask(net, pictures[torch.from_numpy(rows)])
-        task.update((number + 1) / _FOLDS, text=f"a close look, part {number + 1} of {_FOLDS}")
-    return found
+        probabilities[rows] = _nets.predict(net, pictures[torch.from_numpy(rows)])
+        task.update((number + 1) / _FOLDS, text=f"sharp network, fold {number + 1} of {_FOLDS}")
+    return probabilities
 
 
 def blind(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubles:
-    """Return (4, n, k) out-of-fold probabilities of a network that cannot see fine detail, a quarter covered each."""
+    """Return (4, n, k) out-of-fold probabilities of a network without fine detail; first axis: the covered quarter."""
     torch = need("torch")
     pictures = _coarse(_nets.tensor(x))
     side = pictures.shape[2:]
@@ -56,20 +56,21 @@ def blind(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubl
         noisy = moved + _NOISE * torch.randn(moved.shape, generator=generator).to(moved.device)
         return noisy * _uncovered(len(batch), side, generator).to(moved.device)
 
-    found = np.zeros((4, len(x), classes))
+    probabilities = np.zeros((4, len(x), classes))
     for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _BLIND, veiled, seed + 1)):
-        asked = pictures[torch.from_numpy(rows)]
+        held_out = pictures[torch.from_numpy(rows)]
         for quarter, (top, left) in enumerate((t, le) for t in (0, 1) for le in (0, 1)):
-            covered = asked.clone()
+            covered = held_out.clone()
             height, width = side[0] // 2, side[1] // 2
             rows_from, columns_from = top * (side[0] - height), left * (side[1] - width)
             covered[:, :, rows_from : rows_from + height, columns_from : columns_from + width] = 0
-            found[quarter, rows] = _nets.ask(net, covered)
-        task.update((number + 1) / _FOLDS, text=f"a blind look, part {number + 1} of {_FOLDS}")
-    return found
+            probabilities[quarter, rows] = _nets.predict(net, covered)
+        task.update((number + 1) / _FOLDS, text=f"blind network, fold {number + 1} of {_FOLDS}")
+    return probabilities
 
 
-def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], view: Any, seed: int) -> Any:  # noqa: PLR0913, PLR0917 - what is learned, and how
+def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], view: Any, seed: int) -> Any:  # noqa: PLR0913, PLR0917 - two private callers
+    """Yield (network, held-out row numbers) for each fold."""
     torch = need("torch")
     labels = torch.from_numpy(y).to(pictures.device)
     for number, (fit, rows) in enumerate(_nets.folds(y, _FOLDS, seed)):
@@ -89,7 +90,7 @@ def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], vie
 
 
 def _coarse(pictures: Any) -> Any:
-    """Return pictures at half size (tiny ones as they are), each with mean 0 and about unit contrast."""
+    """Return pictures at half size (below 16 pixels a side: full size), each with mean 0 and about unit contrast."""
     pool = need("torch").nn.functional.avg_pool2d
     small = pool(pictures, 2) if min(pictures.shape[2:]) >= 16 else pictures
     centred = small - small.mean((1, 2, 3), keepdim=True)
@@ -97,7 +98,7 @@ def _coarse(pictures: Any) -> Any:
 
 
 def _uncovered(count: int, side: Any, generator: Any) -> Any:
-    """Return (n, 1, h, w) ones with one rectangle of zeros each, which may reach over the edge."""
+    """Return (n, 1, h, w) masks: ones, with one random rectangle of zeros each, which may extend over the edge."""
     torch = need("torch")
     masks = []
     for length in side:

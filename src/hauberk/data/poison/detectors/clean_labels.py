@@ -1,16 +1,19 @@
-"""Clean labels: rows of one class that all carry something which no other class has, and which is not content.
+"""Clean-label poison in pictures: a part of one class carries a fixed pattern that is not content.
 
-Poison with right labels contradicts nothing, so it is looked for as a second kind of rows inside a class. 1. Rows are
-measured in units of how rows of the other classes vary (whitening): a faint fixed pattern, which natural pictures
-hardly contain, becomes large. 2. Independent components (Hyvarinen, FastICA, 1999) of the class are searched for the
-one that parts it best into two. 3. The smaller part, or the one that other classes' rows are farther from, is poison
-only if it is spread over what the pictures show: a part that is one kind of shoe, or one film, is content.
+Poison with correct labels contradicts no model, so this detector looks for a second kind of rows inside each class.
 
-Answers: clean-label triggers that are added to a picture (stripes, faint patterns, patches) and dirty-label ones of
-that kind. Does not answer: triggers that are not the same pattern each time, feature collisions of a few rows, or
-fewer than about a twentieth of a class. Related: Hayase et al., "SPECTRE" (ICML 2021) whitens a network's features by a
-robust estimate of the class itself; other classes serve here, which the poison cannot have touched.
-Cost: one decomposition a class of at most 1,024 dimensions; seconds for ten thousand pictures.
+1. Whiten each class's pixels by the covariance within the other classes. A faint fixed pattern, which natural pictures
+   hardly contain, becomes large.
+2. Among independent components (Hyvarinen, FastICA, 1999) and leading directions of the class, choose the direction that
+   splits the class best into two parts.
+3. The part that lies farther from the other classes is the candidate. It is poison only if it is nearly independent of
+   what the pictures show; a part that is one kind of shoe, or one film, is content.
+
+Answers: clean-label triggers added to a picture (stripes, faint patterns, patches), and dirty-label triggers of that kind.
+Does not answer: triggers whose pattern differs from row to row, feature collisions of a few rows, or fewer than about a
+twentieth of a class. Related: Hayase et al., "SPECTRE" (ICML 2021) whitens network features by a robust estimate of the
+class itself; here the other classes are used, because poison in one class cannot have touched them.
+Cost: one decomposition a class in at most 1,024 dimensions; seconds for ten thousand pictures.
 """
 
 from __future__ import annotations
@@ -28,20 +31,21 @@ from hauberk.data.poison.neighbours import pooled
 from hauberk.data.reading.dataset import Doubles, Floats, Labels, Mask
 
 _SIDE = 32  # pixels; larger pictures are averaged down
-_COMPONENTS = 40
-_LEADING = 8  # directions of largest variance that are tried as they are
-_RIDGE = 1e-3
-_CLUSTERS = 8
-_PER_CLUSTER = 12
+_COMPONENTS = 40  # independent components, at most
+_LEADING = 8  # leading singular directions that are tried besides the independent components
+_RIDGE = 1e-3  # added to the covariance's diagonal, as a share of the mean variance
+_CLUSTERS = 8  # content clusters in a class, at most
+_PER_CLUSTER = 12  # rows in a content cluster, on average, at least
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """parted: distance of the two means over the sum of the deviations from which a class has two parts.
+    """Settings of the detector.
 
-    share: least part of a class, above 0 and below a half. content: Cramer's V with what the pictures show up to which a
-    part is not content. fewest: rows of a class that is looked at. contradiction: natural log odds from which a blind look
-    contradicts a label.
+    parted: a class has two parts if the distance of their means, divided by the sum of their standard deviations, is at
+    least this; > 0. share: smallest part, as a share of the class, in (0, 0.5). content: a part counts as content if its
+    Cramer's V with the content clusters is above this, in (0, 1]. fewest: classes with fewer rows are skipped, >= 20.
+    contradiction: natural log odds against a label above which the blind network contradicts it.
     """
 
     parted: float = 3.0
@@ -60,7 +64,11 @@ class Params:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Parted:
-    """A class in two parts. values: (m,) of its rows. upper: (m,) the rows of the upper part. distance: as `parted`."""
+    """A class split in two along one direction.
+
+    values: (m,) the class's rows projected on the direction. upper: (m,) mask of the part with larger values. distance: of
+    the parts' means over the sum of their standard deviations. others: (o,) other classes' rows on the same direction.
+    """
 
     values: Doubles
     upper: Mask
@@ -77,7 +85,7 @@ class Parted:
     kinds=("image",),
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:
-    """Return a score for each row of a part that is poison; zeros where no class has such a part."""
+    """Return a score for each row of a part that looks like poison; zeros if no class has such a part."""
     flat, against = _flat(rows.side.x), rows.contradiction[0]
     centred, spread = flat.copy(), {}
     labels = np.unique(rows.y)
@@ -96,11 +104,12 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
             continue
         beyond = rng.permutation(np.flatnonzero(rows.y != label))[:2000]
         covariance = (total - spread[label]) / (len(rows) - len(own))
-        found = parted(centred[own], centred[beyond], covariance, share=params.share, seed=rows.seed)
-        if found.distance < params.parted:
+        halves = parted(centred[own], centred[beyond], covariance, share=params.share, seed=rows.seed)
+        if halves.distance < params.parted:
             continue
-        part = strange(found)
-        # A side whose labels are mostly contradicted is foreign, however near it is to the classes that it came from.
+        part = _strange(halves)
+        # A part whose labels are mostly contradicted is the poison, even if it lies nearer to the other classes, which it
+        # was taken from.
         foreign = [float((against[own[side]] > params.contradiction).mean()) for side in (part, ~part)]
         if foreign[1] > max(0.5, foreign[0]):
             part = ~part
@@ -110,9 +119,9 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
             continue
         notes.append(
             f"{int(part.sum())} of {len(own)} rows labelled {name!r} carry a pattern that the others lack "
-            f"({found.distance:.1f} deviations apart), whatever they show (Cramer's V {depends:.2f})."
+            f"({halves.distance:.1f} deviations apart), whatever they show (Cramer's V {depends:.2f})."
         )
-        score[own] = _scores(found, part)
+        score[own] = _scores(halves, part)
         for row in own[part]:
             reasons[int(row)] = (
                 f"carries a faint pattern that {part.mean():.0%} of the rows labelled {name!r} share"
@@ -121,10 +130,10 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
 
 
 def parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, seed: int) -> Parted:
-    """Return the best parting of a class in two along one direction.
+    """Return the best split of a class in two along one direction.
 
-    own: (m, d) rows of the class, its mean taken off. others: (o, d) the same of other classes. covariance: (d, d) within
-    other classes. share: least part of either side.
+    own: (m, d) rows of the class, minus the class mean. others: (o, d) rows of other classes, minus their class means.
+    covariance: (d, d) within the other classes. share: smallest share of the class in either part.
     """
     from scipy.linalg import cholesky, solve_triangular
 
@@ -133,7 +142,7 @@ def parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, 
     white = solve_triangular(factor, own.T, lower=True).T
     away = solve_triangular(factor, others.T, lower=True).T
     length = np.linalg.norm(white, axis=1, keepdims=True)
-    # A few strange rows must not choose the directions.
+    # Shorten long rows, so that a few outliers do not determine the directions.
     held = white * np.minimum(1, 1.5 * np.median(length) / np.maximum(length, 1e-12))
     leading = np.linalg.svd(held - held.mean(axis=0), full_matrices=False)[2]
     size = max(2, min(_COMPONENTS, len(own) // 8))
@@ -142,7 +151,7 @@ def parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, 
         size, whiten="unit-variance", max_iter=100, tol=1e-3, random_state=seed
     )
     with warnings.catch_warnings():
-        # It need not converge: its directions are only proposals.
+        # Convergence is not needed: the components are only candidate directions.
         warnings.simplefilter("ignore")
         components = ica.fit_transform(reduced)
     values = np.concatenate([components, reduced[:, :_LEADING]], axis=1)
@@ -156,9 +165,10 @@ def parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, 
 
 
 def split(values: Doubles, *, share: float) -> tuple[Doubles, Labels]:
-    """Return, for each column, the largest distance of two parts' means over the sum of their deviations, and where.
+    """Return (distance, place), each (c,): for each column the best split of its sorted values in two.
 
-    values: (m, c). share: least part of either side. The place is the number of rows in the lower part.
+    values: (m, c). share: smallest share of rows in either part. distance: of the parts' means over the sum of their standard
+    deviations; 0 where the best split lies at the smallest allowed part. place: number of rows in the lower part.
     """
     ordered = np.sort(values, axis=0)
     count = len(values)
@@ -173,22 +183,22 @@ def split(values: Doubles, *, share: float) -> tuple[Doubles, Labels]:
     second_var = np.maximum((squares[-1] - squares[at - 1]) / upper - second**2, 1e-12)
     distance = (second - first) / (np.sqrt(first_var) + np.sqrt(second_var))
     best = distance.argmax(axis=0)
-    # Best at the very edge is the tail of one kind of rows, not a second kind.
+    # A best split at the smallest allowed part is the tail of one kind of rows, not a second kind.
     inner = max(1, low // 10)
     edge = (best < inner) | (best >= len(at) - inner)
     distance[:, edge] = 0
     return distance[best, np.arange(values.shape[1])], at[best]
 
 
-def strange(found: Parted) -> Mask:
-    """Return the rows of the part that the other classes' rows are farther from."""
-    middle = float(np.median(found.others))
-    ends = [abs(float(np.median(found.values[side])) - middle) for side in (found.upper, ~found.upper)]
-    return found.upper if ends[0] > ends[1] else ~found.upper
+def _strange(halves: Parted) -> Mask:
+    """Return (m,) the mask of the part whose median lies farther from the other classes' median."""
+    middle = float(np.median(halves.others))
+    gaps = [abs(float(np.median(halves.values[side])) - middle) for side in (halves.upper, ~halves.upper)]
+    return halves.upper if gaps[0] > gaps[1] else ~halves.upper
 
 
 def cramers_v(part: Mask, cluster: Labels) -> float:
-    """Return how much a part depends on the cluster, from 0 (not at all) to 1, corrected for chance (Bergsma 2013)."""
+    """Return Cramer's V between a part (m,) and cluster numbers (m,), in [0, 1], corrected for bias (Bergsma 2013)."""
     table = np.stack([np.bincount(cluster[part == side], minlength=cluster.max() + 1) for side in (False, True)])
     table = table[:, table.sum(axis=0) > 0].astype(np.float64)
     count = table.sum()
@@ -201,40 +211,44 @@ def cramers_v(part: Mask, cluster: Labels) -> float:
     return float(corrected**0.5)
 
 
-def _scores(found: Parted, part: Mask) -> Doubles:
-    """Return (m,) scores: 2 for the proof and how much nearer a row is to the strange part than to the other."""
-    inside, outside = found.values[part], found.values[~part]
-    near = ((found.values - inside.mean()) / inside.std()) ** 2
-    far = ((found.values - outside.mean()) / outside.std()) ** 2
-    odds = (far - near) / 2 + np.log(outside.std() / inside.std()) + np.log(len(inside) / len(outside))
-    # Decimal, and capped: far tails of a normal curve are not to be believed.
+def _scores(halves: Parted, part: Mask) -> Doubles:
+    """Return (m,) scores: 2 plus the decimal log odds, at most 4, that a row belongs to the part; 0 below even odds."""
+    inside, outside = halves.values[part], halves.values[~part]
+    to_part = ((halves.values - inside.mean()) / inside.std()) ** 2
+    to_rest = ((halves.values - outside.mean()) / outside.std()) ** 2
+    odds = (to_rest - to_part) / 2 + np.log(outside.std() / inside.std()) + np.log(len(inside) / len(outside))
+    # Capped, because real data do not follow a normal distribution in its far tails.
     return np.where(odds > 0, 2.0 + np.clip(odds / np.log(10), 0, 4), 0.0)
 
 
 def _flat(x: Floats) -> Doubles:
-    """Return (n, d) grey pictures of at most 32 pixels a side, without their brightness."""
+    """Return (n, d) grey pixels of pictures averaged down to 32 pixels a side, minus each picture's mean."""
     grey = pooled(x.mean(axis=1, keepdims=True), _SIDE).reshape(len(x), -1).astype(np.float64)
     grey -= grey.mean(axis=1, keepdims=True)
     return np.asarray(grey, np.float64)
 
 
 def _content(part: Mask, x: Floats, seed: int) -> float:
-    """Return how much a part depends on what pictures show, a quarter covered in turn: a patch is not content."""
+    """Return the least Cramer's V between a part and content clusters over four coverings of one quarter.
+
+    A patch trigger would itself form a cluster; the covering that hides the patch leaves only the content.
+    """
     coarse = pooled(x.mean(axis=1, keepdims=True), 8)[:, 0]
     height, width = coarse.shape[1] // 2, coarse.shape[2] // 2
-    found = []
+    dependences = []
     for rows in (slice(None, height), slice(height, None)):
         for columns in (slice(None, width), slice(width, None)):
             covered = coarse.copy()
             covered[:, rows, columns] = 0
-            found.append(cramers_v(part, _clusters(covered.reshape(len(x), -1), seed)))
-    return min(found)
+            dependences.append(cramers_v(part, _clusters(covered.reshape(len(x), -1), seed)))
+    return min(dependences)
 
 
 def _clusters(coarse: Floats, seed: int) -> Labels:
-    """Return (m,) which kind of content each picture shows, by its shading."""
+    """Return (m,) content clusters of pictures (m, d), by k-means on their normalised shading."""
     shading = coarse - coarse.mean(axis=1, keepdims=True)
     shading /= shading.std(axis=1, keepdims=True) + 0.05
     count = max(2, min(_CLUSTERS, len(coarse) // _PER_CLUSTER))
-    found = need("sklearn.cluster").KMeans(count, n_init=2, random_state=seed).fit_predict(shading)
-    return np.asarray(found, np.int64)
+    return np.asarray(
+        need("sklearn.cluster").KMeans(count, n_init=2, random_state=seed).fit_predict(shading), np.int64
+    )

@@ -1,10 +1,12 @@
-"""Floods: rows that occur far more often, equal or nearly equal, than rows of these data usually do.
+"""Floods: rows that occur far more often, as exact or near copies, than is usual in the same data.
 
-Each copy is one more vote for its label. How many copies are usual differs: a census has some equal answers, a log of
-connections has many, pictures have none. So a row's copies are held against what most rows of the same data have,
-and a set with many natural repeats is as quiet as one without. Answers: floods of exact copies and of copies that
-were moved a little. Does not answer: copies that were rotated, mirrored or cropped, or a flood of more than a tenth of the
-rows, which then is what is usual. Cost: distances between rows that share all categories, O(n^2) at worst.
+Each copy adds weight to its label in training. How many copies are usual depends on the data: census answers repeat a
+little, connection logs repeat a lot, pictures do not repeat. So a row's number of copies is compared with that of the other
+rows, and data with many natural repeats raise no more alarms than data without.
+
+Answers: floods of exact and of slightly perturbed copies. Does not answer: copies that were rotated, mirrored or cropped,
+or a flood of more than a tenth of the rows, which then sets the usual number itself.
+Cost: distances between all rows that share all categories, O(n^2) at worst.
 """
 
 from __future__ import annotations
@@ -20,18 +22,19 @@ from hauberk.data.poison import neighbours
 from hauberk.data.poison.detectors import DETECTORS, Rows, Suspicion
 from hauberk.data.reading.dataset import Doubles, Labels
 
-_USUAL = 0.9  # share of rows whose copies are usual
-_BELOW = 0.8  # twice as many rows lie above it as above the usual
-_RARE = 0.001  # share of rows to which the natural tail is followed
-_BLOCK = 1 << 24  # distances held at once
+_USUAL = 0.9  # quantile of the numbers of copies that is taken as the usual number
+_BELOW = 0.8  # lower quantile; twice as many rows lie above it, so the ratio to the usual is the tail's slope
+_RARE = 0.001  # share of rows to which the tail is extrapolated
+_BLOCK = 1 << 24  # distances held in memory at once
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """times: usual number of copies from which rows are a flood. copies: least number of them.
+    """Settings of the detector.
 
-    tolerance: distance of a near copy, 0: by the kind of data, a share of a picture's contrast (0.1) or of the columns'
-    spread (0.005).
+    times: a flood has at least this many times the usual number of copies, >= 1. copies: and at least this many copies,
+    >= 2. tolerance: largest distance of a near copy, in [0, 1]: a share of a picture's contrast, or of the columns' spread.
+    0 selects the default of the kind of data, 0.1 for pictures and 0.005 for tables.
     """
 
     times: float = 5.0
@@ -55,7 +58,7 @@ class Params:
     kinds=("image", "table", "embedding"),
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:  # noqa: ARG001 - the shape of a detector
-    """Return a score for each row of a flood; zeros for rows that are as usual."""
+    """Return a score for each row of a flood; 0 for rows with a usual number of copies."""
     codes = neighbours.row_codes(rows.side.x)[0]
     equal = np.bincount(codes)[codes].astype(np.float64)
     features = neighbours.features(rows.side)[0]
@@ -63,22 +66,22 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     score = np.zeros(len(rows))
     reasons: dict[int, str] = {}
     for count, words in ((near, "equal or nearly so"), (equal, "equal in every value")):
-        bar = unusual(count, params)
-        found = np.where(count >= bar, 3.0 + np.log10(np.maximum(count / bar, 1)), 0.0)
-        for row in np.flatnonzero(found > score):
+        threshold = unusual(count, params)
+        scores = np.where(count >= threshold, 3.0 + np.log10(np.maximum(count / threshold, 1)), 0.0)
+        for row in np.flatnonzero(scores > score):
             reasons[int(row)] = (
-                f"occurs {int(count[row])} times, {words}; {bar:.0f} times would be unusual among these data"
+                f"occurs {int(count[row])} times, {words}; {threshold:.0f} times would be unusual among these data"
             )
-        score = np.maximum(score, found)
+        score = np.maximum(score, scores)
     return Suspicion(score, reasons)
 
 
 def unusual(count: Doubles, params: Params) -> float:
-    """Return from how many copies on a row is part of a flood.
+    """Return the number of copies from which a row belongs to a flood.
 
-    count: (n,) copies of each row, itself among them. Where the upper fifth of the rows repeats more than the rows
-    below it, repeats are natural and their number has a long tail: it is followed, as it rises from the fourth fifth to the
-    last tenth, to one row in a thousand. A flood below a tenth of the rows cannot raise what is measured there by itself.
+    count: (n,) copies of each row, itself included. If the 0.9 quantile of the counts is above the 0.8 quantile, repeats are
+    natural and their number has a long tail. The tail is extrapolated with the power law between these two quantiles to one
+    row in a thousand. A flood of less than a tenth of the rows cannot raise these quantiles by itself.
     """
     below, usual = (float(np.quantile(count, share)) for share in (_BELOW, _USUAL))
     halvings = math.log2((1 - _USUAL) / _RARE)
@@ -87,22 +90,22 @@ def unusual(count: Doubles, params: Params) -> float:
 
 
 def alike(features: neighbours.Features, radius: float, *, task: Task) -> Doubles:
-    """Return (n,) how many rows, itself among them, lie within `radius` of each row and in its block."""
-    found = np.ones(len(features.values))
+    """Return (n,) for each row the number of rows of its block, itself included, within distance `radius`."""
+    counts = np.ones(len(features.values))
     order = np.argsort(features.blocks, kind="stable")
     starts = np.flatnonzero(np.diff(features.blocks[order], prepend=features.blocks[order[:1]] - 1))
     for block in np.split(order, starts[1:]):
         if len(block) > 1:
-            found[block] = _within(features.values[block], radius)
+            counts[block] = _within(features.values[block], radius)
         task.update(0.5)
-    return found
+    return counts
 
 
 def _within(values: np.ndarray, radius: float) -> Labels:
-    """Return (m,) counts of rows within the radius, itself among them."""
+    """Return (m,) for each row the number of rows, itself included, within the radius."""
     squares = np.einsum("ij,ij->i", values, values)
     step = max(1, _BLOCK // len(values))
-    # The expanded square loses digits where rows are equal; the slack is far below any radius in use.
+    # |a|^2 + |b|^2 - 2ab loses digits between nearly equal rows; the slack is far below any radius in use.
     slack = 1e-6 * float(squares.max(initial=1.0)) + 1e-9
     counts = []
     for start in range(0, len(values), step):
@@ -113,7 +116,7 @@ def _within(values: np.ndarray, radius: float) -> Labels:
 
 
 def _radius(rows: Rows, features: neighbours.Features, tolerance: float) -> float:
-    """Return the distance of a near copy: the tolerance, or less where rows lie closer than that by nature."""
+    """Return the largest distance of a near copy: the tolerance, or less if rows of these data usually lie closer."""
     side = "image" if rows.kind == "image" else "table"
     some = np.linspace(0, len(rows) - 1, min(len(rows), 2_000)).astype(np.int64)
     keys = np.arange(len(rows))

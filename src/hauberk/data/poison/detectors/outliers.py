@@ -1,11 +1,12 @@
-"""Outliers: values farther out than the tail of their own column, or of their own class, leads one to expect.
+"""Outliers: values farther out than the tail of their own column, or of their own class, predicts.
 
-A plain rule of so many deviations flags whole columns of incomes and byte counts, whose tails are long by nature. Here the
-tail itself is measured, from the tenth row in a hundred to the first, and followed as a power law: a value is as rare
-as that law says. A lighter tail makes the rule more careful, never more eager; a column that hardly varies is left alone.
+A threshold in standard deviations would flag much of a column of incomes or byte counts, whose tails are naturally long.
+Here a power law is fitted to the tail between the 0.9 and 0.99 quantiles and extrapolated: a value is as rare as the law
+says. The fitted tail is never lighter than a normal one. A column that hardly varies is skipped.
 
-Answers: rows with values far from all others, by error or to drag a model. Does not answer: unusual combinations of
-usual values, categories, or a group of outliers larger than one row in a hundred, which then is the tail.
+Answers: rows with values far from all others, by error or to pull a model towards them. Does not answer: unusual
+combinations of usual values, categories, or a group of outliers of more than one row in a hundred, which then shapes the
+fitted tail.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ from hauberk.core.progress import Task
 from hauberk.data.poison.detectors import DETECTORS, Rows, Suspicion
 from hauberk.data.reading.dataset import Dataset, Doubles
 
-_NEAR, _FAR = 0.9, 0.99  # shares of the rows between which the tail is measured
-_SPEAKS = 3.0  # one row in a thousand
-_FEWEST = 100  # rows, from which on there is a tail to measure
+_NEAR, _FAR = 0.9, 0.99  # quantiles between which the tail is fitted
+_SPEAKS = 3.0  # lowest score that is returned: one row in a thousand
+_FEWEST = 100  # with fewer rows the tail cannot be fitted
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """most: the largest score, in decimal orders of rarity; what lies farther out is not told apart."""
+    """most: cap of the score, in decimal orders of rarity, in [1, 20]."""
 
     most: float = 6.0
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= 20:
-            raise InvalidInput(f"most must lie from 1 to 20, found {self.most}.")
+            raise InvalidInput(f"expected most in [1, 20], found {self.most}.")
 
 
 @DETECTORS.register(
@@ -46,16 +47,16 @@ class Params:
     kinds=("table", "embedding"),
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:  # noqa: ARG001 - the shape of a detector
-    """Return a score for each row with a value that is rare by its column's own tail."""
+    """Return a score for each row with a value that is rare by the tail of its column (tables) or class (embeddings)."""
     side = rows.side
     names, distance = (_of_classes if rows.kind == "embedding" else _of_columns)(side)
     if not names:
         return Suspicion(np.zeros(len(side)))
-    # Each column is one more chance to look rare.
+    # Bonferroni over the columns.
     scores = np.stack([rarity(column) for column in distance]) - math.log10(len(names))
     worst = scores.argmax(axis=0)
     score = np.clip(scores.max(axis=0), 0, params.most)
-    # Below that a tail is merely long, and its rows would stand in the way of what other detectors rank.
+    # Lower scores are ordinary tails; they would only rank above rows that other detectors find suspicious.
     score[score < _SPEAKS] = 0
     reasons = {
         int(row): f"{names[worst[row]]} lies farther out than one row in {10 ** score[row]:,.0f} would"
@@ -65,35 +66,35 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
 
 
 def rarity(distance: Doubles) -> Doubles:
-    """Return (n,) minus the decimal logarithm of how many rows lie as far out, by a power law fitted to the tail.
+    """Return (n,) minus the decimal logarithm of the share of rows expected as far out, by a power law fitted to the tail.
 
-    distance: (n,) 0 or more. 0 where there is no tail to measure: fewer than a hundred rows, or a tenth of the rows or
-    less away from 0.
+    distance: (n,) >= 0. Returns 0 up to the 0.99 quantile; zeros for fewer than 100 rows, or if at most a tenth of the rows
+    is away from 0.
     """
     near, far = np.quantile(distance, [_NEAR, _FAR])
     if len(distance) < _FEWEST or near <= 0:
         return np.zeros(len(distance))
-    # Never steeper than a normal tail, which a bounded column would otherwise be.
+    # A normal tail has about 0.45; a bounded column would have less.
     decade = max(math.log(far / near), 0.45)
-    found: Doubles = 2 + np.log(np.maximum(distance, far) / far) / decade
-    return np.where(distance > far, found, 0.0)
+    rare: Doubles = 2 + np.log(np.maximum(distance, far) / far) / decade
+    return np.where(distance > far, rare, 0.0)
 
 
 def _of_columns(side: Dataset) -> tuple[list[str], list[Doubles]]:
-    """Return number columns' names and how far each row's value lies from the middle one."""
-    names, found = [], []
+    """Return the names of the number columns, and for each (n,) the absolute distance of its values from the median."""
+    names, distances = [], []
     for index, column in enumerate(side.columns):
         if column.kind is ColumnKind.CATEGORY:
             continue
         values = side.x[:, index].astype(np.float64)
         names.append(column.name)
-        found.append(np.abs(values - np.median(values)))
-    return names, found
+        distances.append(np.abs(values - np.median(values)))
+    return names, distances
 
 
 def _of_classes(side: Dataset) -> tuple[list[str], list[Doubles]]:
-    """Return how far each row lies from the middle of its class, each coordinate in its own middle deviation."""
-    found = np.zeros(len(side))
+    """Return ["the row"] and [(n,) distances from the class median], coordinates scaled by their median deviation."""
+    distances = np.zeros(len(side))
     for label in np.unique(side.y):
         rows = np.flatnonzero(side.y == label)
         values = side.x[rows].astype(np.float64)
@@ -102,6 +103,6 @@ def _of_classes(side: Dataset) -> tuple[list[str], list[Doubles]]:
         kept = spread > 0
         if len(rows) >= _FEWEST and kept.any():
             length = np.sqrt(((gaps[:, kept] / spread[kept]) ** 2).mean(axis=1))
-            # In units of the class's own middle, so that classes can be compared.
-            found[rows] = length / np.median(length)
-    return ["the row"], [found]
+            # Divided by the class's median distance, so that classes are comparable.
+            distances[rows] = length / np.median(length)
+    return ["the row"], [distances]

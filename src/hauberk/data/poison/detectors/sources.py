@@ -1,10 +1,11 @@
-"""Sources: which supplier, annotator, upload or time window do the suspects come from?
+"""Sources: finds suppliers, annotators, uploads or time windows that sent more suspects than their share of the rows.
 
-A source that sends poison has more suspects than its share of the rows explains. Each source is held against all
-others by an exact test (Fisher), and the false-discovery rate over all sources is controlled (Benjamini, Hochberg 1995).
-Rows of a guilty source are raised by how much likelier its rows are to be suspects, so that doubtful rows of a bad
-supplier come before doubtful rows of a good one. Answers: poison that comes through some of the sources. Does not
-answer: poison spread evenly over all of them, or sources that lie about who they are.
+Each source is compared with all others by Fisher's exact test, one-sided, and the false-discovery rate over the sources is
+controlled (Benjamini, Hochberg 1995). Scores of a guilty source's rows are raised by the decimal logarithm of how many
+times likelier its rows are to be suspects, so that doubtful rows of a bad supplier rank above those of a good one.
+
+Answers: poison that comes from some of the sources. Does not answer: poison spread evenly over all sources, or forged
+sources.
 """
 
 from __future__ import annotations
@@ -17,17 +18,18 @@ import numpy.typing as npt
 
 from hauberk.data.reading.dataset import Doubles
 
-_GUILTY = 0.01  # false-discovery rate
-_WATCHED = 0.02  # share of rows that are counted as suspects, or twice the false alarms when that is more
-_LEAST = 3  # suspects without which a source is never guilty
+_GUILTY = 0.01  # false-discovery rate over sources
+_WATCHED = 0.02  # share of the rows, the most suspect, that count as suspects; at least twice the false-alarm rate
+_LEAST = 3  # a source with fewer suspects is never guilty
 
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
     """One source and its suspects.
 
-    rows: it sent. suspects: among the most suspect rows. expected: by its share alone. lift: suspects over expected,
-    shrunk towards 1. p: of as many or more by chance. q: p after Benjamini-Hochberg. guilty: q below 0.01.
+    rows: number it sent. suspects: number of these among the most suspect rows. expected: number of suspects if they were
+    spread evenly over the rows. lift: suspects over expected, shrunk towards 1 by two pseudo-counts. p: probability of at
+    least as many suspects by chance. q: p adjusted after Benjamini-Hochberg. guilty: q < 0.01 and 3 suspects or more.
     """
 
     source: str
@@ -43,10 +45,10 @@ class SourceRow:
 def lift(
     scores: Doubles, sources: npt.NDArray[np.str_], *, false_alarms: float
 ) -> tuple[Doubles, tuple[SourceRow, ...]]:
-    """Return the scores with rows of guilty sources raised, and the sources, the guiltiest first.
+    """Return (n,) scores, raised for rows of guilty sources, and the sources, the lowest q first.
 
-    scores: (n,) 0 or more; a row that nothing speaks against is not raised. sources: (n,). One source alone is never
-    guilty: there is nobody to compare it with.
+    scores: (n,) >= 0; a score of 0 is not raised. sources: (n,) names. false_alarms: as in `screen`, in (0, 0.5]. A single
+    source is never guilty, because there is nothing to compare it with.
     """
     from scipy.stats import hypergeom
 
@@ -54,7 +56,7 @@ def lift(
     member = member.reshape(-1)
     n = len(scores)
     watched = max(1, round(n * max(_WATCHED, 2 * false_alarms)))
-    # The rows that are flagged outright are always counted.
+    # Rows above the flagging threshold always count.
     suspects = np.zeros(n, bool)
     suspects[np.argsort(-scores, kind="stable")[:watched]] = True
     suspects |= scores >= -math.log10(false_alarms)
@@ -65,7 +67,7 @@ def lift(
     p = hypergeom.sf(seen - 1, n, total, rows) if len(names) > 1 else np.ones(1)
     q = _adjusted(np.asarray(p, np.float64))
     expected = total * rows / n
-    # Two pseudo-counts a source: a lift of few rows is worth little.
+    # Two pseudo-counts a source, because the ratio of few rows is uncertain.
     ratio = (seen + 2) / (expected + 2)
     guilty = (q < _GUILTY) & (seen >= _LEAST)
     raised = scores + np.where(guilty & (ratio > 1), np.log10(np.maximum(ratio, 1)), 0.0)[member] * (scores > 0)
@@ -88,6 +90,6 @@ def lift(
 def _adjusted(p: Doubles) -> Doubles:
     order = np.argsort(p)
     ranked = p[order] * len(p) / np.arange(1, len(p) + 1)
-    found = np.empty_like(p)
-    found[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
-    return found
+    q = np.empty_like(p)
+    q[order] = np.minimum(np.minimum.accumulate(ranked[::-1])[::-1], 1.0)
+    return q

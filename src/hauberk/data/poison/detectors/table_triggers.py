@@ -1,14 +1,14 @@
-"""Table triggers: a rare value, or two together, that determines the label of rows which otherwise look different.
+"""Table triggers: a rare value, or a rare pair of values, that determines the label against the rest of the row.
 
-Every pair of columns is searched for values that few rows have together and that nearly always come with one label.
-Data are full of such rules by nature: a large capital gain means a large income. But who has it also works longer and
-is older; the rest of the row agrees. Rows that an adversary changed were taken from other classes, and the rest of them
-says so. So forests that see neither of the two columns are asked (`_table_views`): where even they expect the label no
-more often than in any row, and yet nearly all rows carry it, the combination is a trigger.
+Every column and pair of columns is searched for values that few rows share and that nearly always come with one label.
+Honest data contain many such rules: a large capital gain predicts a large income. But in honest rows the rest of the row
+agrees: such people also work longer and are older. Rows with a trigger were taken from other classes, and the rest of the
+row still predicts those. So random forests that see neither of the two columns predict the label (`_table_views`). If they
+expect the label no more often than in any row, and yet nearly all rows carry it, the values are a trigger.
 
-Answers: dirty-label backdoors by the values of one or two columns (of more: by any two of them that are rare
-together). Does not answer: clean-label poison, triggers of fewer than about fifteen rows, or triggers that shift many
-columns a little. Cost: one sort for each pair of columns and six small forests.
+Answers: dirty-label backdoors by the values of one or two columns, or of more columns if two of the values are rare
+together. Does not answer: clean-label poison, triggers of fewer than about fifteen rows, or triggers that shift many
+columns a little. Cost: one sort for each pair of columns, six small forests and a few boosted models.
 """
 
 from __future__ import annotations
@@ -28,22 +28,24 @@ from hauberk.data.poison.detectors import DETECTORS, Rows, Suspicion
 from hauberk.data.poison.detectors._table_views import Views, ordered, views
 from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Mask
 
-_PAIRS = 2_000  # of columns that are searched, at most
-_GROUPS = 5_000  # candidates that forests are asked about
-_TOLD = 5
-_APART = 8  # groups that are left out one by one
-_SETS = 0.99  # share of rows with a trigger that carry its label
-_WIDER = 1.25  # rows of a group against those of a clearer one inside it, up to which they are one
-_FORESIGHT = 30  # trees that say whether other rows foretell a rule
+_PAIRS = 2_000  # pairs of columns that are searched, at most; of more, a random sample
+_GROUPS = 5_000  # candidate groups that are tested, at most
+_NOTED = 5  # triggers that get a note
+_APART = 8  # clusters of overlapping groups that get a model of their own; the remaining ones share one
+_SETS = 0.99  # assumed share of rows with a trigger that carry its label
+_WIDER = 1.25  # a wider group replaces a clearer one inside it if it has at most this many times its rows
+_FORESIGHT = 30  # boosting rounds of the models that predict a group from the other rows
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """fewest: rows of a trigger, 5 or more. most: its largest share of all rows. purity: share with one label.
+    """Settings of the detector.
 
-    surprise: decimal logarithm of how much better a trigger must explain the labels than the rest of the rows does. gap:
-    how improbable the label of one row must be, likewise, beyond what rows of the label usually are. expected: share of
-    the label's frequency up to which the rest of the rows may speak for it.
+    fewest: smallest number of rows with a trigger, >= 5. most: largest share of all rows, in (0, 1]. purity: least share
+    of the group's rows with one label, in (0.5, 1]. surprise: least decimal log likelihood ratio of the labels, "trigger"
+    against "predicted by the rest of the row", > 0. gap: least excess of the mean -log10 probability of the label in the
+    group over its mean in all rows of that label. expected: the mean probability that the rest of the row gives to the
+    label may be at most this many times the label's frequency.
     """
 
     fewest: int = 15
@@ -63,7 +65,7 @@ class Params:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Group:
-    """Rows that have values in common. columns: one or two. label: what most are labelled. rows: (m,)."""
+    """Rows that share values. columns: the one or two columns. label: the most frequent label. rows: (m,) row numbers."""
 
     columns: tuple[int, ...]
     label: int
@@ -72,44 +74,45 @@ class Group:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Claim:
-    """A group, and what speaks for its being a trigger.
+    """A group and the evidence that it is a trigger.
 
-    thought: (m,) the label's probability by the rest of each row. usual: mean -log10 of the same over all rows of the
-    label: a forest that knows little must not look like surprise. share: of all rows that have the label.
+    predicted: (m,) probability of the group's label by the rest of each row. usual: mean -log10 of that probability over all
+    rows with the label; it is subtracted so that a weak forest does not look like surprise. share: frequency of the label.
     """
 
     group: Group
-    thought: Doubles
+    predicted: Doubles
     usual: float
     share: float
 
     @property
     def expected(self) -> float:
-        """The share of the group that the rest of the rows would give the label."""
-        return float(self.thought.mean())
+        """Mean probability of the label by the rest of the rows."""
+        return float(self.predicted.mean())
 
     def surprise(self, y: Labels) -> float:
-        """Return the decimal logarithm of how much better a trigger explains the labels than the rest of the rows does."""
+        """Return the decimal log likelihood ratio of the labels (n,): "trigger" against "predicted by the rest of the row"."""
         own = y[self.group.rows] == self.group.label
         likely, unlikely = math.log10(_SETS), math.log10(1 - _SETS)
-        return float(np.where(own, likely + _unlikely(self.thought), unlikely + _unlikely(1 - self.thought)).sum())
+        ratios = np.where(own, likely + _unlikely(self.predicted), unlikely + _unlikely(1 - self.predicted))
+        return float(ratios.sum())
 
     def holds(self, y: Labels, params: Params) -> bool:
-        """Return whether the labels are pure, improbable row by row and together, and not those that the rest asks for."""
+        """Return whether the labels y (n,) are pure, improbable row by row and together, and not predicted by the rest."""
         own = y[self.group.rows] == self.group.label
         return (
             len(own) >= params.fewest
             and bool(own.mean() >= params.purity)
             and self.expected <= params.expected * self.share
             and self.surprise(y) >= params.surprise
-            and float(_unlikely(self.thought[own]).mean()) - self.usual >= params.gap
+            and float(_unlikely(self.predicted[own]).mean()) - self.usual >= params.gap
         )
 
     def among(self, left: Mask) -> Claim:
-        """Return the same of the rows that are left."""
+        """Return the claim restricted to the rows in the mask `left` (n,)."""
         kept = left[self.group.rows]
         group = Group(self.group.columns, self.group.label, self.group.rows[kept])
-        return Claim(group, self.thought[kept], self.usual, self.share)
+        return Claim(group, self.predicted[kept], self.usual, self.share)
 
 
 @DETECTORS.register(
@@ -124,8 +127,8 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     """Return a score for each row that carries a trigger and its label."""
     side = rows.side
     share = np.bincount(side.y, minlength=len(side.classes)) / len(side)
-    # The most improbable by the labels' shares alone come first: many rows of the usual label are no news.
-    candidates = sorted(groups(side, params, rng), key=lambda group: len(group.rows) * np.log(share[group.label]))
+    # Most improbable first, by the label's frequency alone: many rows of a frequent label are no evidence.
+    candidates = sorted(_groups(side, params, rng), key=lambda group: len(group.rows) * np.log(share[group.label]))
     candidates = candidates[:_GROUPS]
     task.update(0.4)
     score = np.zeros(len(side))
@@ -148,7 +151,7 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
         group = claim.group
         own = group.rows[side.y[group.rows] == group.label]
         text = _text(side, group)
-        if len(notes) < _TOLD:
+        if len(notes) < _NOTED:
             notes.append(f"{len(own)} rows with {text} are labelled {side.classes[group.label]!r}.")
         rest = half_blind.blind_to(group.columns)[own].copy()
         rest[:, group.label] = 0
@@ -162,29 +165,29 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     return Suspicion(score, reasons, suggested, tuple(notes))
 
 
-def _foreseen(side: Dataset, found: list[Group], *, seed: int) -> Doubles:
-    """Return (n, k) what trees that saw all columns, and neither the group's rows nor those it overlaps with, expect.
+def _foreseen(side: Dataset, candidates: list[Group], *, seed: int) -> Doubles:
+    """Return (n, k) probabilities of each group's rows by boosted trees fitted without them and without overlapping groups.
 
-    A rule by nature does not stand alone: rows with the next larger gain are labelled so as well, and foretell these. A
-    trigger is a value that nothing else foretells.
+    The trees see all columns. Natural rules extend to neighbouring values: rows with the next larger gain have the same
+    label, so the trees predict the group. Nothing outside a trigger's group predicts it. Rows of no group get zeros.
     """
     known = np.zeros((len(side), len(side.classes)))
     trees = need("sklearn.ensemble").HistGradientBoostingClassifier
     inputs = ordered(side)
-    for inside in _together(found, len(side)):
-        fit, asked = np.flatnonzero(~inside), np.flatnonzero(inside)
+    for inside in _together(candidates, len(side)):
+        fit, held_out = np.flatnonzero(~inside), np.flatnonzero(inside)
         if len(np.unique(side.y[fit])) < 2:
             continue
         model = trees(max_iter=_FORESIGHT, early_stopping=False, l2_regularization=1.0, random_state=seed)
         model.fit(inputs[fit], side.y[fit])
-        known[np.ix_(asked, model.classes_)] = model.predict_proba(inputs[asked])
+        known[np.ix_(held_out, model.classes_)] = model.predict_proba(inputs[held_out])
     return known
 
 
-def _together(found: list[Group], count: int) -> list[Mask]:
-    """Return (n,) rows of groups that share rows, directly or by way of others; the last ones as one where they are many."""
+def _together(candidates: list[Group], count: int) -> list[Mask]:
+    """Return (count,) masks of connected clusters of overlapping groups; beyond 8 clusters, the smaller ones share a mask."""
     parts: list[Mask] = []
-    for group in found:
+    for group in candidates:
         joined = np.zeros(count, bool)
         joined[group.rows] = True
         apart = []
@@ -199,8 +202,8 @@ def _together(found: list[Group], count: int) -> list[Mask]:
     return parts[:_APART] + ([np.any(rest, axis=0)] if rest else [])
 
 
-def groups(side: Dataset, params: Params, rng: np.random.Generator) -> Iterator[Group]:
-    """Yield the rows that share a value in one column or values in two, rare enough and nearly all of one label."""
+def _groups(side: Dataset, params: Params, rng: np.random.Generator) -> Iterator[Group]:
+    """Yield groups of rows that share the values of one or two columns, within `params`' limits of size and purity."""
     codes = [np.unique(column, return_inverse=True)[1].reshape(-1).astype(np.int64) for column in side.x.T]
     singles = [(index,) for index in range(len(codes))]
     pairs = list(combinations(range(len(codes)), 2))
@@ -227,51 +230,52 @@ def _pure(combined: Labels, y: Labels, columns: tuple[int, ...], params: Params)
 
 def _claim(side: Dataset, group: Group, half_blind: Views) -> Claim:
     share = float((side.y == group.label).mean())
-    thought = half_blind.blind_to(group.columns)[:, group.label]
-    usual = float(_unlikely(thought[side.y == group.label]).mean())
-    return Claim(group, thought[group.rows], usual, share)
+    predicted = half_blind.blind_to(group.columns)[:, group.label]
+    usual = float(_unlikely(predicted[side.y == group.label]).mean())
+    return Claim(group, predicted[group.rows], usual, share)
 
 
-def _unlikely(thought: Doubles) -> Doubles:
-    found: Doubles = -np.log10(np.clip(thought, 1e-3, 1))
-    return found
+def _unlikely(probability: Doubles) -> Doubles:
+    """Return -log10 of probabilities, which are clipped to at least 0.001."""
+    decades: Doubles = -np.log10(np.clip(probability, 1e-3, 1))
+    return decades
 
 
 def one_by_one(side: Dataset, claims: list[Claim], params: Params) -> Iterator[Claim]:
-    """Yield the clearest claim, then that of the rest which holds without its rows, and so on.
+    """Yield the clearest claim, then the clearest that still holds without the first one's rows, and so on.
 
-    The clearest has the most surprise beyond what as many rows need to count as surprising: rows that the rest of the
-    row explains weigh against a group, however many they are.
+    Clearness is the surprise minus the number of rows times the surprise that a row needs, so rows that the rest of the row
+    explains count against a group.
     """
     left = np.ones(len(side), bool)
     while claims := [claim for claim in (claim.among(left) for claim in claims) if claim.holds(side.y, params)]:
         best = max(
-            claims, key=lambda claim: claim.surprise(side.y) - len(claim.thought) * (claim.usual + params.gap)
+            claims, key=lambda claim: claim.surprise(side.y) - len(claim.predicted) * (claim.usual + params.gap)
         )
         best = _widened(best, claims, side.y, params)
         yield best
-        # Rows of another label are no part of the trigger, and go on speaking against the groups that they lie in.
+        # Rows with another label stay: they do not carry the trigger's label and count against other groups with them.
         left[best.group.rows[side.y[best.group.rows] == best.group.label]] = False
 
 
 def _widened(best: Claim, claims: list[Claim], y: Labels, params: Params) -> Claim:
-    """Return the widest claim that holds all rows of the best and a few more for which the rest of the row does not speak.
+    """Return the widest claim that contains the best one's rows and up to 25 % more, which the rest of the row contradicts.
 
-    A trigger and a value that most rows have is as clear as the trigger, and leaves some of its rows behind.
+    A trigger combined with a frequent value is as clear as the trigger alone but misses some of its rows.
     """
     label = best.group.label
     inside = best.group.rows[y[best.group.rows] == label]
-    found = best
+    widest = best
     for claim in claims:
         rows = claim.group.rows
         more = (y[rows] == label) & ~np.isin(rows, inside)
         if claim.group.label != label or not np.isin(inside, rows).all() or not more.any():
             continue
-        if len(found.group.rows) < len(rows) <= _WIDER * len(inside) and (
-            float(claim.thought[more].mean()) <= params.expected * claim.share
+        if len(widest.group.rows) < len(rows) <= _WIDER * len(inside) and (
+            float(claim.predicted[more].mean()) <= params.expected * claim.share
         ):
-            found = claim
-    return found
+            widest = claim
+    return widest
 
 
 def _text(side: Dataset, group: Group) -> str:

@@ -1,14 +1,15 @@
-"""Targeted flips: groups of rows that carry a label far more often than everything known of them explains.
+"""Targeted flips: groups of rows that carry a label far more often than their columns explain one by one.
 
-Flips that are spread over all rows contradict a good model one by one. Flips that are packed into one group teach the
-model that the group is so, and it stops contradicting them. So a model is asked that cannot learn a group: an additive
-one, in which each column has its say and no two speak together. Every pair of columns is then cut into groups, and in each
-group each label is counted and held against what the additive model expects. The clearest excess is taken out, the model
-fitted again without it, and the question asked again, so that a group is not blamed for its neighbour.
+Flipped labels that are spread over all rows contradict a good model one by one. Flips concentrated in one group teach the
+model that the group has this label, and it stops contradicting them. So this detector uses an additive model, without
+interactions between columns, which cannot learn a group. Every column and pair of columns is cut into groups, and in each
+group the count of each label is compared with the count that the additive model expects. The group with the clearest
+excess is removed, the model is fitted again without it and the search is repeated, so that a group is not flagged because
+of its neighbour.
 
-Answers: flips of labels in a group that one or two columns describe. Does not answer: groups that lie across many columns,
-or flips towards the label that the group has anyway. Where two columns act together by nature, their group is taken
-for an excess when it is both sudden and large. Cost: a few logistic regressions and a count for each pair of columns.
+Answers: flipped labels in a group that one or two columns describe. Does not answer: groups that span many columns, or
+flips towards the label that the group has anyway. A natural interaction of two columns is flagged too if it is both abrupt
+and large. Cost: a few logistic regressions and a count for each pair of columns.
 """
 
 from __future__ import annotations
@@ -29,19 +30,20 @@ from hauberk.data.poison.detectors import DETECTORS, Rows, Suspicion
 from hauberk.data.poison.detectors._folds import folds
 from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Mask
 
-_BINS = 8  # of a number column, for the model
-_CUTS = 4  # of a number column, for groups
-_VALUES = 40  # of a category that the model tells apart, the most frequent
-_PAIRS = 500
-_ROUNDS = 4
-_MOST_CLASSES = 20
+_BINS = 8  # bins of a number column for the additive model
+_CUTS = 4  # bins of a number column for the groups
+_VALUES = 40  # the most frequent values of a category that get an indicator each
+_PAIRS = 500  # pairs of columns that are searched, at most; of more, a random sample
+_ROUNDS = 4  # groups that are found, at most
+_MOST_CLASSES = 20  # with more classes the counts are too small, and the detector returns zeros
 
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """z: excess of a label in a group, in standard deviations. share: of the group's rows of that label it is at least.
+    """Settings of the detector.
 
-    fewest: rows of the label in the group.
+    z: least excess of a label in a group, in standard deviations, > 0. share: minimum excess, as a share of the group's rows
+    that carry the label, in (0, 1). fewest: least number of the group's rows that carry the label, >= 5.
     """
 
     z: float = 8.0
@@ -57,7 +59,11 @@ class Params:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Excess:
-    """rows: (m,) of the group and the label. z: standard deviations. share: of the rows that are too many. size: the group's."""
+    """A label that is too frequent in a group.
+
+    rows: (m,) the group's rows that carry the label. z: excess in standard deviations. share: excess as a share of `rows`.
+    size: number of rows in the group, whatever their label.
+    """
 
     columns: tuple[int, ...]
     label: int
@@ -76,38 +82,39 @@ class Excess:
     kinds=("table",),
 )
 def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> Suspicion:
-    """Return a score for each row of a group's excess label; the suggested label is the additive model's."""
+    """Return a score for each row with a group's excess label; the suggested label is the additive model's next best."""
     side = rows.side
     score, reasons = np.zeros(len(side)), dict[int, str]()
     suggested = np.full(len(side), -1, np.int64)
     if len(np.unique(side.y)) > _MOST_CLASSES:
-        return Suspicion(score, notes=(f"more than {_MOST_CLASSES} classes: groups were not counted.",))
+        return Suspicion(score, notes=(f"not run: the data have more than {_MOST_CLASSES} classes.",))
     inputs, cells = _indicators(side), [_codes(side, index, _CUTS) for index in range(len(side.columns))]
     kept = np.ones(len(side), bool)
     notes: list[str] = []
     for turn in range(_ROUNDS):
         expected = _additive(side, inputs, kept, seed=rows.seed)
-        found = clearest(side, cells, expected, kept, params=params, rng=rng)
+        excess = _clearest(side, cells, expected, kept, params=params, rng=rng)
         task.update((turn + 1) / _ROUNDS)
-        if found is None:
+        if excess is None:
             break
-        others = expected[found.rows].copy()
-        others[:, found.label] = 0
-        suggested[found.rows] = others.argmax(axis=1)
-        # The clearer excess first, and within it the row that the model doubts more.
-        score[found.rows] = 3.3 + min(found.z, 100) / 200 + 0.1 * (1 - expected[found.rows, found.label])
+        own, label = excess.rows, excess.label
+        others = expected[own].copy()
+        others[:, label] = 0
+        suggested[own] = others.argmax(axis=1)
+        # 3.3 is one honest row in two thousand, above the default flagging threshold. The two small terms order the rows: the
+        # clearer excess first, and within it the rows that the model doubts more.
+        score[own] = 3.3 + min(excess.z, 100) / 200 + 0.1 * (1 - expected[own, label])
         text = (
-            f"{len(found.rows)} of {found.size} rows with {_described(side, found)} are labelled "
-            f"{side.classes[found.label]!r}; by their columns one by one, "
-            f"{len(found.rows) * (1 - found.share):.0f} would be"
+            f"{len(own)} of {excess.size} rows with {_described(side, excess)} are labelled "
+            f"{side.classes[label]!r}; by their columns one by one, {len(own) * (1 - excess.share):.0f} would be"
         )
         notes.append(f"{text}.")
-        reasons |= dict.fromkeys(found.rows.tolist(), text)
-        kept[found.rows] = False
+        reasons |= dict.fromkeys(own.tolist(), text)
+        kept[own] = False
     return Suspicion(score, reasons, suggested, tuple(notes))
 
 
-def clearest(  # noqa: PLR0913 - what is counted, and how it is judged
+def _clearest(  # noqa: PLR0913 - one private caller
     side: Dataset,
     cells: list[Labels],
     expected: Doubles,
@@ -116,9 +123,9 @@ def clearest(  # noqa: PLR0913 - what is counted, and how it is judged
     params: Params,
     rng: np.random.Generator,
 ) -> Excess | None:
-    """Return the group and label with the largest excess in standard deviations, None where none is clear.
+    """Return the group and label with the largest excess in standard deviations; None if none exceeds the limits.
 
-    cells: for each column (n,) codes. expected: (n, k) probabilities. kept: (n,) rows that are counted.
+    cells: (n,) bin or category codes of each column. expected: (n, k) probabilities. kept: (n,) mask of counted rows.
     """
     best: tuple[float, float, tuple[int, ...], int, int, Labels] | None = None
     for columns, group in _groups(cells, rng):
@@ -126,10 +133,10 @@ def clearest(  # noqa: PLR0913 - what is counted, and how it is judged
         for label in np.unique(side.y):
             own = expected[kept, label]
             seen = np.bincount(group[kept], weights=side.y[kept] == label, minlength=size)
-            thought = np.bincount(group[kept], weights=own, minlength=size)
-            spread = np.bincount(group[kept], weights=own * (1 - own), minlength=size)
-            z = (seen - thought) / np.sqrt(spread + 1)
-            share = (seen - thought) / np.maximum(seen, 1)
+            mean = np.bincount(group[kept], weights=own, minlength=size)
+            variance = np.bincount(group[kept], weights=own * (1 - own), minlength=size)
+            z = (seen - mean) / np.sqrt(variance + 1)
+            share = (seen - mean) / np.maximum(seen, 1)
             z[(share < params.share) | (seen < params.fewest)] = 0
             cell = int(z.argmax())
             if z[cell] >= params.z and (best is None or z[cell] > best[0]):
@@ -143,7 +150,7 @@ def clearest(  # noqa: PLR0913 - what is counted, and how it is judged
 
 
 def _groups(cells: list[Labels], rng: np.random.Generator) -> Iterator[tuple[tuple[int, ...], Labels]]:
-    """Yield columns, one or two, and (n,) the group of each row by them."""
+    """Yield one or two column numbers, and (n,) the rows' group numbers by these columns."""
     for index, codes in enumerate(cells):
         yield (index,), codes
     pairs = list(combinations(range(len(cells)), 2))
@@ -154,7 +161,7 @@ def _groups(cells: list[Labels], rng: np.random.Generator) -> Iterator[tuple[tup
 
 
 def _codes(side: Dataset, index: int, parts: int) -> Labels:
-    """Return (n,) codes of a column: its categories, or the parts of its range with equally many rows."""
+    """Return (n,) codes of a column: its categories, or `parts` quantile bins of a number column."""
     values = side.x[:, index]
     if side.columns[index].kind is ColumnKind.CATEGORY:
         return np.unique(values, return_inverse=True)[1].reshape(-1).astype(np.int64)
@@ -164,6 +171,7 @@ def _codes(side: Dataset, index: int, parts: int) -> Labels:
 
 
 def _indicators(side: Dataset) -> npt.NDArray[np.float32]:
+    """Return (n, f) float32 indicators of each column's bins or most frequent values."""
     parts = []
     for index in range(len(side.columns)):
         codes = _codes(side, index, _BINS)
@@ -173,23 +181,23 @@ def _indicators(side: Dataset) -> npt.NDArray[np.float32]:
 
 
 def _additive(side: Dataset, inputs: npt.NDArray[np.float32], kept: Mask, *, seed: int) -> Doubles:
-    """Return (n, k) out-of-fold probabilities of a logistic regression fitted to kept rows."""
-    line = need("sklearn.linear_model").LogisticRegression
-    found = np.zeros((len(side), len(side.classes)))
-    for fit, ask in folds(side, seed):
-        learned = fit[kept[fit]]
+    """Return (n, k) out-of-fold probabilities of a logistic regression fitted to the kept rows."""
+    regression = need("sklearn.linear_model").LogisticRegression
+    probabilities = np.zeros((len(side), len(side.classes)))
+    for fit, held_out in folds(side, seed):
+        train = fit[kept[fit]]
         with warnings.catch_warnings():
-            # A regression that is nearly there is good enough to count with.
+            # An unconverged fit is accurate enough for expected counts.
             warnings.simplefilter("ignore")
-            model = line(C=0.3, max_iter=60).fit(inputs[learned], side.y[learned])
-        found[np.ix_(ask, model.classes_)] = model.predict_proba(inputs[ask])
-    return found
+            model = regression(C=0.3, max_iter=60).fit(inputs[train], side.y[train])
+        probabilities[np.ix_(held_out, model.classes_)] = model.predict_proba(inputs[held_out])
+    return probabilities
 
 
-def _described(side: Dataset, found: Excess) -> str:
+def _described(side: Dataset, excess: Excess) -> str:
     parts = []
-    for index in found.columns:
-        column, values = side.columns[index], side.x[found.rows, index]
+    for index in excess.columns:
+        column, values = side.columns[index], side.x[excess.rows, index]
         if column.kind is ColumnKind.CATEGORY:
             parts.append(f"{column.name} = {column.categories[int(values[0])]}")
         elif values.min() == values.max():
