@@ -14,6 +14,7 @@ from hauberk.custody.keys._vault import Cost
 from hauberk.custody.keys.keyring import Keyring
 
 pa = pytest.importorskip("pyarrow")
+import pyarrow.compute as pc  # noqa: E402
 import pyarrow.parquet as pq  # noqa: E402
 import pyarrow.parquet.encryption as pe  # noqa: E402
 
@@ -212,3 +213,24 @@ def test_a_key_service_that_fails_half_way_leaves_nothing(plain, keys, calls, ho
         seal(plain, Failing(keys, calls, how), {"ssn": "pii", "id": "data"})
     assert not (plain.parent / "sealed.parquet").exists()
     assert not list(plain.parent.glob("*.tmp"))
+
+
+def test_old_time_stamps_are_copied_exactly_or_refused(keys, tmp_path):
+    """INT96 dates that pyarrow would wrap (the year 3000 becomes 1830) must not come out of a sealed file as others."""
+
+    def sealed(*dates, nested=False):
+        stamps = pa.array(dates, pa.string()).cast(pa.timestamp("us"))
+        column = pa.StructArray.from_arrays([stamps], ["at"]) if nested else stamps
+        path = tmp_path / "old.parquet"
+        pq.write_table(pa.table({"when": column}), path, use_deprecated_int96_timestamps=True)
+        return seal(path, keys, {"*": "data"})
+
+    near, far = "2020-01-01", "3000-01-01"
+    opened = sealed(near, None, "1700-01-01")
+    years = pq.read_table(opened, decryption_properties=parquet.decryption(keys))["when"]
+    assert pc.year(years).to_pylist() == [2020, None, 1700]
+    opened.unlink()
+    for dates, nested in (((near, far), False), (("1600-05-05",), False), ((near, far), True)):
+        with pytest.raises(InvalidInput, match="outside 1678 to 2261 in INT96 columns"):
+            sealed(*dates, nested=nested)
+        assert not opened.exists()

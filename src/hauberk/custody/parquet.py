@@ -43,6 +43,7 @@ FORMAT = "https://hauberk.dev/sealed-columns/v1"
 _ABOUT = b"hauberk.sealed-columns"
 _CONTEXT = b"hauberk.dev/parquet-key/v1\0"
 _ENCRYPTED, _PLAIN = b"PARE", b"PAR1"
+_NANOSECONDS_END = 2**63 // 10**9  # seconds from 1970 to the last that 64-bit nanoseconds reach, in 2262
 _LARGEST_FOOTER = 64 * 1024 * 1024
 _MASTER = re.compile(rb'"masterKeyID":"([^"\\]{1,64})"')
 
@@ -71,6 +72,7 @@ def seal_columns(  # noqa: PLR0913 - where from, where to, under which keys, and
             raise InvalidInput(f"{path} has sealed columns already: open it first.")
         original = pq.ParquetFile(data)
         under = _leaves(original, columns, what=str(path))
+        _check_dates(original, data, what=str(path))
         properties = _encryption(keys, under, footer_key=footer_key, footer=footer)
         with named_draft(target, disk=disk or Disk(), mode=0o644) as sealed, _ours(path):
             codecs = _compression(original)
@@ -145,6 +147,38 @@ def _leaves(file: Any, columns: Mapping[str, str], *, what: str) -> dict[str, st
     if not under:
         raise InvalidInput("no column was named to be sealed: name at least one, or * for all.")
     return under
+
+
+def _check_dates(original: Any, data: BinaryIO, *, what: str) -> None:  # noqa: ANN401 - a ParquetFile
+    """Raise InvalidInput for an INT96 time stamp that pyarrow 26.0 would wrap: it reads INT96 as nanoseconds in 64 bits."""
+    schema = original.schema
+    old = [schema.column(at).path for at in range(len(schema)) if schema.column(at).physical_type == "INT96"]
+    if not old:
+        return
+    exact = need("pyarrow.parquet").ParquetFile(data, coerce_int96_timestamp_unit="s")
+    for at in range(original.metadata.num_row_groups):
+        for column in exact.read_row_group(at, columns=old).columns:
+            for array in column.chunks:
+                if any(abs(second) >= _NANOSECONDS_END for second in _seconds(array)):
+                    raise InvalidInput(
+                        f"{what} keeps dates outside 1678 to 2261 in INT96 columns ({', '.join(old)[:120]}), which cannot be "
+                        "copied exactly: write these columns as timestamp[us] (INT64), then seal the file."
+                    )
+
+
+def _seconds(array: Any) -> Iterator[int]:  # noqa: ANN401 - an Array of time stamps, or of lists or structs of them
+    pa = need("pyarrow")
+    if pa.types.is_timestamp(array.type):
+        span = need("pyarrow.compute").min_max(array.cast(pa.int64()))
+        yield from (span[end].as_py() for end in ("min", "max") if span[end].is_valid)
+    elif pa.types.is_struct(array.type):
+        for part in array.flatten():
+            yield from _seconds(part)
+    elif pa.types.is_map(array.type):
+        for part in (array.keys, array.items):
+            yield from _seconds(part)
+    elif pa.types.is_nested(array.type):
+        yield from _seconds(array.flatten())
 
 
 def _encryption(keys: KeyService, under: Mapping[str, str], *, footer_key: str, footer: Footer) -> Any:  # noqa: ANN401 - as above
