@@ -81,6 +81,12 @@ class FaultyDisk(Disk):
         self.at, self.how, self.count, self.dead = at, how, 0, False
         return self
 
+    def beside(self) -> FaultyDisk:
+        """Another process on the same machine, without a fault of its own: both share what was not synced."""
+        other = FaultyDisk(self.folder, 0, self.how)
+        other._unsynced, other._replaced, other._entries = self._unsynced, self._replaced, self._entries
+        return other
+
     def _note(self, place: Path) -> None:
         if place.is_dir():
             self._entries[place] = {child.name for child in place.iterdir()}

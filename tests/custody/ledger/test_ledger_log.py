@@ -138,13 +138,6 @@ def test_what_a_bundle_cannot_hold_is_refused_and_nothing_is_recorded(log):
     assert log.size == 0
 
 
-def test_a_second_writer_is_turned_away_and_told_which_lock(log, signer):
-    with pytest.raises(Unavailable, match=re.escape(str(log.folder / "lock"))):
-        Ledger.open(log.folder, signer)
-    log.close()
-    Ledger.open(log.folder, signer).close()
-
-
 def test_a_reader_needs_no_lock_and_cannot_append(log):
     log.append(b"one")
     reader = Ledger.open(log.folder)

@@ -84,7 +84,7 @@ def once(tmp_path_factory, declared):
 def finished(once, project, seen):
     """The project of `once` and what this machine has seen of it, copied to be worked on."""
     _, base = once
-    shutil.copy(base / "seen.json", seen.place)
+    shutil.copytree(base / "seen.json", seen.place)
     return shutil.copytree(base / "project", project(), dirs_exist_ok=True)
 
 

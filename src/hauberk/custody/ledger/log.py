@@ -1,11 +1,12 @@
-"""The ledger: an append-only Merkle log in a folder, for one writer and any number of readers.
+"""The ledger: an append-only Merkle log in a folder, for any number of writers and readers on one machine.
 
-`append` may be called from many threads: the first to come commits for all that wait (group commit), and each
-returns once its entry is durable. Readers need no lock and no key; with a key they know whose log they read.
+`append` may be called from many threads and from many processes. Threads share commits: the first commits for all
+that wait (group commit), and each returns once its entry is durable. Processes take turns by a lock that is held for
+one commit; between commits nobody holds it. Readers need no lock and no key; with a key they verify whose log it is.
 
-Threats answered: an entry, tile or checkpoint altered, exchanged or removed after the fact; a log cut back or
-rewritten behind a reader's back (`refresh`, `check_extends`); a kill or a full disk at any moment. Not answered:
-what the key's holder chooses to write, and a holder who shows different logs to people who never compare
+Threats answered: an entry, tile or checkpoint altered, exchanged or removed afterwards; a log cut back or rewritten
+since this process last saw it (`append`, `refresh`, `check_extends`); a kill or a full disk at any moment. Not
+answered: what the key's holder chooses to write, and a holder who shows different logs to people who never compare
 checkpoints.
 """
 
@@ -28,14 +29,14 @@ from hauberk.custody.ledger.auditing import Audit, audit
 from hauberk.custody.ledger.heads import Head
 from hauberk.custody.ledger.tiles import check_entry
 from hauberk.custody.ledger.tree import Cache
-from hauberk.custody.ledger.writer import Writer, lock
+from hauberk.custody.ledger.writer import WAIT_S, Writer, locked, prepare
 
 _DISK = Disk()
 
 
 @dataclass(slots=True)
 class _Ticket:
-    """What one caller waits for: its entries, then their first index or the error."""
+    """One caller's request: its entries, then their first index or the error."""
 
     entries: Sequence[bytes]
     first: int | None = None
@@ -49,46 +50,58 @@ class _Ticket:
 class Ledger:
     """An open log; made by `create` and `open`. Safe to share between threads, not across a fork."""
 
-    def __init__(self, folder: Path, publics: tuple[PublicKey, ...], head: Head, writer: Writer | None) -> None:
+    def __init__(
+        self, folder: Path, publics: tuple[PublicKey, ...], head: Head, writer: Writer | None, *, wait: float = WAIT_S
+    ) -> None:
         self.folder = folder
         self._publics = publics
         self._head = head
         self._writer = writer
-        self._lock: int | None = None
+        self._limit = wait
         self._process = os.getpid()
         self._turn = threading.Condition()
         self._leading = False
         self._queue: list[_Ticket] = []
 
     @classmethod
-    def create(cls, folder: Path, origin: str, signer: Signer, *, disk: Disk = _DISK) -> Ledger:
+    def create(
+        cls, folder: Path, origin: str, signer: Signer, *, disk: Disk = _DISK, wait: float = WAIT_S
+    ) -> Ledger:
         """Start an empty log and open it for writing.
 
         Args:
-            folder: made if missing; what else lies in it is left alone.
+            folder: made if missing; other files in it are left alone.
             origin: the log's name, best a host and path that you own; it goes into every signature.
             signer: an Ed25519 key.
             disk: another disk, for tests.
+            wait: as for `open`.
 
         Raises:
-            InvalidInput: a ledger is there, or the name or key cannot sign one.
+            InvalidInput: a ledger exists there, or the name or key cannot sign one.
             NotProven: there are tiles and no checkpoint.
-            Unavailable: another process writes, or the disk fails.
+            Unavailable: another process held the lock for `wait` seconds, or the disk fails.
         """
         folder = Path(folder)
         notes.vkey(origin, signer.public)
-        held = lock(folder, disk)
-        try:
+        prepare(folder, disk)
+        with locked(folder, wait=wait):
             Writer(folder, signer, (signer.public,), disk).found(origin)
-        finally:
-            os.close(held)
-        return cls.open(folder, signer, disk=disk)
+        return cls.open(folder, signer, disk=disk, wait=wait)
 
     @classmethod
     def open(
-        cls, folder: Path, signer: Signer | None = None, *, publics: Sequence[PublicKey] = (), disk: Disk = _DISK
+        cls,
+        folder: Path,
+        signer: Signer | None = None,
+        *,
+        publics: Sequence[PublicKey] = (),
+        disk: Disk = _DISK,
+        wait: float = WAIT_S,
     ) -> Ledger:
-        """Open a log: with a signer for writing (takes the lock), without one for reading.
+        """Open a log: with a signer for writing, without one for reading.
+
+        Opening for writing completes a commit that a kill interrupted, under the lock, and then releases the lock:
+        any number of processes may have one log open for writing.
 
         Args:
             folder: where the log is.
@@ -96,32 +109,27 @@ class Ledger:
             publics: keys whose checkpoints are accepted: for a writer older versions of the signer's key, for a
                 reader the log's key. A reader that names none trusts the folder's checkpoint unchecked.
             disk: another disk, for tests.
+            wait: seconds to wait for the lock, here and at each append, while other processes commit.
 
         Raises:
             InvalidInput: there is no log.
             NotProven: the checkpoint is another key's, or a file at the right edge was altered or is missing.
-            Unavailable: another process writes, or the disk fails.
+            Unavailable: another process held the lock for `wait` seconds, or the disk fails.
         """
         folder = Path(folder)
         if signer is None:
             return cls(folder, tuple(publics), heads.read_head(folder, tuple(publics), Cache()), None)
         heads.read_note(folder)
         keys = (signer.public, *publics)
-        held = lock(folder, disk)
-        try:
-            writer = Writer(folder, signer, keys, disk)
-            ledger = cls(folder, keys, writer.settle(), writer)
-        except BaseException:
-            os.close(held)
-            raise
-        ledger._lock = held
-        return ledger
+        prepare(folder, disk)
+        writer = Writer(folder, signer, keys, disk)
+        with locked(folder, wait=wait):
+            head = writer.settle()
+        return cls(folder, keys, head, writer, wait=wait)
 
     def close(self) -> None:
-        """Give the lock back; a reader has nothing to give."""
-        held, self._lock, self._writer = self._lock, None, None
-        if held is not None:
-            os.close(held)
+        """End writing. Nothing is pending: an append that returned is durable."""
+        self._writer = None
 
     def __enter__(self) -> Self:
         return self
@@ -138,12 +146,13 @@ class Ledger:
         return self.append_many([entry])[0]
 
     def append_many(self, entries: Sequence[bytes]) -> list[int]:
-        """Append entries in one commit, all or none; return their indices once they are durable.
+        """Append entries in one commit, all or none; return their indices, which are consecutive, once durable.
 
         Raises:
             InvalidInput: an entry is too large or not bytes, or the log is open for reading only.
-            NotProven: after a failed commit, the log on disk was found tampered with.
-            Unavailable: the disk failed (see `Writer.commit` for what then holds).
+            NotProven: the log on disk was tampered with, rolled back, or does not extend what this process saw.
+            Unavailable: the lock was not free within the time limit (nothing was recorded), or the disk failed
+                (`Writer.commit` says what then holds).
         """
         for entry in entries:
             check_entry(entry)
@@ -181,7 +190,8 @@ class Ledger:
         )
         head = None
         try:
-            head = writer.commit(entries)
+            with locked(self.folder, wait=self._limit):
+                head = writer.commit(entries)
         except HauberkError as error:
             failure = error
         finally:
@@ -190,7 +200,8 @@ class Ledger:
                     _fail(batch, failure)
                 else:
                     _serve(batch, head.checkpoint.size - len(entries))
-                    self._head = head
+                    if head.checkpoint.size >= self._head.checkpoint.size:  # else a refresh has read a newer one
+                        self._head = head
                 self._leading = False
                 self._turn.notify_all()
 
@@ -207,12 +218,19 @@ class Ledger:
         return self._head.checkpoint.size
 
     def refresh(self) -> int:
-        """Look for a newer checkpoint; return the size. Raises NotProven on a roll-back or a fork since."""
-        if self._writer is None and heads.read_note(self.folder) != self._head.note:
-            head = heads.read_head(self.folder, self._publics, Cache())
-            heads.check_extends(self._head.checkpoint, head)
-            # The new head extends the old one, so what was verified under the old one still is.
-            self._head = replace(head, tree=replace(head.tree, cache=self._head.tree.cache))
+        """Read the newest checkpoint; return its size. Raises NotProven on a roll-back or a fork since the last."""
+        known = self._head
+        if heads.read_note(self.folder) == known.note:
+            return known.checkpoint.size
+        head = heads.read_head(self.folder, self._publics, Cache())
+        heads.check_extends(known.checkpoint, head)
+        with self._turn:
+            # Another thread may have committed since; an older head must not replace its newer one.
+            if head.checkpoint.size >= self._head.checkpoint.size:
+                # The new head extends the old one, so what was verified under the old one still is.
+                self._head = replace(head, tree=replace(head.tree, cache=self._head.tree.cache))
+                if (writer := self._writer) is not None:
+                    writer.saw(head.checkpoint)
         return self.size
 
     def checkpoint(self) -> bytes:
