@@ -94,7 +94,9 @@ def test_processes_that_record_at_once_leave_the_newest_of_each_origin(tmp_path)
     for number, process in enumerate(started):
         sizes = range(1 + number, 31 + number)
         lines = [
-            f"{name} {_note(size, origin=name).hex()}\n" for size in (*sizes, *sizes[::-1]) for name in ("one", "two")
+            f"{name} {_note(size, origin=name).hex()}\n"
+            for size in (*sizes, *sizes[::-1])
+            for name in ("one", "two")
         ]
         process.stdin.write("".join(lines))
         process.stdin.close()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -26,7 +28,7 @@ class Clock:
 
 @pytest.fixture
 def opens(tmp_path, cheap_keys):
-    def open_workshop(clock=None, seen=None, passphrase=b"correct horse", disk=None) -> Workshop:
+    def open_workshop(clock=None, seen=None, passphrase=b"correct horse", disk=None, job="") -> Workshop:
         return Workshop.open(
             tmp_path / ".hauberk",
             name="test",
@@ -35,6 +37,7 @@ def opens(tmp_path, cheap_keys):
             clock=clock or Clock(),
             seen=seen or Seen(tmp_path / "seen.json"),
             disk=disk,
+            job=job,
         )
 
     return open_workshop
@@ -195,9 +198,70 @@ def test_a_wrong_passphrase_is_bad_input(opens):
         opens(passphrase=b"another horse")
 
 
-def test_two_runs_at_once_are_one_too_many(opens):
-    with opens(), pytest.raises(Unavailable):
-        opens()
+def test_a_job_is_alone_and_all_else_writes_beside_it(opens):
+    with opens(job="protect") as job:
+        with pytest.raises(Unavailable, match=r"another job \(protect, process \d+\).*`hauberk update` again"):
+            opens(job="update")
+        with opens() as server:
+            first = server.attest(server.event("served", (DATA,)))
+            second = job.attest(job.event("step", (DATA,)))
+            third = server.attest(server.event("served", (DATA,)))
+            assert [logged.index for logged in (first, second, third)] == [0, 1, 2]
+            assert server.recall(second.index, second.digest) == second
+            assert job.recall(third.index, third.digest) == third
+    with opens(job="update") as job:
+        assert job.ledger.size == 3
+
+
+def test_a_job_that_could_not_open_leaves_no_lock(opens):
+    opens().close()
+    with pytest.raises(InvalidInput):
+        opens(job="protect", passphrase=b"another horse")
+    opens(job="protect").close()
+
+
+def test_a_workshop_that_closes_late_does_not_forget_what_another_saw(opens, tmp_path):
+    seen = Seen(tmp_path / "seen")
+    early = opens(seen=seen)
+    with opens(seen=seen) as other:
+        other.attest(other.event("a", (DATA,)))
+        newest = other.ledger.checkpoint()
+        origin = other.ledger.origin
+    early.close()
+    assert seen.get(f"{origin} (writer)") == newest
+
+
+def test_after_the_log_key_is_rotated_what_was_seen_before_still_counts(opens, tmp_path):
+    seen = Seen(tmp_path / "seen")
+    with opens(seen=seen) as workshop:
+        workshop.attest(workshop.event("a", (DATA,)))
+        workshop.keys.rotate("ledger")
+    with opens(seen=seen) as workshop:
+        assert workshop.attest(workshop.event("b", (DATA,))).index == 1
+
+
+BEGINS = """
+import sys
+from pathlib import Path
+from hauberk.custody.seen import Seen
+from hauberk.core.evidence import Subject
+from hauberk.records.workshop import Workshop
+home = Path(sys.argv[1])
+opening = {"name": "t", "keys_uri": f"keyring:{home}/keyring", "passphrase": lambda: b"correct horse", "seen": Seen(home / "seen")}
+with Workshop.open(home, **opening) as workshop:
+    for turn in range(5):
+        print(workshop.attest(workshop.event("begun", (Subject("x", "ab" * 32),), turn=turn)).index, flush=True)
+"""
+
+
+def test_two_first_openings_at_once_make_one_ledger_and_one_set_of_keys(tmp_path):
+    started = [
+        subprocess.Popen([sys.executable, "-c", BEGINS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
+        for _ in range(2)
+    ]
+    told = [int(line) for process in started for line in process.communicate()[0].split()]
+    assert [process.returncode for process in started] == [0, 0]
+    assert sorted(told) == list(range(10))
 
 
 def test_public_keys_are_published_for_those_without_the_passphrase(opens):

@@ -53,7 +53,7 @@ def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool
     _confirm(out, keys, name, found, yes=yes)
     if not keys.names() and not (HOME / "ledger" / "checkpoint").is_file():
         raise InvalidInput(f"{uri} holds no keys. Check --keys.")
-    with open_workshop(Path(), by=principal()) as workshop, progress.task("Erasing") as task:
+    with open_workshop(Path(), by=principal(), job="erase") as workshop, progress.task("Erasing") as task:
         receipt = erasure.erase(workshop, keys, name, unreadable=found, task=task)
     out.document(receipt.to_json())
     _show(out, receipt)

@@ -26,11 +26,13 @@ def open_workshop(  # noqa: PLR0913 - all but place and principal are for tests 
     seen: Seen | None = None,
     disk: Disk | None = None,
     by: Principal = UNKNOWN,
+    job: str = "",
 ) -> Workshop:
     """Open a project's workshop for writing, making keys and a ledger the first time. Raises as `Workshop.open`.
 
     place: the project, or a folder; without a hauberk.toml there, the project is called as the folder is and has a
-    keyring in `.hauberk`. by: who acts, as events and evidence will say. passphrase: of the keyring; default: as
+    keyring in `.hauberk`. by: who acts, as events and evidence will say. job: the command, when it writes
+    the release folder: only one such job runs at a time. passphrase: of the keyring; default: as
     `custody.keys.standing` finds it.
     """
     folder, name, keys = _declared(place)
@@ -45,6 +47,7 @@ def open_workshop(  # noqa: PLR0913 - all but place and principal are for tests 
         seen=seen,
         disk=disk,
         by=by,
+        job=job,
     )
 
 

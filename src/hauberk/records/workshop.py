@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import platform
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -22,12 +22,12 @@ from types import TracebackType
 from typing import Any, Self
 
 from hauberk.core import canonical
-from hauberk.core.disk import Disk
+from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
 from hauberk.core.evidence import Evidence, Measurement, Subject
 from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.version import VERSION
-from hauberk.custody import statements
+from hauberk.custody import locks, statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.entries import entry_of
 from hauberk.custody.keys import ED25519, KeyService, open_keys
@@ -35,6 +35,7 @@ from hauberk.custody.keys.port import AES_256, PublicKey, Signer
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
+from hauberk.records.jobs import only_job
 
 Clock = Callable[[], datetime]
 
@@ -42,6 +43,7 @@ Clock = Callable[[], datetime]
 SIGNING, LOGGING, SEALING, MODELS = "signing", "ledger", "data", "model"
 _LIBRARIES = ("numpy", "torch", "scikit-learn", "onnx", "onnxruntime", "polars", "cryptography")
 _BACKWARDS_S = 2.0  # a clock may be stepped this far back by time synchronisation
+_SETUP, _SETUP_S = "setup.lock", 60.0
 
 
 def utc_now() -> datetime:
@@ -81,9 +83,48 @@ def _publish(path: Path, publics: tuple[PublicKey, ...], disk: Disk) -> None:
         disk.write(path, pems)
 
 
+def _keys_and_ledger(  # noqa: PLR0913, PLR0917 - the circumstances of an opening, as `Workshop.open` takes them
+    folder: Path,
+    name: str,
+    keys_uri: str,
+    algorithm: str,
+    passphrase: Callable[[], bytes] | None,
+    disk: Disk,
+) -> tuple[KeyService, Ledger]:
+    """Open keys and ledger; what is missing is made under a lock, so that two first openings make it once."""
+    place = folder / "ledger"
+    if (place / "checkpoint").exists():
+        keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
+        _make_keys(keys, algorithm)
+        return keys, Ledger.open(place, keys.signer(LOGGING), publics=keys.publics(LOGGING), disk=disk)
+    try:
+        disk.make_folder(folder)
+    except OSError as error:
+        raise explain(error, folder) from error
+    lock = folder / _SETUP
+    busy = (
+        f"another process has been setting this project up for {_SETUP_S:g} s. Finish there, then run this again."
+    )
+    with locks.held(lock, wait=_SETUP_S, busy=busy):
+        keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
+        _make_keys(keys, algorithm)
+        logger = keys.signer(LOGGING)
+        if (place / "checkpoint").exists():  # made while we waited
+            return keys, Ledger.open(place, logger, publics=keys.publics(LOGGING), disk=disk)
+        origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
+        return keys, Ledger.create(place, origin, logger, disk=disk)
+
+
+def _make_keys(keys: KeyService, algorithm: str) -> None:
+    known = keys.names()
+    for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256), (MODELS, AES_256)):
+        if key not in known:
+            keys.create(key, kind)
+
+
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """An attestation in the ledger: its index, the SHA-256 of its envelope, and what it states."""
+    """An attestation in the ledger: its index, the SHA-256 of its envelope, and its statement."""
 
     index: int
     digest: str
@@ -91,7 +132,10 @@ class Logged:
 
 
 class Workshop(AbstractContextManager["Workshop"]):
-    """An open project. Use as a context manager: the ledger's writer lock is held until it is left."""
+    """An open project; use as a context manager. Any number of processes may have one project open at once.
+
+    No lock is held between two attestations, except for the job lock when it was opened for a job.
+    """
 
     def __init__(  # noqa: PLR0913, PLR0917 - the parts that `open` joins
         self,
@@ -110,6 +154,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         self.ledger = ledger
         self._clock = clock
         self._seen = seen
+        self._job = ExitStack()
 
     @classmethod
     def open(  # noqa: PLR0913 - everything outside the folder is passed in, so that tests can replace it
@@ -124,38 +169,28 @@ class Workshop(AbstractContextManager["Workshop"]):
         seen: Seen | None = None,
         disk: Disk | None = None,
         by: Principal = UNKNOWN,
+        job: str = "",
     ) -> Self:
         """Open the workshop of a project, creating keys and ledger the first time.
 
-        by: who acts; every event and all evidence of this workshop name it.
+        by: who acts; every event and all evidence of this workshop name it. job: the command that runs, when it writes
+        the release folder: the job lock (`jobs`) is then held until the workshop is closed.
         Raises NotProven when the ledger was tampered with, or rolled back behind what this machine has seen of it;
-        InvalidInput for a wrong passphrase, an unwritable folder, or a clock that stands before the last entry;
-        Unavailable while another process is writing.
+        InvalidInput for a wrong passphrase, an unwritable folder, or a clock that is behind the last entry;
+        Unavailable while another job runs (only with `job`), or when a lock is not free in time.
         """
         disk = disk or Disk()
-        keys = open_keys(keys_uri, passphrase=passphrase, create=True, disk=disk)
-        known = keys.names()
-        for key, kind in ((SIGNING, algorithm), (LOGGING, ED25519), (SEALING, AES_256), (MODELS, AES_256)):
-            if key not in known:
-                keys.create(key, kind)
-        logger = keys.signer(LOGGING)
-        place = folder / "ledger"
-        if (place / "checkpoint").exists():
-            ledger = Ledger.open(place, logger, publics=keys.publics(LOGGING), disk=disk)
-        else:
-            origin = f"hauberk/{name}/{logger.public.key_id[:16]}"
-            ledger = Ledger.create(place, origin, logger, disk=disk)
-        workshop = cls(
-            folder, Artifacts(folder / "store", disk=disk), keys, ledger, clock, seen or Seen(disk=disk), by
-        )
-        try:
+        with ExitStack() as held:
+            if job:
+                held.enter_context(only_job(folder, job, disk=disk))
+            keys, ledger = _keys_and_ledger(folder, name, keys_uri, algorithm, passphrase, disk)
+            store = Artifacts(folder / "store", disk=disk)
+            workshop = cls(folder, store, keys, ledger, clock, seen or Seen(disk=disk), by)
             workshop._check_history()
             workshop._check_clock()
             _publish(folder / "ledger.pub", keys.publics(LOGGING), disk)
             _publish(folder / "signing.pub", keys.publics(SIGNING), disk)
-        except BaseException:
-            ledger.close()
-            raise
+            workshop._job = held.pop_all()
         return workshop
 
     def __exit__(
@@ -164,9 +199,9 @@ class Workshop(AbstractContextManager["Workshop"]):
         self.close()
 
     def close(self) -> None:
-        """Give the writer lock back, and remember how far the ledger came, to notice a roll-back next time."""
+        """Remember how far the ledger came, to notice a roll-back next time, and release the job lock if it is held."""
         # A machine that cannot remember must still be able to work; verification warns about it.
-        with suppress(HauberkError):
+        with self._job, suppress(HauberkError):
             self._seen.record(self._remembered, self.ledger.checkpoint())
         self.ledger.close()
 
@@ -188,6 +223,8 @@ class Workshop(AbstractContextManager["Workshop"]):
 
     def recall(self, index: int, digest: str) -> Logged:
         """Return an earlier attestation. Raises NotProven when store, signature and ledger do not agree on it."""
+        if index >= self.ledger.size:
+            self.ledger.refresh()  # another process may have logged it
         envelope = self.artifacts.get(digest)
         statement = statements.open_attestation(envelope, self.keys.publics(SIGNING), what=f"attestation {index}")
         if index >= self.ledger.size or self.ledger.entry(index) != entry_of(envelope, statement):
@@ -241,9 +278,10 @@ class Workshop(AbstractContextManager["Workshop"]):
         note = self._seen.get(self._remembered)
         if note is None:
             return
-        self.ledger.check_extends(note, self.keys.signer(LOGGING).public)
+        self.ledger.check_extends(note, *self.keys.publics(LOGGING))
 
     def _check_clock(self) -> None:
+        # The time is read after the entry, so an entry that another process logged meanwhile is not in the future.
         if self.ledger.size == 0:
             return
         entry = self.ledger.entry(self.ledger.size - 1)

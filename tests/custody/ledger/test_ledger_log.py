@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import InvalidInput, NotProven, Unavailable
+from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.custody.ledger import Ledger, merkle, notes, parse_vkey, tiles, tlogproof, vkey
 from hauberk.custody.ledger.frontier import Frontier, extend
 

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -300,7 +301,9 @@ def _told(process):
 def _holds(log, told):
     entries = list(log.entries())
     for name, turn, indices in told:
-        assert [entries[index] for index in indices] == [f"{name} {turn} {at}".encode() for at in range(len(indices))]
+        assert [entries[index] for index in indices] == [
+            f"{name} {turn} {at}".encode() for at in range(len(indices))
+        ]
     return entries
 
 
@@ -312,7 +315,7 @@ def test_four_processes_lose_nothing_and_share_no_index(folder, signer):
         assert sorted(indices) == list(range(len(entries))) == list(range(480))
         assert log.audit(signer.public).size == 480
     names = [entry.split()[0] for entry in entries]
-    assert sum(one != next_ for one, next_ in zip(names, names[1:], strict=False)) > 8, "they wrote one after another"
+    assert sum(one != next_ for one, next_ in pairwise(names)) > 8, "they wrote one after another"
 
 
 def test_kill_9_of_some_writers_takes_nothing_from_the_others(folder, signer):

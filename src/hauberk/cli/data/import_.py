@@ -54,7 +54,10 @@ def import_files(  # noqa: PLR0913 - click's options
 
     out = Output(json)
     progress = Progress(visible=False if json else None)
-    with open_workshop(folder, by=principal(by)) as workshop, progress.task(f"Hashing {name}") as task:
+    with (
+        open_workshop(folder, by=principal(by), job="data import") as workshop,
+        progress.task(f"Hashing {name}") as task,
+    ):
         found = register(
             workshop,
             name,

@@ -51,7 +51,13 @@ class Ledger:
     """An open log; made by `create` and `open`. Safe to share between threads, not across a fork."""
 
     def __init__(
-        self, folder: Path, publics: tuple[PublicKey, ...], head: Head, writer: Writer | None, *, wait: float = WAIT_S
+        self,
+        folder: Path,
+        publics: tuple[PublicKey, ...],
+        head: Head,
+        writer: Writer | None,
+        *,
+        wait: float = WAIT_S,
     ) -> None:
         self.folder = folder
         self._publics = publics
@@ -272,14 +278,15 @@ class Ledger:
         """Read every byte on disk again and trace each entry to the root that `public` signed. See `auditing`."""
         return audit(self.folder, (public,), origin=origin, task=task or Quiet())
 
-    def check_extends(self, old_checkpoint: bytes, public: PublicKey) -> None:
-        """Raise NotProven unless this log, newly read, extends a checkpoint of it that was seen before.
+    def check_extends(self, old_checkpoint: bytes, public: PublicKey, *others: PublicKey) -> None:
+        """Raise NotProven unless this log, read from disk now, extends a checkpoint of it that was seen before.
 
-        Names a roll-back (the log is smaller than it was) and a fork (another history). Both checkpoints have to
-        be signed by `public`.
+        The message names a roll-back (the log is smaller than it was) or a fork (another history). Both checkpoints
+        have to be signed by `public` or one of `others` (older versions of the key).
         """
-        old = heads.open_checkpoint(old_checkpoint, (public,), what="the checkpoint seen before")
-        heads.check_extends(old, heads.read_head(self.folder, (public,), Cache()))
+        publics = (public, *others)
+        old = heads.open_checkpoint(old_checkpoint, publics, what="the checkpoint seen before")
+        heads.check_extends(old, heads.read_head(self.folder, publics, Cache()))
 
 
 def _serve(batch: list[_Ticket], first: int) -> None:

@@ -99,7 +99,9 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by) as workshop:
+    with open_workshop(
+        project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by, job="protect"
+    ) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk)
         job = Job(project, workshop, steps, disk)
         register_data(job)

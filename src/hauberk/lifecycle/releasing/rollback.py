@@ -83,7 +83,9 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
     project = projects.load(Path(folder))
     disk = disk or Disk()
     memory = seen or Seen(disk=disk)
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=memory, disk=disk, by=by) as workshop:
+    with open_workshop(
+        project, passphrase=passphrase, clock=clock, seen=memory, disk=disk, by=by, job="rollback"
+    ) as workshop:
         clock_started = monotonic()
         place = project.folder / releases.FOLDER
         known = releases.releases(workshop)

@@ -125,7 +125,9 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by) as workshop:
+    with open_workshop(
+        project, passphrase=passphrase, clock=clock, seen=seen, disk=disk, by=by, job="update"
+    ) as workshop:
         steps = Steps(workshop, progress=progress or Progress(), listener=listener, disk=disk, folder="update")
         history = read_history(project, workshop, seen=seen)
         _check(project, history, data, reasons)
@@ -194,7 +196,7 @@ def trust(  # noqa: PLR0913 - all but folder, reason and principal are for tests
     `update`, and InvalidInput when these rows are trusted already.
     """
     project = projects.load(Path(folder))
-    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, by=by) as workshop:
+    with open_workshop(project, passphrase=passphrase, clock=clock, seen=seen, by=by, job="trust") as workshop:
         history = read_history(project, workshop, seen=seen)
         if not history.probation:
             raise InvalidInput(f"all rows that release {history.champion.number} learned from are trusted already.")
