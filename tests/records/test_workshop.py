@@ -254,7 +254,8 @@ with Workshop.open(home, **opening) as workshop:
 """
 
 
-def test_two_first_openings_at_once_make_one_ledger_and_one_set_of_keys(tmp_path):
+def test_two_first_openings_at_once_make_one_ledger_and_one_set_of_keys(tmp_path, cheap_keys):
+    cheap_keys(tmp_path / "keyring")
     started = [
         subprocess.Popen([sys.executable, "-c", BEGINS, str(tmp_path)], stdout=subprocess.PIPE, text=True)
         for _ in range(2)
