@@ -247,8 +247,8 @@ from hauberk.custody.seen import Seen
 from hauberk.core.evidence import Subject
 from hauberk.records.workshop import Workshop
 home = Path(sys.argv[1])
-opening = {"name": "t", "keys_uri": f"keyring:{home}/keyring", "passphrase": lambda: b"correct horse", "seen": Seen(home / "seen")}
-with Workshop.open(home, **opening) as workshop:
+opening = {"name": "t", "keys_uri": f"keyring:{home}/keyring", "passphrase": lambda: b"correct horse"}
+with Workshop.open(home, seen=Seen(home / "seen"), **opening) as workshop:
     for turn in range(5):
         print(workshop.attest(workshop.event("begun", (Subject("x", "ab" * 32),), turn=turn)).index, flush=True)
 """
