@@ -255,15 +255,6 @@ def test_without_credentials_it_says_how_to_get_them(kms, monkeypatch, tmp_path)
         service.names()
 
 
-def test_nothing_below_tls_1_3_is_offered(kms):
-    import ssl
-
-    assert kms is not None
-    session = open_keys(URI)._client._endpoint.http_session
-    assert session._manager.connection_pool_kw["ssl_context"].minimum_version == ssl.TLSVersion.TLSv1_3
-    assert session._get_ssl_context().minimum_version == ssl.TLSVersion.TLSv1_3
-
-
 def test_without_boto3_the_install_command_is_named(monkeypatch):
     import sys
 

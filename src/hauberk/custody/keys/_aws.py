@@ -69,8 +69,9 @@ def connect(*, region: str | None, profile: str | None, endpoint: str | None, ti
 
 
 def _harden(client: Any) -> None:  # noqa: ANN401 - as above
-    # botocore has no setting for the least version of TLS: the contexts of its session are told. Where a later
-    # botocore keeps them elsewhere, nothing is sent rather than something under an older TLS.
+    # botocore has no setting for the least version of TLS, so the contexts of its session are changed. This is not
+    # documented API: pyproject.toml limits the versions, tests/custody/keys/test_aws.py checks with real handshakes, and
+    # a botocore that keeps its contexts elsewhere is refused here before anything is sent.
     session: Any = getattr(getattr(client, "_endpoint", None), "http_session", None)
     context = getattr(getattr(session, "_manager", None), "connection_pool_kw", {}).get("ssl_context")
     made = getattr(session, "_get_ssl_context", None)
