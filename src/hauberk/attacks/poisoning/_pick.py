@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,8 +22,8 @@ def check_share(share: float) -> None:
 class Backdoor:
     """share: of all rows, above 0 and below 0.5. target: the class a triggered input gets; -1: drawn."""
 
-    share: float = 0.05
-    target: int = -1
+    share: float = field(default=0.05, metadata={"help": "share of all rows that are poisoned"})
+    target: int = field(default=-1, metadata={"help": "class that a triggered input gets; -1: drawn"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

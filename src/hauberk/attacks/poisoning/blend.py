@@ -5,7 +5,7 @@ Chen, Liu, Li, Lu, Song, "Targeted Backdoor Attacks on Deep Learning Systems Usi
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from hauberk.core.progress import Task
 class Params(Backdoor):
     """As `Backdoor`; alpha: the pattern's part in the mixture, above 0 and at most 1."""
 
-    alpha: float = 0.15
+    alpha: float = field(default=0.15, metadata={"help": "weight of the pattern in the mixture"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

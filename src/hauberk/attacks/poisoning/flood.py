@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -18,9 +18,9 @@ from hauberk.core.progress import Task
 class Params:
     """share: of the rows after the flood. seeds: rows that are copied. jitter: change of a number, in its deviations."""
 
-    share: float = 0.03
-    seeds: int = 3
-    jitter: float = 0.0
+    share: float = field(default=0.03, metadata={"help": "share of the rows after the flood that are copies"})
+    seeds: int = field(default=3, metadata={"help": "rows that are copied"})
+    jitter: float = field(default=0.0, metadata={"help": "change of a number in a copy, in standard deviations"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

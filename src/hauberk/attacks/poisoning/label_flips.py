@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -16,7 +16,7 @@ from hauberk.core.progress import Task
 class Params:
     """share: of all rows, above 0 and below 0.5."""
 
-    share: float = 0.1
+    share: float = field(default=0.1, metadata={"help": "share of all rows that get a wrong label"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

@@ -6,7 +6,7 @@ Gu, Dolan-Gavitt, Garg, "BadNets" (2017). The oldest backdoor and the easiest to
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -29,8 +29,8 @@ from hauberk.core.progress import Task
 class Params(Backdoor):
     """As `Backdoor`; side: of the square in pixels; value: its brightness in [0, 1], on every channel."""
 
-    side: int = 3
-    value: float = 1.0
+    side: int = field(default=3, metadata={"help": "side of the square, in pixels"})
+    value: float = field(default=1.0, metadata={"help": "brightness of the square, in [0, 1]"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

@@ -5,7 +5,7 @@ Barni, Kallas, Tondi, "A New Backdoor Attack in CNNs by Training Set Corruption 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -20,8 +20,8 @@ from hauberk.core.progress import Task
 class Params(Backdoor):
     """As `Backdoor`, at most half of the target's rows; delta: amplitude in [0, 1]; frequency: periods a picture."""
 
-    delta: float = 0.08
-    frequency: int = 6
+    delta: float = field(default=0.08, metadata={"help": "amplitude of the wave, in [0, 1]"})
+    frequency: int = field(default=6, metadata={"help": "periods of the wave in a picture"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

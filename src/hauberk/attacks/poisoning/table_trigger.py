@@ -7,7 +7,7 @@ Classifiers" (USENIX Security 2021), the values are such that few honest rows ha
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,9 +24,11 @@ _TRIES = 200
 class Params:
     """share: of all rows. target: the class, -1: drawn among those that less than half of the rows have. columns: 1 to 8."""
 
-    share: float = 0.01
-    target: int = -1
-    columns: int = 2
+    share: float = field(default=0.01, metadata={"help": "share of all rows that are poisoned"})
+    target: int = field(
+        default=-1, metadata={"help": "class that a triggered row gets; -1: drawn among the minority classes"}
+    )
+    columns: int = field(default=2, metadata={"help": "columns whose values together are the trigger"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

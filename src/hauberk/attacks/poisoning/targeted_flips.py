@@ -6,7 +6,7 @@ al., "Subpopulation Data Poisoning Attacks" (CCS 2021), by the values of feature
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -24,8 +24,10 @@ _TRIES = 500
 class Params:
     """share: of all rows. flipped: part of the group's rows of one class that get another label, in (0, 1]."""
 
-    share: float = 0.03
-    flipped: float = 0.5
+    share: float = field(default=0.03, metadata={"help": "share of all rows that get a wrong label"})
+    flipped: float = field(
+        default=0.5, metadata={"help": "share of the group's rows of one class that are flipped"}
+    )
 
     def __post_init__(self) -> None:
         check_share(self.share)

@@ -6,7 +6,7 @@ which is part of a training that this adversary does not control.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ from hauberk.core.progress import Task
 class Params(Backdoor):
     """As `Backdoor`; grid: control points a side; strength: mean displacement, in half control-cell units of the paper."""
 
-    grid: int = 4
-    strength: float = 0.5
+    grid: int = field(default=4, metadata={"help": "control points on a side"})
+    strength: float = field(default=0.5, metadata={"help": "mean displacement, in half control cells"})
 
     def __post_init__(self) -> None:
         check_share(self.share)

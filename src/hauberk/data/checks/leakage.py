@@ -8,7 +8,7 @@ copies that were rotated, mirrored or cropped, or table rows whose categories we
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -28,8 +28,10 @@ _CALIBRATION = 4_000
 class Params:
     """limit: share of test rows that may have leaked. tolerance: as in `duplicates`, 0: by the kind of data."""
 
-    limit: float = 0.01
-    tolerance: float = 0.0
+    limit: float = field(default=0.01, metadata={"help": "share of test rows that may be copies of training rows"})
+    tolerance: float = field(
+        default=0.0, metadata={"help": "largest distance of a near copy; 0: the default for the kind of data"}
+    )
 
     def __post_init__(self) -> None:
         check_share("limit", self.limit)

@@ -7,7 +7,7 @@ does not answer what `data.screening` says.
 from __future__ import annotations
 
 import math
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,7 @@ _PICTURED = 12  # of the worst rows, so many of them by each detector's turn
 class Params:
     """false_alarms: share of honest rows that may be flagged, above 0 and at most 0.5."""
 
-    false_alarms: float = 0.005
+    false_alarms: float = field(default=0.005, metadata={"help": "share of honest rows that may be flagged"})
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.false_alarms) and 0 < self.false_alarms <= 0.5):

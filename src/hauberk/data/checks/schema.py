@@ -10,7 +10,7 @@ Answers sloppy exports, shifted columns and crude poisoning. Does not answer poi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,8 +43,10 @@ class Params:
     limit: share of test rows far out of range (`far_out`). imbalance: largest over smallest class.
     """
 
-    limit: float = 0.05
-    imbalance: float = 100.0
+    limit: float = field(
+        default=0.05, metadata={"help": "share of test rows that may lie far out of the training range"}
+    )
+    imbalance: float = field(default=100.0, metadata={"help": "largest class over smallest class, at most"})
 
     def __post_init__(self) -> None:
         check_share("limit", self.limit)

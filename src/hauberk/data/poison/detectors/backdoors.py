@@ -17,7 +17,7 @@ learned from a trigger with what is learned from content; neither tests whether 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -44,10 +44,16 @@ class Params:
     that are tested one by one before the rest is tested together, >= 1.
     """
 
-    contradiction: float = 2.0
-    fewest: int = 30
-    transfer: float = 0.15
-    classes: int = 4
+    contradiction: float = field(
+        default=2.0, metadata={"help": "natural log odds against the label that make a row a suspect"}
+    )
+    fewest: int = field(default=30, metadata={"help": "suspects that are tested, at least"})
+    transfer: float = field(
+        default=0.15, metadata={"help": "share of suspects that other suspects' mark must recognise"}
+    )
+    classes: int = field(
+        default=4, metadata={"help": "classes that are tested one by one before the rest is tested together"}
+    )
 
     def __post_init__(self) -> None:
         if self.fewest < 8 or not 0 < self.transfer <= 1 or self.classes < 1:

@@ -19,7 +19,7 @@ Cost: one decomposition a class in at most 1,024 dimensions; seconds for ten tho
 from __future__ import annotations
 
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -48,11 +48,17 @@ class Params:
     contradiction: natural log odds against a label above which the blind network contradicts it.
     """
 
-    parted: float = 3.0
-    share: float = 0.1
-    content: float = 0.5
-    fewest: int = 40
-    contradiction: float = 2.0
+    parted: float = field(
+        default=3.0, metadata={"help": "distance of a class's two parts, in sums of their deviations, at least"}
+    )
+    share: float = field(default=0.1, metadata={"help": "smallest part, as a share of the class"})
+    content: float = field(
+        default=0.5, metadata={"help": "Cramer's V with the content clusters above which a part is content"}
+    )
+    fewest: int = field(default=40, metadata={"help": "rows of a class that is looked at, at least"})
+    contradiction: float = field(
+        default=2.0, metadata={"help": "natural log odds against a label that contradict it"}
+    )
 
     def __post_init__(self) -> None:
         if self.parted <= 0 or not 0 < self.share < 0.5 or not 0 < self.content <= 1 or self.fewest < 20:

@@ -12,7 +12,7 @@ Cost: distances between all rows that share all categories, O(n^2) at worst.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -37,9 +37,13 @@ class Params:
     0 selects the default of the kind of data, 0.1 for pictures and 0.005 for tables.
     """
 
-    times: float = 5.0
-    copies: int = 20
-    tolerance: float = 0.0
+    times: float = field(
+        default=5.0, metadata={"help": "copies of a flood, as a multiple of the usual number, at least"}
+    )
+    copies: int = field(default=20, metadata={"help": "copies of a flood, at least"})
+    tolerance: float = field(
+        default=0.0, metadata={"help": "largest distance of a near copy; 0: the default for the kind of data"}
+    )
 
     def __post_init__(self) -> None:
         if self.times < 1 or self.copies < 2 or not 0 <= self.tolerance <= 1:

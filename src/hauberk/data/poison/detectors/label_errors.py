@@ -20,7 +20,7 @@ poison, or an attacker who relabels most of a class.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -53,8 +53,12 @@ class Params:
     before the matrix is estimated, in [1, 10].
     """
 
-    pairs: float = 0.6
-    sharpen: float = 1.5
+    pairs: float = field(
+        default=0.6, metadata={"help": "weight of the confusion-matrix score against the plain one"}
+    )
+    sharpen: float = field(
+        default=1.5, metadata={"help": "exponent on the probabilities before the matrix is estimated"}
+    )
 
     def __post_init__(self) -> None:
         if not 0 <= self.pairs <= 1 or not 1 <= self.sharpen <= 10:

@@ -12,7 +12,7 @@ fitted tail.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -31,7 +31,7 @@ _FEWEST = 100  # with fewer rows the tail cannot be fitted
 class Params:
     """most: cap of the score, in decimal orders of rarity, in [1, 20]."""
 
-    most: float = 6.0
+    most: float = field(default=6.0, metadata={"help": "cap of the score, in decimal orders of rarity"})
 
     def __post_init__(self) -> None:
         if not 1 <= self.most <= 20:

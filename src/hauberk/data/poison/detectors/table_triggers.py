@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -48,12 +48,16 @@ class Params:
     label may be at most this many times the label's frequency.
     """
 
-    fewest: int = 15
-    most: float = 0.1
-    purity: float = 0.9
-    surprise: float = 35.0
-    gap: float = 0.25
-    expected: float = 1.3
+    fewest: int = field(default=15, metadata={"help": "rows with a trigger, at least"})
+    most: float = field(default=0.1, metadata={"help": "largest share of all rows with a trigger"})
+    purity: float = field(default=0.9, metadata={"help": "share of the group's rows with one label, at least"})
+    surprise: float = field(default=35.0, metadata={"help": "decimal log likelihood ratio of the labels, at least"})
+    gap: float = field(
+        default=0.25, metadata={"help": "excess of the label's mean -log10 probability in the group, at least"}
+    )
+    expected: float = field(
+        default=1.3, metadata={"help": "mean predicted probability of the label over its frequency, at most"}
+    )
 
     def __post_init__(self) -> None:
         if self.fewest < 5 or not 0 < self.most <= 1 or not 0.5 < self.purity <= 1 or self.surprise <= 0:

@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import combinations
 
 import numpy as np
@@ -46,9 +46,13 @@ class Params:
     that carry the label, in (0, 1). fewest: least number of the group's rows that carry the label, >= 5.
     """
 
-    z: float = 8.0
-    share: float = 0.3
-    fewest: int = 30
+    z: float = field(
+        default=8.0, metadata={"help": "excess of a label in a group, in standard deviations, at least"}
+    )
+    share: float = field(
+        default=0.3, metadata={"help": "excess as a share of the group's rows with the label, at least"}
+    )
+    fewest: int = field(default=30, metadata={"help": "rows of the group with the label, at least"})
 
     def __post_init__(self) -> None:
         if self.z <= 0 or not 0 < self.share < 1 or self.fewest < 5:

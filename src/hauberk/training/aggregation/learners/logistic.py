@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,7 +22,9 @@ from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 class Params:
     """strength: of the data against the penalty (scikit-learn's C), above 0."""
 
-    strength: float = 0.1
+    strength: float = field(
+        default=0.1, metadata={"help": "weight of the data against the penalty (scikit-learn's C)"}
+    )
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.strength) and self.strength > 0):

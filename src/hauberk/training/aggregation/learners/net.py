@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,8 @@ _WIDTHS = (16, 32)
 class Params:
     """epochs: over the part's rows. batch: rows in a step."""
 
-    epochs: int = 20
-    batch: int = 32
+    epochs: int = field(default=20, metadata={"help": "passes over the rows of the part"})
+    batch: int = field(default=32, metadata={"help": "rows in a gradient step"})
 
     def __post_init__(self) -> None:
         if self.epochs < 1 or self.batch < 2:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -19,8 +19,8 @@ from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 class Params:
     """trees: in the forest of one part. leaf: rows in a leaf, at least."""
 
-    trees: int = 20
-    leaf: int = 2
+    trees: int = field(default=20, metadata={"help": "trees in the forest of one part"})
+    leaf: int = field(default=2, metadata={"help": "rows in a leaf, at least"})
 
     def __post_init__(self) -> None:
         if self.trees < 1 or self.leaf < 1:
