@@ -20,7 +20,7 @@ import hauberk
 from hauberk.cli.main import run
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.ledger import Ledger
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 _spec = importlib.util.spec_from_file_location(
     "oip_server_for_cli", Path(__file__).parents[1] / "lifecycle" / "attacking" / "oip_server.py"

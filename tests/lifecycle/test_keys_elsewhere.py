@@ -16,7 +16,8 @@ from hauberk.core.progress import Progress
 from hauberk.custody.keys import open_keys
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
-from hauberk.records.workshop import Workshop, read_publics
+from hauberk.records.reader import read_publics
+from hauberk.records.workshop import Workshop
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "custody" / "keys"))
 from key_services import kms, softhsm, token, vault, vault_uri  # noqa: F401 - fixtures

@@ -11,8 +11,9 @@ from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.evidence import Measurement, Subject
 from hauberk.core.progress import Progress
 from hauberk.custody.seen import Seen
+from hauberk.records.reader import read_publics
 from hauberk.records.steps import Product, Steps
-from hauberk.records.workshop import Workshop, read_publics, rfc3339
+from hauberk.records.workshop import Workshop, rfc3339
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 DATA = Subject("dataset", "ab" * 32)

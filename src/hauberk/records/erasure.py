@@ -32,7 +32,8 @@ from hauberk.custody.folders import files_of, is_sealed
 from hauberk.custody.keys import AES_256, KeyService
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.statements import Statement
-from hauberk.records.workshop import SIGNING, Workshop, read_publics
+from hauberk.records.reader import read_publics
+from hauberk.records.workshop import SIGNING, Workshop
 
 ERASING, ERASED = "key.erasing", "key.erased"
 _CHUNK = 2**20

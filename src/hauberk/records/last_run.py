@@ -12,7 +12,7 @@ from hauberk.custody.entries import entry_of, time_of
 from hauberk.custody.keys.port import PublicKey
 from hauberk.custody.ledger import Ledger, open_checkpoint
 from hauberk.records.model import Attested, Source
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 
 def read_source(name: str, home: Path) -> Source:

@@ -24,7 +24,8 @@ from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.keys.port import PublicKey
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.statements import Statement
-from hauberk.records.workshop import Workshop, read_publics
+from hauberk.records.reader import read_publics
+from hauberk.records.workshop import Workshop
 
 IMPORTED, REPAIRED, SPLIT = "data.imported", "data.repaired", "data.split"
 SEALED, USED, RELEASED = "data.sealed", "data.used", "release.made"

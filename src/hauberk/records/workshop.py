@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, cached_property
 from importlib import metadata
 from pathlib import Path
 from types import TracebackType
@@ -36,6 +36,7 @@ from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 from hauberk.records.jobs import only_job
+from hauberk.records.reader import Records, open_index, writer_name
 
 Clock = Callable[[], datetime]
 
@@ -66,15 +67,6 @@ def versions() -> Mapping[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return found
-
-
-def read_publics(path: Path) -> tuple[PublicKey, ...]:
-    """Return the public keys of a PEM file, in its order. Raises InvalidInput."""
-    try:
-        blocks = path.read_text(encoding="ascii").split("-----BEGIN ")[1:]
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"cannot read the public keys in {path}: {error}.") from error
-    return tuple(PublicKey.from_pem(f"-----BEGIN {block}".encode("ascii")) for block in blocks)
 
 
 def _publish(path: Path, publics: tuple[PublicKey, ...], disk: Disk) -> None:
@@ -205,6 +197,12 @@ class Workshop(AbstractContextManager["Workshop"]):
             self._seen.record(self._remembered, self.ledger.checkpoint())
         self.ledger.close()
 
+    @cached_property
+    def records(self) -> Records:
+        """What ledger and store hold, for reading; it sees each entry that this workshop logs."""
+        index = open_index(self.folder, self.artifacts, self._seen)
+        return Records(self.ledger, self.artifacts, self.keys.publics(SIGNING), index)
+
     @property
     def signer(self) -> Signer:
         """The key that signs attestations and releases."""
@@ -271,8 +269,7 @@ class Workshop(AbstractContextManager["Workshop"]):
 
     @property
     def _remembered(self) -> str:
-        # Apart from what `hauberk verify` remembers: the log runs ahead of the checkpoint in its newest release.
-        return f"{self.ledger.origin} (writer)"
+        return writer_name(self.ledger.origin)
 
     def _check_history(self) -> None:
         note = self._seen.get(self._remembered)

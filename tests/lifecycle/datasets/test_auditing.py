@@ -30,7 +30,8 @@ from hauberk.lifecycle.datasets.auditing import audit
 from hauberk.lifecycle.datasets.sets import register, registered
 from hauberk.project import scheduling
 from hauberk.records import lineage
-from hauberk.records.workshop import Workshop, read_publics
+from hauberk.records.reader import read_publics
+from hauberk.records.workshop import Workshop
 
 SCHEMA = """
 version = 1

@@ -17,7 +17,7 @@ import hauberk
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 HAUBERK = [sys.executable, "-c", "from hauberk.cli.main import main; main()"]
 DECLARED = """

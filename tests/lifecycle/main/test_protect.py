@@ -15,7 +15,7 @@ from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.progress import Progress
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 DECLARED = """
 [[threats]]

@@ -30,7 +30,7 @@ from hauberk.lifecycle.releasing import releases
 from hauberk.lifecycle.updating.update import PROMOTED, update
 from hauberk.project.opening import open_workshop
 from hauberk.records import lineage
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 pytestmark = pytest.mark.slow
 

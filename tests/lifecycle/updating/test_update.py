@@ -22,7 +22,7 @@ from hauberk.lifecycle.releasing.rollback import rollback
 from hauberk.lifecycle.updating.triggers import due, watch
 from hauberk.lifecycle.updating.update import PROMOTED, REFUSED, trust, update
 from hauberk.records import lineage
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 MODEL = """
 from torch import nn

@@ -36,7 +36,7 @@ from hauberk.custody.seen import Seen
 from hauberk.custody.statements import Statement
 from hauberk.lifecycle.datasets.proving import TYPE
 from hauberk.records.lineage import USED
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 from hauberk.release import bundle, verification
 from hauberk.release.verification import Step, in_order
 

@@ -27,7 +27,7 @@ from hauberk.lifecycle.updating.update import PROMOTED, REFUSED
 from hauberk.project import Project, scheduling
 from hauberk.project.opening import HOME
 from hauberk.records import lineage
-from hauberk.records.workshop import read_publics
+from hauberk.records.reader import read_publics
 
 INCIDENTS = "incidents"
 POLL = "* * * * *"  # each minute, as a watching process looks
