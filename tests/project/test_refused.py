@@ -22,7 +22,7 @@ from .texts import IMAGES, TABLE, complaints, edit, line_of, read
         ('["sklearn:digits"]', "[]", "[data] files: is missing"),
         ('["sklearn:digits"]', '"sklearn:digits"', 'expected a list, found "sklearn:digits"'),
         ('["sklearn:digits"]', '["sklearn:digits"]\ntest_share = 1.5', "between 0.01 and 0.9"),
-        ('["sklearn:digits"]', '["sklearn:digits"]\nlabels = ["a", "a"]', "a class name stands twice"),
+        ('["sklearn:digits"]', '["sklearn:digits"]\nlabels = ["a", "a"]', "a class name occurs twice"),
         ('["sklearn:digits"]', '["sklearn:digits"]\ntraget = "y"', "did you mean 'target'?"),
         ('build = "model:build"', 'build = "model.build"', 'is no "module:function"'),
         ('build = "model:build"', 'build = "modle:build"', "there is no module 'modle'"),

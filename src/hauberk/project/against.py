@@ -10,7 +10,7 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.relations import parse
 from hauberk.core.threats import ColumnBudget, Direction, Evasion, Norm
 from hauberk.project.lines import Path
-from hauberk.project.reading import Problems, suggestion
+from hauberk.project.problems import Problems, suggestion
 from hauberk.project.values import Project
 
 _GREY = 0.5  # moving every pixel by this much turns any picture into the same grey one

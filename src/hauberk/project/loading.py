@@ -5,20 +5,27 @@ from __future__ import annotations
 import pathlib
 import re
 import tomllib
-from typing import Any
+from typing import Any, TypeVar
 
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion
-from hauberk.project import sections
-from hauberk.project.data import read_data
+from hauberk.project import settings
+from hauberk.project.data import DataTable, data_of
 from hauberk.project.lines import Path, lines_of
 from hauberk.project.members import check_members
-from hauberk.project.reading import Problems, Table
+from hauberk.project.model import ModelTable, model_of
+from hauberk.project.problems import Problems, suggestion
+from hauberk.project.strict import Section, read
 from hauberk.project.threats import read_threats
-from hauberk.project.update import read_update
-from hauberk.project.values import Declared, Project
+from hauberk.project.values import Declared, ModelSource, Project, ReleaseForm, Training
 
+T = TypeVar("T")
+S = TypeVar("S", bound=Section)
+
+_SECTIONS = (
+    "checks", "data", "evaluation", "gate", "keys", "model", "project", "release", "threats", "training", "update",
+)  # fmt: skip
 FILE_NAME = "hauberk.toml"
 _LARGEST = 1 << 20  # bytes; a project file is a page or two, and a mistaken path may be gigabytes
 _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
@@ -41,7 +48,7 @@ def load_threats(place: pathlib.Path | str) -> tuple[Declared, ...]:
     data, path = _bytes(place)
     values, lines = _toml(data, path.name)
     problems = Problems(path.name, lines)
-    threats = read_threats(Table(values, (), "the file", problems), problems)
+    threats = read_threats(values.get("threats", []), problems)
     problems.stop()
     return threats
 
@@ -68,48 +75,71 @@ def parse(data: bytes, path: pathlib.Path) -> Project:
     """Return the project in `data`; `path` is where the file stands, and its folder where relative paths start."""
     values, lines = _toml(data, path.name)
     problems = Problems(path.name, lines)
-    root = Table(values, (), "the file", problems)
+    for key in values:
+        if key not in _SECTIONS:
+            problems.add((key,), f"the file has no key {key!r}; {suggestion(key, sorted(_SECTIONS))}")
     folder = path.parent
-    name, seed = sections.read_project(root)
-    spec, poison = read_data(root, folder)
-    model = sections.read_model(root, folder)
-    threats = read_threats(root, problems)
-    training = sections.read_training(root)
-    evaluation = sections.read_evaluation(root)
-    if model is not None and training.minutes and model.way in ("train", "onnx"):
-        whose = "the team's own function" if model.way == "train" else "an ONNX file, which is not trained"
-        problems.add(("training", "minutes"), f"[training] minutes: this model is {whose}: leave it out.")
-    if training.minutes and not any(isinstance(declared.threat, Evasion) for declared in threats):
-        problems.add(
-            ("training", "minutes"),
-            "[training] minutes: they plan the hardening, and no evasion threat is declared: write epochs instead.",
-        )
-    checks = sections.read_checks(root)
-    gate = sections.read_gate(root, problems)
-    release, keys = sections.read_release(root), sections.read_keys(root, folder)
-    update = read_update(root, folder)
-    root.close()
+
+    def section(model: type[S], key: str) -> S | None:
+        return read(model, values.get(key, {}), (key,), problems)
+
+    about = section(settings.ProjectTable, "project")
+    table = section(DataTable, "data")
+    spec = None if table is None else data_of(table, folder, problems)
+    source = section(ModelTable, "model")
+    model = None if source is None else model_of(source, folder, problems)
+    threats = read_threats(values.get("threats", []), problems)
+    trained = section(settings.TrainingTable, "training")
+    training = None if trained is None else settings.training_of(trained, problems)
+    measured = section(settings.EvaluationTable, "evaluation")
+    evaluation = None if measured is None else settings.evaluation_of(measured, problems)
+    _check_minutes(training, model, threats, problems)
+    checks = settings.read_checks(values.get("checks", {}), problems)
+    gate = settings.read_gate(values.get("gate", {}), problems)
+    release, held = section(settings.ReleaseTable, "release"), section(settings.KeysTable, "keys")
+    keys = None if held is None else settings.keys_of(held, folder, problems)
+    renewed = section(settings.UpdateTable, "update")
+    update = None if renewed is None else settings.update_of(renewed, folder, problems)
     problems.stop()
-    assert spec is not None, "no data without a noted problem"
-    assert model is not None, "no model without a noted problem"
     return Project(
         file=path,
         source=canonical.sha256(data),
-        name=name,
-        seed=seed,
-        data=spec,
-        poison=poison,
-        model=model,
+        name=_sure(about).name,
+        seed=_sure(about).seed,
+        data=_sure(spec),
+        poison=_sure(table).poison,
+        model=_sure(model),
         threats=threats,
-        training=training,
-        evaluation=evaluation,
+        training=_sure(training),
+        evaluation=_sure(evaluation),
         checks=checks,
         gate=gate,
-        release=release,
-        keys=keys,
-        update=update,
+        release=ReleaseForm(_sure(release).seal),
+        keys=_sure(keys),
+        update=_sure(update),
         lines=problems.lines,
     )
+
+
+def _check_minutes(
+    training: Training | None, model: ModelSource | None, threats: tuple[Declared, ...], problems: Problems
+) -> None:
+    if training is None or not training.minutes:
+        return
+    if model is not None and model.way in ("train", "onnx"):
+        whose = "the team's own function" if model.way == "train" else "an ONNX file, which is not trained"
+        problems.wrong(("training", "minutes"), f"this model is {whose}: leave it out.")
+    if not any(isinstance(declared.threat, Evasion) for declared in threats):
+        problems.wrong(
+            ("training", "minutes"),
+            "they plan the hardening, and no evasion threat is declared: write epochs instead.",
+        )
+
+
+def _sure(value: T | None) -> T:
+    """Return what is None only together with a noted problem, after which nobody comes here."""
+    assert value is not None
+    return value
 
 
 def _toml(data: bytes, name: str) -> tuple[dict[str, Any], dict[Path, int]]:

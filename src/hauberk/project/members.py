@@ -7,7 +7,7 @@ from typing import Any
 
 from hauberk.core.registry import Registry
 from hauberk.project.lines import Path
-from hauberk.project.reading import Problems
+from hauberk.project.problems import Problems
 from hauberk.project.values import Project
 
 AUTO = "auto"

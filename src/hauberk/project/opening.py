@@ -12,7 +12,7 @@ from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.custody.keys.standing import standing_passphrase
 from hauberk.custody.seen import Seen
 from hauberk.project import FILE_NAME, Keys, Project, load
-from hauberk.project.sections import slug
+from hauberk.project.settings import slug
 from hauberk.records.workshop import Clock, Workshop, utc_now
 
 HOME = ".hauberk"

@@ -7,12 +7,12 @@ import pathlib
 import re
 
 from hauberk.project.lines import Path
-from hauberk.project.reading import Table, named
+from hauberk.project.problems import Problems, named
 
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
-def expand(text: str) -> tuple[str, list[str]]:
+def _expand(text: str) -> tuple[str, list[str]]:
     """Return `text` with $NAME and ${NAME} replaced from the environment, and the names that are not set there."""
     missing: list[str] = []
 
@@ -25,21 +25,18 @@ def expand(text: str) -> tuple[str, list[str]]:
     return _VARIABLE.sub(value, text), missing
 
 
-def existing(
-    table: Table, key: str, text: str, folder: pathlib.Path, *, index: int | None = None
-) -> pathlib.Path | None:
-    """Return the absolute path that `text` names, or note why there is none. `index`: its place in a list."""
-    place: Path = (*table.path, key) if index is None else (*table.path, key, index)
-    name, missing = expand(text)
+def existing(problems: Problems, place: Path, text: str, folder: pathlib.Path) -> pathlib.Path | None:
+    """Return the absolute path that the value at `place` names, or note why there is none."""
+    name, missing = _expand(text)
     if missing:
-        table.problems.add(
+        problems.wrong(
             place,
-            f"{table.title} {key}: {named(text)} needs the environment variable {missing[0]}, which is not set: "
+            f"{named(text)} needs the environment variable {missing[0]}, which is not set: "
             f"run `export {missing[0]}=FOLDER` first.",
         )
         return None
     path = (folder / pathlib.Path(name).expanduser()).absolute()
     if not path.exists():
-        table.problems.add(place, f"{table.title} {key}: there is no file {path}.")
+        problems.wrong(place, f"there is no file {path}.")
         return None
     return path

@@ -2,59 +2,21 @@
 
 from __future__ import annotations
 
-import math
 import re
 from functools import partial
+from typing import Annotated, Any, Literal
 
-from hauberk.core.errors import InvalidInput
+from pydantic import BeforeValidator, ConfigDict, Field
+
 from hauberk.core.relations import parse
-from hauberk.core.threats import (
-    KINDS,
-    ColumnBudget,
-    Direction,
-    Evasion,
-    Extraction,
-    Inference,
-    Norm,
-    Poisoning,
-    Threat,
-)
-from hauberk.project.reading import Problems, Table, named
+from hauberk.core.threats import ColumnBudget, Direction, Evasion, Extraction, Inference, Norm, Poisoning, Threat
+from hauberk.project.lines import Path
+from hauberk.project.problems import Problems, named
+from hauberk.project.strict import Finite, Section, Text, read
 from hauberk.project.values import Declared
 
 _FRACTION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*/\s*(\d+(?:\.\d+)?)\s*")
-
-
-def read_threats(root: Table, problems: Problems) -> tuple[Declared, ...]:
-    """Return the declared threats; labels are unique, so that evidence can name them."""
-    if not root.values.get("threats", []):
-        root.wrong("threats", 'declare at least one adversary: [[threats]] with kind = "evasion" and a budget.')
-    declared: list[Declared] = []
-    for table in root.children("threats"):
-        before = len(problems.found)
-        label = table.text("name")
-        threat = problems.take(table.path, lambda t=table: _threat(t))  # type: ignore[misc]
-        table.close()
-        if len(problems.found) > before:
-            continue
-        assert threat is not None, "no threat without a noted problem"
-        label = label or _free_name(threat, {d.label for d in declared})
-        if label in {d.label for d in declared}:
-            table.wrong("name", f"{label!r} is taken by another threat: give each its own.")
-        declared.append(Declared(threat, label, problems.line(table.path)))
-    return tuple(declared)
-
-
-def read_eps(table: Table) -> float | None:
-    """Return `eps`, written as a number or as a fraction in a string, such as "4/255"; None when it is neither."""
-    if not isinstance(table.values.get("eps"), str):
-        value = table.get("eps", float, math.nan)  # NaN is no value that a file can give
-        return None if math.isnan(value) else value
-    text = table.text("eps")
-    radius = read_fraction(text)
-    if radius is None:
-        table.wrong("eps", f'{named(text)} is no radius: write a number, or a fraction such as "4/255".')
-    return radius
+_KINDS = "one of evasion, poisoning, extraction, inference."
 
 
 def read_fraction(text: str) -> float | None:
@@ -65,67 +27,180 @@ def read_fraction(text: str) -> float | None:
     return float(found[1]) / float(found[2])
 
 
-def _threat(table: Table) -> Threat | None:
-    kind = table.choice("kind", tuple(KINDS), needed=f"one of {', '.join(KINDS)}.")
-    if kind == "evasion":
-        return _evasion(table)
-    amount = {"poisoning": "share", "extraction": "queries", "inference": "advantage"}.get(kind)
-    if amount is None:
-        table.rest()  # which keys belong here depends on the kind, and that is unknown
-        return None
-    if not table.has(amount):
-        table.wrong(amount, f"is missing: a threat of kind {kind!r} states its budget.")
-        return None
-    if kind == "extraction":
-        return Extraction(table.get(amount, int, 1))
-    value = table.get(amount, float, 0.1)
-    return Poisoning(value) if kind == "poisoning" else Inference(value)
+def _radius(value: object) -> object:
+    if not isinstance(value, str):
+        return value
+    radius = read_fraction(value)
+    if radius is None:
+        raise ValueError(f'{named(value)} is no radius: write a number, or a fraction such as "4/255".')
+    return radius
 
 
-def _evasion(table: Table) -> Evasion | None:
-    norm = table.choice("norm", tuple(str(norm) for norm in Norm)) if table.has("norm") else ""
-    eps = read_eps(table)
-    columns = tuple(b for b in map(_column, table.children("columns")) if b is not None)
-    cost = table.get("cost", float, 0.0)
-    relations = table.texts("relations")
-    images = table.has("norm") or table.has("eps")
-    tables = table.has("columns") or table.has("cost") or table.has("relations")
-    if images and tables:
-        key = "norm" if table.has("norm") else "eps"
-        table.wrong(key, "a threat is for images (norm, eps) or for tables (columns, cost): declare two threats.")
-    elif images and not table.has("norm"):
-        table.wrong("eps", 'a radius needs its norm: add norm = "linf", "l2" or "l1".')
-    elif images and not table.has("eps"):
-        table.wrong("eps", 'is missing: the radius in pixel units of [0, 1], such as 0.1 or "4/255".')
-    elif images and norm and eps is not None:
-        return table.problems.take((*table.path, "eps"), lambda: Evasion(norm=Norm(norm), eps=eps))
-    elif cost > 0 and columns and not any(column.cost > 0 for column in columns):
-        table.wrong("cost", f"{cost:g} limits nothing, since no column has a cost: give columns a `cost`.")
-    elif columns:
-        for index, relation in enumerate(relations):
-            if table.problems.take((*table.path, "relations", index), lambda r=relation: parse(r)) is None:  # type: ignore[misc]
-                return None
-        evasion = partial(Evasion, columns=columns, cost=cost, relations=relations)
-        return table.problems.take((*table.path, "columns"), evasion)
-    elif not images and not table.values.get("columns"):
-        raise InvalidInput(
-            f'{table.title} has no budget: declare norm = "linf", "l2" or "l1" with eps (images), or columns (tables): '
-            "which may be changed, `by` how much, at what `cost`."
+class ColumnTable(Section):
+    """One of `[[threats.columns]]`."""
+
+    column: Annotated[Text, Field(description="the name of the column that may be changed.")]
+    by: Annotated[Finite, Field(ge=0)] = 0.0
+    direction: Literal["both", "up", "down"] = "both"
+    cost: Annotated[Finite, Field(ge=0)] = 0.0
+    low: Finite | None = None
+    high: Finite | None = None
+    choices: list[Text] = Field(default_factory=list)
+
+
+class KindTable(Section):
+    """The one key that all of `[[threats]]` share and that decides about the others."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    kind: Annotated[Literal["evasion", "poisoning", "extraction", "inference"], Field(description=_KINDS)]
+
+
+class ThreatTable(KindTable):
+    """One of `[[threats]]`."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    name: str = ""
+
+
+class EvasionTable(ThreatTable):
+    """A threat of kind evasion: norm and eps for images, or columns, cost and relations for tables."""
+
+    norm: Literal["linf", "l2", "l1"] | None = None
+    eps: Annotated[Finite, BeforeValidator(_radius)] | None = None
+    columns: list[ColumnTable] = Field(default_factory=list)
+    cost: Finite = 0.0
+    relations: list[Text] = Field(default_factory=list)
+
+
+def _budget(kind: str) -> Any:  # noqa: ANN401 - pydantic's marker
+    return Field(description=f"a threat of kind {kind!r} states its budget.")
+
+
+class PoisoningTable(ThreatTable):
+    """A threat of kind poisoning."""
+
+    share: Annotated[Finite, _budget("poisoning")]
+
+
+class ExtractionTable(ThreatTable):
+    """A threat of kind extraction."""
+
+    queries: Annotated[int, _budget("extraction")]
+
+
+class InferenceTable(ThreatTable):
+    """A threat of kind inference."""
+
+    advantage: Annotated[Finite, _budget("inference")]
+
+
+_TABLES: dict[str, type[ThreatTable]] = {
+    "evasion": EvasionTable,
+    "poisoning": PoisoningTable,
+    "extraction": ExtractionTable,
+    "inference": InferenceTable,
+}
+
+
+def read_threats(values: object, problems: Problems) -> tuple[Declared, ...]:
+    """Return the declared threats; labels are unique, so that evidence can name them."""
+    if not isinstance(values, list):
+        problems.wrong(("threats",), f"expected a list, found {named(values)}.")
+        return ()
+    if not values:
+        problems.wrong(
+            ("threats",), 'declare at least one adversary: [[threats]] with kind = "evasion" and a budget.'
         )
+    declared: list[Declared] = []
+    for index, given in enumerate(values):
+        path: Path = ("threats", index)
+        table = _table(given, path, problems)
+        threat = None if table is None else problems.take(path, partial(_threat, table, path, problems))
+        if table is None or threat is None:
+            continue
+        taken = {one.label for one in declared}
+        label = table.name or _free_name(threat, taken)
+        if label in taken:
+            problems.wrong((*path, "name"), f"{label!r} is taken by another threat: give each its own.")
+        declared.append(Declared(threat, label, problems.line(path)))
+    return tuple(declared)
+
+
+def _table(values: object, path: Path, problems: Problems) -> ThreatTable | None:
+    if not isinstance(values, dict):
+        problems.wrong(path, f"expected tables, found {named(values)}.")
+        return None
+    about = read(KindTable, values, path, problems)
+    return None if about is None else read(_TABLES[about.kind], values, path, problems)
+
+
+def _threat(table: ThreatTable, path: Path, problems: Problems) -> Threat | None:
+    match table:
+        case EvasionTable():
+            return _evasion(table, path, problems)
+        case PoisoningTable():
+            return Poisoning(table.share)
+        case ExtractionTable():
+            return Extraction(table.queries)
+        case InferenceTable():
+            return Inference(table.advantage)
+    raise AssertionError("every kind has its table")
+
+
+def _evasion(table: EvasionTable, path: Path, problems: Problems) -> Evasion | None:
+    wrong = _contradiction(table)
+    if wrong is not None:
+        key, message = wrong
+        problems.wrong((*path, key), message)
+        return None
+    if table.norm is not None and table.eps is not None:
+        norm, eps = Norm(table.norm), table.eps
+        return problems.take((*path, "eps"), lambda: Evasion(norm=norm, eps=eps))
+    if not table.columns:
+        problems.add(
+            path,
+            '[[threats]] has no budget: declare norm = "linf", "l2" or "l1" with eps (images), or columns (tables): '
+            "which may be changed, `by` how much, at what `cost`.",
+        )
+        return None
+    columns = [_column(one, (*path, "columns", index), problems) for index, one in enumerate(table.columns)]
+    relations = tuple(table.relations)
+    for index, relation in enumerate(relations):
+        if problems.take((*path, "relations", index), partial(parse, relation)) is None:
+            return None
+    budgets = tuple(one for one in columns if one is not None)
+    if len(budgets) < len(columns):
+        return None
+    make = partial(Evasion, columns=budgets, cost=table.cost, relations=relations)
+    return problems.take((*path, "columns"), make)
+
+
+def _contradiction(table: EvasionTable) -> tuple[str, str] | None:
+    """Return the key and the message when an evasion threat mixes or lacks parts of a budget."""
+    images = [key for key in ("norm", "eps") if table.has(key)]
+    tables = any(table.has(key) for key in ("columns", "cost", "relations"))
+    if images and tables:
+        return images[0], "a threat is for images (norm, eps) or for tables (columns, cost): declare two threats."
+    if images == ["eps"]:
+        return "eps", 'a radius needs its norm: add norm = "linf", "l2" or "l1".'
+    if images == ["norm"]:
+        return "eps", 'is missing: the radius in pixel units of [0, 1], such as 0.1 or "4/255".'
+    if table.cost > 0 and table.columns and not any(column.cost > 0 for column in table.columns):
+        return "cost", f"{table.cost:g} limits nothing, since no column has a cost: give columns a `cost`."
     return None
 
 
-def _column(table: Table) -> ColumnBudget | None:
-    name = table.text("column", needed="the name of the column that may be changed.")
-    by = table.number("by", 0.0, low=0.0)
-    direction = table.choice("direction", tuple(str(way) for way in Direction), default=str(Direction.BOTH))
-    cost = table.number("cost", 0.0, low=0.0)
-    low, high = (table.get(end, float, 0.0) if table.has(end) else None for end in ("low", "high"))
-    choices = table.texts("choices")
-    if table.has("by") and table.values["by"] == 0:
-        table.wrong("by", "0 allows no change: write how far the column may move, or leave the column out.")
-    table.close()
-    return ColumnBudget(name, by, Direction(direction), cost, low, high, choices) if name else None
+def _column(table: ColumnTable, path: Path, problems: Problems) -> ColumnBudget | None:
+    if table.has("by") and table.by == 0:
+        problems.wrong(
+            (*path, "by"), "0 allows no change: write how far the column may move, or leave the column out."
+        )
+        return None
+    way, choices = Direction(table.direction), tuple(table.choices)
+    make = partial(ColumnBudget, table.column, table.by, way, table.cost, table.low, table.high, choices)
+    return problems.take(path, make)
 
 
 def _free_name(threat: Threat, taken: set[str]) -> str:

@@ -12,8 +12,8 @@ from hauberk.custody.gate import Rule
 from hauberk.data.reading.loading import DataSpec
 from hauberk.project.lines import Path, nearest_line
 
-POLICIES = ("quarantine", "stop", "report")
-"""What is done with rows that are found to be poison: taken out of training, the run refused, or told only."""
+Policy = Literal["quarantine", "stop", "report"]
+"""What is done with rows that are found to be poison: left out of training, the run refused, or only reported."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ class Update:
 class Project:
     """One project file, read and checked.
 
-    file: the file. source: SHA-256 (hex) of its bytes. poison: one of `POLICIES`. checks: data check name to the
+    file: the file. source: SHA-256 (hex) of its bytes. poison: what is done with poison. checks: data check name to the
     parameters set for it. lines: key path to line, for later complaints (`where`).
     """
 
@@ -129,7 +129,7 @@ class Project:
     name: str
     seed: int
     data: DataSpec
-    poison: str
+    poison: Policy
     model: ModelSource
     threats: tuple[Declared, ...]
     training: Training

@@ -15,7 +15,7 @@ from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput
 from hauberk.project import FILE_NAME
 from hauberk.project.data import BUILT_IN
-from hauberk.project.sections import slug
+from hauberk.project.settings import slug
 from hauberk.project.starting.look import look
 from hauberk.project.starting.models import model_file
 from hauberk.project.starting.text import Seen, project_file

@@ -16,7 +16,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.data.reading.inspection import Guess, inspect
 from hauberk.data.reading.loading import DataSpec, load
 from hauberk.project.data import BUILT_IN
-from hauberk.project.reading import suggestion
+from hauberk.project.problems import suggestion
 from hauberk.project.starting.text import Seen
 
 _PICTURES = ("digits",)
