@@ -16,32 +16,38 @@ class Practice:
     """One practice of the blueprint.
 
     id: "1a" to "A4". duty: what the practice must do, in one line. command: the commands that run it, as Markdown,
-    "" while nothing does.
+    "" while nothing does. page: its page under docs/, "" when it has none. missing: the part that no command runs yet.
     """
 
     id: str
     name: str
     duty: str
     command: str = ""
+    page: str = ""
+    missing: str = ""
 
     @property
     def status(self) -> str:
         """Whether a command runs the practice, in words for a table."""
-        return "works" if self.command else "no evidence yet"
+        if not self.command:
+            return "no evidence yet"
+        return f"works; not yet: {self.missing}" if self.missing else "works"
 
 
 PRACTICES: tuple[Practice, ...] = (
     Practice(
         "1a",
         "Data verification",
-        "audit data: schema, ranges, integrity by digest, drift, poison, leakage",
+        "check schema, ranges, integrity by digest, drift, poison and leakage",
         "`hauberk data verify / screen / audit / prove`",
+        "verification.md",
     ),
     Practice(
         "1b",
         "Data encryption",
         "encrypt data at rest and in transit; keys in a key service, rotated",
         "`hauberk seal / open / rewrap / rotate / erase`, `hauberk keys`",
+        "keys.md",
     ),
     Practice("1c", "Access control", "decide who may read or change data, models and keys, and log each decision"),
     Practice(
@@ -49,12 +55,14 @@ PRACTICES: tuple[Practice, ...] = (
         "Defensive training",
         "train models that withstand attack, and attack them to measure it",
         "`hauberk protect`, `hauberk attack MODEL`",
+        "training.md",
     ),
     Practice(
         "2b",
         "Regular model updates",
         "replace a model only when no metric regresses; roll back",
         "`hauberk update`, `hauberk rollback`",
+        "updates.md",
     ),
     Practice(
         "2c", "Anomaly detection", "detect signs of attack in inputs, outputs, confidence, errors and clients"
@@ -63,7 +71,8 @@ PRACTICES: tuple[Practice, ...] = (
         "3a",
         "Model encryption",
         "encrypt models at rest and in deployment, and compute on encrypted inputs",
-        "`[release] seal = true` (at rest)",
+        "`[release] seal = true`",
+        missing="inference on encrypted inputs",
     ),
     Practice("3b", "API security", "authenticate, limit, validate and watch the requests to a served model"),
     Practice("3c", "Watermarks and fingerprints", "prove ownership of a stolen copy, with a p-value"),
@@ -80,6 +89,7 @@ PRACTICES: tuple[Practice, ...] = (
         "Ledger of data transactions",
         "log what happened to data, keys and models in an append-only log with proofs",
         "`hauberk ledger show / prove / audit`",
+        missing="checkpoints on a public chain",
     ),
 )
 
@@ -111,5 +121,9 @@ def check_role(role: str) -> None:
 
 def practice_table() -> str:
     """Return the README's table of practices as Markdown: practice, command, status; one line for each practice."""
-    rows = [f"| {p.id} {p.name}: {p.duty} | {p.command} | {p.status} |" for p in PRACTICES]
+    rows = [f"| {p.id} {_linked(p)}: {p.duty} | {p.command} | {p.status} |" for p in PRACTICES]
     return "\n".join(["| practice | command | status |", "| --- | --- | --- |", *rows]) + "\n"
+
+
+def _linked(practice: Practice) -> str:
+    return f"[{practice.name}](docs/{practice.page})" if practice.page else practice.name
