@@ -9,18 +9,12 @@ The page has no script and fetches nothing, which its own content security polic
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from markupsafe import Markup
-
-from hauberk.core.text import visible
+from hauberk.core import pages
 from hauberk.records.model import Attested, Source
 from hauberk.records.view import kind
 from hauberk.report import bars, chain, comparison, formats, poison, reading, rivals, sections, stages, tradeoff
-
-if TYPE_CHECKING:
-    from jinja2 import Template
 
 __all__ = ["Attested", "Source", "lay_out", "render"]
 
@@ -70,25 +64,4 @@ def render(source: Source) -> str:
 
 def lay_out(name: str, view: Mapping[str, Any]) -> str:
     """Return the page that one of this package's templates makes of `view`; all text in it is escaped."""
-    return _template(name).render(view)
-
-
-@cache
-def _template(name: str) -> Template:
-    # Imported here: `import hauberk` and its command line start without a template engine.
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader(__name__),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_shown,
-    )
-    return environment.get_template(name)
-
-
-def _shown(value: object) -> object:
-    """Make hidden characters visible in everything but our own markup."""
-    return value if isinstance(value, Markup) else visible(value)
+    return pages.lay_out(__name__, name, view)
