@@ -105,7 +105,7 @@ def test_a_source_that_goes_bad_slowly_is_named(digits):
 
 def test_a_history_that_cannot_be_a_measure_is_refused(digits):
     few = digits.take(np.arange(20))
-    with pytest.raises(InvalidInput, match="history of 20 rows"):
+    with pytest.raises(InvalidInput, match="history has 20 rows"):
         drip(few, [few])
     one = digits.take(np.flatnonzero(digits.y == 3))
     with pytest.raises(InvalidInput, match="1 classes"):

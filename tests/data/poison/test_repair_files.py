@@ -120,8 +120,8 @@ def test_no_file_is_overwritten_and_endings_are_checked(frame, tmp_path):
     done = repair(found, side.y)
     good = tmp_path / "new.parquet"
     for clean, aside, word in (
-        (source, good, "originals"),
-        (there, good, "already"),
+        (source, good, "source files"),
+        (there, good, "exists"),
         (good, good, "two files"),
         (tmp_path / "new.xlsx", good, "parquet"),
     ):

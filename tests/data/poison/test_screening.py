@@ -82,7 +82,7 @@ def test_a_clean_picture_set_is_quiet_and_pictures_come_in_every_common_shape():
 @pytest.mark.parametrize(
     ("x", "y", "words"),
     [
-        (np.zeros((10, 3)), np.arange(10) % 2, "needs 50 or more"),
+        (np.zeros((10, 3)), np.arange(10) % 2, "needs at least 50"),
         (np.zeros((60, 3)), np.zeros(60), "of one"),
         (np.full((60, 3), np.nan), np.arange(60) % 2, "60 rows hold NaN or infinity"),
         (np.zeros((60, 3)), np.arange(59) % 2, "59 labels"),

@@ -45,7 +45,7 @@ def test_a_lazy_frame_that_cannot_be_run_is_an_error():
         verify(late, SCHEMA, clean="never.parquet")
     with pytest.raises(InvalidInput, match="cannot be evaluated"):
         verify(GOOD.lazy().select("missing"), SCHEMA)
-    with pytest.raises(InvalidInput, match="no table"):
+    with pytest.raises(InvalidInput, match="not a supported table"):
         verify({"a": [1]}, SCHEMA)
 
 

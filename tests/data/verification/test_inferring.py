@@ -77,7 +77,7 @@ def test_text_files_get_the_types_of_nearly_all_values(tmp_path):
     text = inferred(tmp_path / "x.csv")
     types = {name: column.type for name, column in parse_schema(text).columns.items()}
     assert types == {"i": "integer", "f": "float", "d": "date", "b": "boolean", "late": "float"}
-    assert "1 values are no integer" in text
+    assert "1 values are not of type integer" in text
     assert wrong(tmp_path / "x.csv", text) == {"i: type"}
 
 

@@ -87,9 +87,9 @@ def test_a_failing_disk_leaves_nothing_and_sources_are_never_overwritten(tmp_pat
     with pytest.raises(HauberkError, match="no space left"):
         run(tmp_path / "x.parquet", quarantine=tmp_path / "q.parquet", clean=tmp_path / "c.parquet", disk=Broken())
     assert [path.name for path in tmp_path.iterdir()] == ["x.parquet"]
-    with pytest.raises(InvalidInput, match="among, the files"):
+    with pytest.raises(InvalidInput, match="among, the verified files"):
         run(tmp_path / "x.parquet", quarantine=tmp_path / "x.parquet", clean=None)
-    with pytest.raises(InvalidInput, match="named for both halves"):
+    with pytest.raises(InvalidInput, match="named for both"):
         run(tmp_path / "x.parquet", quarantine=tmp_path / "q.parquet", clean=tmp_path / "q.parquet")
 
 

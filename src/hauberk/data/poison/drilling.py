@@ -1,7 +1,7 @@
-"""Drilling: poison a copy of the data with every known poison that fits, screen it, and say what would have been caught.
+"""Poison drills: poison copies of the data with every known attack that fits, screen them, and report what was caught.
 
-Nothing is written and the rows that are given stay as they are. The figures hold for these data and these poisons: a
-drill says how far the screening can be relied on here, and not that the data are free of poison.
+Nothing is written and the given rows stay unchanged. The figures hold for these data and these attacks only: a drill
+measures how far the screening can be relied on; it does not show that the data are free of poison.
 """
 
 from __future__ import annotations
@@ -27,13 +27,14 @@ NOTHING = "nothing"
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """One poison, one seed.
+    """The result of one attack with one seed.
 
-    attack: the poisoner, or "nothing" for the data as they are. poison: rows it touched. caught: share of these that is
-    flagged; in_reach: share that would be with a threshold that exactly `rate` of the untouched rows pass. alarms:
-    share of untouched rows that is flagged, against `rate`. found: whether the screening says that there is poison.
-    detectors: name to poisoned rows for which it spoke loudest among the flagged. seconds: of the screening. problem:
-    why this poison does not fit the data, "" when it does; then the rest is 0.
+    attack: name of the poisoner, or "nothing" for the unchanged data. poison: number of poisoned rows. caught: share of
+    these that is flagged. in_reach: share of these that a threshold would flag which exactly `rate` of the untouched rows
+    exceed. alarms: share of untouched rows that is flagged. rate: the false-alarm rate that was set. found: whether the
+    screening reports poison. detectors: detector name to the number of flagged poisoned rows for which it scored highest.
+    seconds: time of the screening. problem: why this attack cannot be applied to the data, in which case all figures are 0;
+    otherwise "".
     """
 
     attack: str
@@ -49,23 +50,23 @@ class Caught:
     problem: str = ""
 
     def to_json(self) -> dict[str, Any]:
-        """Return all of it as JSON values."""
+        """Return all fields as JSON values."""
         return asdict(self) | {"detectors": dict(self.detectors)}
 
 
 def fitting(kind: str, names: Sequence[str] = ()) -> list[Entry[Any]]:
-    """Return the poisoners for data of a kind; with `names`, those. Raises InvalidInput for one that is not for it."""
+    """Return the named poisoners; without names, all for this kind of data. Raises InvalidInput for one of another kind."""
     if not names:
         return [entry for entry in POISONERS if kind in entry.kinds]
     chosen = [POISONERS[name] for name in names]
     for entry in chosen:
         if kind not in entry.kinds:
             known = ", ".join(other.name for other in POISONERS if kind in other.kinds)
-            raise InvalidInput(f"{entry.name} is not for {kind} data; these are: {known}.")
+            raise InvalidInput(f"{entry.name} does not apply to {kind} data; choose from: {known}.")
     return chosen
 
 
-def drill(  # noqa: PLR0913 - what is tried, how much of it, and how it is judged
+def drill(  # noqa: PLR0913 - a public call with independent options, all named
     side: Dataset,
     *,
     attacks: Sequence[str] = (),
@@ -75,14 +76,15 @@ def drill(  # noqa: PLR0913 - what is tried, how much of it, and how it is judge
     detectors: Mapping[str, Mapping[str, Any]] | None = None,
     task: Task | None = None,
 ) -> Iterator[Caught]:
-    """Yield what the screening says of the data as they are, and then of a copy for each poison and each seed.
+    """Yield the screening's result for the unchanged data, then for a poisoned copy for each attack and each seed.
 
-    attacks: names in POISONERS; default: all that fit. share: of rows that are poisoned; None: each poisoner's own.
-    false_alarms, detectors: as in `screen`. A poison that does not fit these data (a class too small, pictures smaller
-    than the trigger) is said so in `problem`. Cost: one screening each.
+    attacks: names in POISONERS; empty: all that fit the data. share: share of the rows that is poisoned, in (0, 1]; None:
+    each poisoner's default. seeds: number of runs of each attack, >= 1. false_alarms, detectors: as in `screen`. If an
+    attack cannot be applied to these data (a class is too small, the pictures are smaller than the trigger), its result has
+    `problem` set. Raises InvalidInput for unknown attacks or seeds < 1. Cost: one screening for each result.
     """
     if seeds < 1:
-        raise InvalidInput(f"seeds is 1 or more, found {seeds}.")
+        raise InvalidInput(f"expected seeds >= 1, found {seeds}.")
     task = task or Quiet()
     chosen = fitting(side.kind, attacks)
     total = 1 + len(chosen) * seeds
@@ -98,7 +100,7 @@ def drill(  # noqa: PLR0913 - what is tried, how much of it, and how it is judge
 
 
 def poisoned_copy(entry: Entry[Any], side: Dataset, *, share: float | None, seed: int) -> tuple[Dataset, Poisoned]:
-    """Return the rows after the attack, and what the adversary knows. Raises InvalidInput when it does not fit."""
+    """Return the poisoned copy, and the attack's record of what it changed. Raises InvalidInput if it cannot be applied."""
     settable = {field.name for field in fields(entry.params)}
     params = entry.make({"share": share} if share is not None and "share" in settable else {})
     victim = Victim(side.x, side.y, len(side.classes), side.columns)
@@ -113,7 +115,7 @@ def poisoned_copy(entry: Entry[Any], side: Dataset, *, share: float | None, seed
     )
 
 
-def _one(  # noqa: PLR0913, PLR0917 - as `_judged`
+def _one(  # noqa: PLR0913, PLR0917 - one private caller
     entry: Entry[Any],
     side: Dataset,
     share: float | None,
@@ -128,7 +130,7 @@ def _one(  # noqa: PLR0913, PLR0917 - as `_judged`
     return _judged(entry.name, seed, copy, poisoned.poison, rate, detectors)
 
 
-def _judged(  # noqa: PLR0913, PLR0917 - what was done, and how it is judged
+def _judged(  # noqa: PLR0913, PLR0917 - two private callers
     name: str,
     seed: int,
     side: Dataset,
@@ -137,28 +139,28 @@ def _judged(  # noqa: PLR0913, PLR0917 - what was done, and how it is judged
     detectors: Mapping[str, Mapping[str, Any]] | None,
 ) -> Caught:
     started = monotonic()
-    # A poisoner does not say who sent its rows, so the drill asks nobody's sender: it is the harder question.
-    found = screen_rows(Rows(side.kind, side, None, (), seed), false_alarms=rate, detectors=detectors)
+    # The drill screens without sources: an attack does not say who sent its rows, and without sources detection is harder.
+    screening = screen_rows(Rows(side.kind, side, None, (), seed), false_alarms=rate, detectors=detectors)
     seconds = monotonic() - started
-    hits = poison & found.flags
+    hits = poison & screening.flags
     return Caught(
         name,
         seed,
         int(poison.sum()),
         float(hits.sum() / max(1, poison.sum())),
-        _in_reach(found, poison, rate),
-        float(found.flags[~poison].mean()) if (~poison).any() else 0.0,
+        _in_reach(screening, poison, rate),
+        float(screening.flags[~poison].mean()) if (~poison).any() else 0.0,
         rate,
-        found.found,
-        dict(Counter(str(detector) for detector in found.detectors[hits]).most_common()),
+        screening.found,
+        dict(Counter(str(detector) for detector in screening.detectors[hits]).most_common()),
         round(seconds, 3),
     )
 
 
-def _in_reach(found: Screening, poison: np.ndarray, rate: float) -> float:
-    """Return the share of the poison that scores above all but `rate` of the untouched rows."""
+def _in_reach(screening: Screening, poison: np.ndarray, rate: float) -> float:
+    """Return the share of the poisoned rows that score above the (1 - rate) quantile of the untouched rows."""
     if not poison.any() or poison.all():
         return 0.0
-    honest = np.sort(found.scores[~poison])
+    honest = np.sort(screening.scores[~poison])
     threshold = honest[len(honest) - 1 - int(rate * len(honest))]
-    return float((found.scores[poison] > threshold).mean())
+    return float((screening.scores[poison] > threshold).mean())

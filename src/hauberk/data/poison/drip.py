@@ -1,25 +1,26 @@
-"""Slow-drip poisoning: batches of which each passes and whose sequence does not, held against a trusted history.
+"""Slow-drip poisoning: poison spread thinly over many batches, so that each batch passes on its own but the sequence does not.
 
-Models that learned from the trusted rows alone are asked about every row, each trusted row by a model that did not see it.
-Honest batches contradict them as often, and as firmly, as the trusted rows do; a poisoner who stays below the alarm in each batch
-does so a little more often each time, in one class, one pair of classes or from one source, and it adds up. So all batches since
-the trusted state are compared with the trusted rows, in several streams.
+Cross-fitted models, trained on trusted rows only, predict every row. The labels of honest batches contradict these models as
+often, and as strongly, as the trusted labels do. An attacker who stays below the alarm in each batch adds a few
+contradictions each time, in one class, one pair of classes or from one source, and they accumulate. So all batches since the
+trusted state are compared with the trusted rows together, in several streams.
 
-A stream asks how often a label is given, among rows for which the models say it with like odds: six strata, from where they
-agree to where they make another label thirty times as likely. Within a stratum trusted and new rows are alike, so the number of
-given labels among the new ones is hypergeometric, whatever rows came. The strata are added up, each weighted by one over the
-chance of the label there, which is the most powerful weight against a small share of flipped labels (the score test; the
-sum is Mantel's 1963 with weights), and how likely as large a sum is by chance is computed exactly, by convolution. Where classes
-overlap, the many rows that contradict a little tell as much as the few that do firmly.
+A stream counts how often its label (or labels) was given, within six strata of rows for which the models predict that label
+with similar odds: from "predicted" to "another label is thirty times as likely". Within a stratum trusted and new rows are
+exchangeable, so the count among the new rows is hypergeometric, whatever rows the batches contain. The counts of the strata
+are summed with weights, each one over the probability of the label in the stratum. These are the most powerful weights
+against a small share of flipped labels (the score test; without weights the sum is Mantel's of 1963). The tail probability
+of the sum is computed exactly, by convolution. So where classes overlap, the many weak contradictions contribute as much as
+the few strong ones.
 
-The test is repeated with each batch. Look number k may spend alpha / (k (k + 1)), which sums up to alpha over any
-number of looks, and streams share a look's part: an honest sequence of any length is stopped with probability alpha at
-most, as long as its labels come from the distribution of the trusted ones.
+The test is repeated at each batch (a "look"). Look k may spend alpha / (k (k + 1)), which sums to alpha over any number of
+looks, and the streams share each look's part (Bonferroni). An honest sequence of any length therefore raises an alarm with
+probability at most alpha, as long as its labels follow the distribution of the trusted ones.
 
-Answers: label flips, dirty-label backdoors and a source gone bad, spread over batches. Does not answer: clean-label poison,
-which no model denies; a change in the world that is honest, which looks the same and is for a person to judge; poison that
-was in the trusted rows. Source: Mantel 1963, "Chi-square tests with one degree of freedom"; Lan, DeMets 1983 for the spending of
-alpha over looks.
+Answers: label flips, dirty-label backdoors and a source that turns bad, spread over batches. Does not answer: clean-label
+poison, which contradicts no model; an honest change of the labels' distribution, which looks the same and needs a person's
+judgement; poison among the trusted rows.
+Source: Mantel 1963, "Chi-square tests with one degree of freedom"; Lan, DeMets 1983 for spending alpha over looks.
 """
 
 from __future__ import annotations
@@ -35,24 +36,26 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
 from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Mask
 
-ALPHA = 0.01
-_FIRM = 10.0  # times as likely is another class: such a row is an event, and a suspect where its stream alarms
-_EDGES = (1 / 3, 1.0, 3.0, 10.0, 30.0)  # of the strata, in odds against the given label
-_WEIGHTS = np.array([1, 2, 3, 6, 18, 50])  # 1 + odds, about the middle of each: one over the chance of the label
-_LEAST = 1e-3
-_ROUNDING = 1e-15  # of the convolution
-_FEWEST = 50
-_FAMILIES = 4
+ALPHA = 0.01  # default probability of a false alarm over all looks and streams
+_FIRM = 10.0  # odds against the label from which a row is an event, and a suspect if its stream alarms
+_EDGES = (1 / 3, 1.0, 3.0, 10.0, 30.0)  # edges of the six strata, in odds against the stream's label
+_WEIGHTS = np.array(
+    [1, 2, 3, 6, 18, 50]
+)  # 1 + odds near the middle of each stratum: one over the label's probability
+_LEAST = 1e-3  # added to probabilities before odds are taken
+_ROUNDING = 1e-15  # smallest p-value: below it the convolution is rounding error
+_FEWEST = 50  # trusted rows, at least
+_FAMILIES = 4  # of streams: all rows, labels, pairs of labels, sources; each gets a quarter of alpha
 
 
 @dataclass(frozen=True, slots=True)
 class Stream:
-    """One count, among the trusted rows and among those that came since.
+    """One tested count, compared between the trusted rows and the rows that arrived since.
 
-    name: "all rows", "labelled 'cat'", "labelled 'cat', seen as 'dog'", "from 'east'". trusted_events of trusted_rows, events of
-    rows: those that the models firmly contradict, ten to one, up to batch number `look`: the one that raised the alarm, else the
-    last. p: of as much contradiction or more by chance (one-sided; exact below 2 %). limit: what that look may spend on this
-    stream.
+    name: "all rows", "labelled 'cat'", "labelled 'cat', seen as 'dog'", or "from 'east'". look: number of batches included:
+    up to the first alarm, or all. trusted_events, events: number of rows, among the trusted and the new ones, whose label the
+    models contradict with odds of at least ten to one. trusted_rows, rows: number of rows counted. p: one-sided p-value, exact
+    below about 2 %. limit: part of alpha that this look may spend on this stream.
     """
 
     name: str
@@ -66,16 +69,17 @@ class Stream:
 
     @property
     def alarm(self) -> bool:
-        """Whether honest rows would contradict as much less often than the limit."""
+        """Whether p is below the limit."""
         return self.p < self.limit
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Drip:
-    """What the rows since the trusted state look like.
+    """The result of `drip`.
 
-    streams: the least likely first. suspects: one (n,) mask a batch, the events of the streams that alarm. events: of each
-    batch. seen: one (n,) a batch, the class that the trusted history sees in each row.
+    streams: all tested counts, the smallest p relative to its limit first. suspects: one (n,) mask a batch: the events of
+    the streams that alarm. events: number of contradicted rows in each batch. seen: one (n,) array a batch: the most likely
+    class of each row other than its label, by the models of the trusted rows.
     """
 
     streams: tuple[Stream, ...]
@@ -85,11 +89,11 @@ class Drip:
 
     @property
     def alarms(self) -> tuple[Stream, ...]:
-        """The streams that honest rows do not explain."""
+        """The streams whose p is below their limit."""
         return tuple(stream for stream in self.streams if stream.alarm)
 
     def to_json(self, most: int = 20) -> dict[str, Any]:
-        """Return the counts, without rows."""
+        """Return the counts, and the first `most` streams, as JSON values; no rows."""
         return {
             "alarms": len(self.alarms),
             "suspects": sum(int(mask.sum()) for mask in self.suspects),
@@ -106,19 +110,20 @@ def drip(
     seed: int = 0,
     task: Task | None = None,
 ) -> Drip:
-    """Compare every row that came since the trusted state with the trusted rows, all batches together.
+    """Test all rows that arrived since the trusted state, over all batches together, against the trusted rows.
 
-    batches: in the order they came, with the columns and classes of `trusted`; rows that were set aside later belong in
-    them, since what was sent is what is judged. What was an alarm after an earlier batch stays one. Raises InvalidInput for
-    fewer than 50 trusted rows, or one class. Cost: five small models of the trusted rows, some seconds for ten thousand.
+    batches: in order of arrival, with the columns and classes of `trusted`; include rows that were quarantined later, because
+    the test is about what was sent. An alarm after an earlier batch stays an alarm. alpha: probability of a false alarm over
+    any number of batches, in (0, 1). Raises InvalidInput for fewer than 50 trusted rows, trusted rows of one class, or
+    differing columns or classes. Cost: five small models of the trusted rows, some seconds for ten thousand.
     """
     if len(trusted) < _FEWEST or len(np.unique(trusted.y)) < 2:
         raise InvalidInput(
-            f"a history of {len(trusted)} rows and {len(np.unique(trusted.y))} classes is no measure for what comes: "
-            f"{_FEWEST} rows of two classes are the least."
+            f"the trusted history has {len(trusted)} rows of {len(np.unique(trusted.y))} classes, too few to judge new "
+            f"batches: provide at least {_FEWEST} rows of two classes."
         )
     if not (0 < alpha < 1):
-        raise InvalidInput(f"alpha is a probability between 0 and 1, found {alpha}.")
+        raise InvalidInput(f"expected alpha in (0, 1), found {alpha}.")
     if not batches:
         return Drip((), (), (), ())
     whole = stacked([trusted, *batches])
@@ -134,11 +139,11 @@ def drip(
     edges = np.cumsum([len(trusted), *map(len, batches)])
     part = np.repeat(np.arange(len(edges)), np.diff(edges, prepend=0))
     streams, suspects = [], np.zeros(len(whole), np.bool_)
-    for asked in _asked(whole, old, probabilities, seen, event):
-        stream = _watched(asked, part, alpha / (_FAMILIES * asked.tests))
+    for question in _questions(whole, old, probabilities, seen, event):
+        stream = _tested(question, part, alpha / (_FAMILIES * question.tests))
         streams.append(stream)
         if stream.alarm:
-            suspects |= asked.events & asked.counted & ~old
+            suspects |= question.events & question.counted & ~old
     streams.sort(key=lambda stream: stream.p / stream.limit)
     parts = [slice(start, end) for start, end in pairwise(edges.tolist())]
     return Drip(
@@ -150,11 +155,16 @@ def drip(
 
 
 def stacked(sides: Sequence[Dataset]) -> Dataset:
-    """Return the rows of several sides with the same meaning as one; group numbers and rows stay as they are."""
+    """Return several data sets with the same columns and classes as one; group and row numbers are kept as they are.
+
+    Raises InvalidInput if columns or classes differ. Groups, and sources, are dropped unless every data set has them.
+    """
     first = sides[0]
     for side in sides[1:]:
         if side.classes != first.classes or [c.name for c in side.columns] != [c.name for c in first.columns]:
-            raise InvalidInput("rows with other columns or classes cannot be put together.")
+            raise InvalidInput(
+                "the data sets differ in columns or classes and cannot be joined: read them with one specification."
+            )
     groups = [side.groups for side in sides]
     sources = [side.sources for side in sides]
     return Dataset(
@@ -170,11 +180,12 @@ def stacked(sides: Sequence[Dataset]) -> Dataset:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class _Asked:
-    """What a stream asks.
+class _Question:
+    """One stream before it is tested.
 
-    tests: so many share the family's limit. All (n,): counted: its rows. given: whether the label is one that is asked about.
-    odds: against that, by the models, whatever label was given. events: of the rows with such a label.
+    tests: number of tests that share the family's part of alpha. The rest are (n,): counted: mask of the rows that are
+    counted. given: whether the row has the label, or one of the labels, that is counted. odds: the models' odds against that
+    label, whatever label was given. events: rows with such a label that the models contradict.
     """
 
     name: str
@@ -189,40 +200,41 @@ def _odds(one: Doubles, other: Doubles) -> Doubles:
     return (one + _LEAST) / (other + _LEAST)
 
 
-def _asked(side: Dataset, old: Mask, probabilities: Doubles, seen: Labels, event: Mask) -> Iterator[_Asked]:
-    """Yield every stream, family by family: all rows, by label, by pair of labels, by source. seen, event: as `drip` has them."""
+def _questions(side: Dataset, old: Mask, probabilities: Doubles, seen: Labels, event: Mask) -> Iterator[_Question]:
+    """Yield every stream, family by family: all rows, by label, by pair of labels, by source. seen, event: as in `drip`."""
     everything, names, known = np.ones(len(side), np.bool_), side.classes, len(side.classes)
     top = probabilities.max(axis=1)
     denied, firmness = side.y != probabilities.argmax(axis=1), _odds(top, 1 - top)
-    yield _Asked("all rows", 1, everything, denied, firmness, event)
+    yield _Question("all rows", 1, everything, denied, firmness, event)
     own = [side.y == label for label in range(known)]
     for rows, name, likely in zip(own, names, probabilities.T, strict=True):
-        yield _Asked(f"labelled {name!r}", known, everything, rows, _odds(1 - likely, likely), event & rows)
-    # All pairs share the limit, also those that no row is of: which occur is not known before the rows are.
+        yield _Question(f"labelled {name!r}", known, everything, rows, _odds(1 - likely, likely), event & rows)
+    # Bonferroni over all ordered label pairs, including pairs that do not occur, because which pairs occur depends on the data.
     for label, other in np.unique(np.stack([side.y[~old], seen[~old]]), axis=1).T.tolist():
         name = f"labelled {names[label]!r}, seen as {names[other]!r}"
         against = _odds(probabilities[:, other], probabilities[:, label])
         events = event & own[label] & (seen == other)
-        yield _Asked(name, known * (known - 1), own[label] | own[other], own[label], against, events)
+        yield _Question(name, known * (known - 1), own[label] | own[other], own[label], against, events)
     if side.sources is None:
         return
-    # Held against all trusted rows, for a source may be new; the share of one does not depend on those that come after.
+    # Each source is compared with all trusted rows, because it may be new. The k-th source gets 1 / (k (k + 1)) of the limit,
+    # which does not depend on sources that arrive later.
     for place, sender in enumerate(dict.fromkeys(side.sources[~old].tolist()), start=1):
         rows = old | (side.sources == sender)
-        yield _Asked(f"from {sender!r}", place * (place + 1), rows, denied, firmness, event)
+        yield _Question(f"from {sender!r}", place * (place + 1), rows, denied, firmness, event)
 
 
-def _watched(asked: _Asked, part: Labels, alpha: float) -> Stream:
-    """Return the stream at the first look that alarms, or at the last one. part: (n,) 0 for trusted rows, else the batch."""
-    looks, strata = int(part.max()), len(_WEIGHTS)
-    cell = (part * strata + np.digitize(asked.odds, _EDGES)) * 2 + asked.given
-    counts = np.bincount(cell[asked.counted], minlength=(looks + 1) * strata * 2).reshape(looks + 1, strata, 2)
-    rows, events = counts.sum(axis=(1, 2)), np.bincount(part[asked.counted & asked.events], minlength=looks + 1)
+def _tested(question: _Question, part: Labels, alpha: float) -> Stream:
+    """Return the stream at its first alarm, or at the last look. part: (n,) 0 for trusted rows, else the batch's number."""
+    looks, strata, counted = int(part.max()), len(_WEIGHTS), question.counted
+    cell = (part * strata + np.digitize(question.odds, _EDGES)) * 2 + question.given
+    counts = np.bincount(cell[counted], minlength=(looks + 1) * strata * 2).reshape(looks + 1, strata, 2)
+    rows, events = counts.sum(axis=(1, 2)), np.bincount(part[counted & question.events], minlength=looks + 1)
     for look in range(1, looks + 1):
         upto = slice(1, look + 1)
         p, limit = chance(counts[0], counts[upto].sum(axis=0)), alpha / (look * (look + 1))
         stream = Stream(
-            asked.name,
+            question.name,
             look,
             int(events[0]),
             int(rows[0]),
@@ -237,24 +249,24 @@ def _watched(asked: _Asked, part: Labels, alpha: float) -> Stream:
 
 
 def chance(trusted: Labels, new: Labels) -> float:
-    """Return how likely as large a weighted number of given labels or larger is among the new rows, if they are as the trusted.
+    """Return the one-sided p-value of the weighted number of labels among the new rows, if they are like the trusted rows.
 
-    trusted, new: (6, 2) rows of each stratum, without and with the label that is asked about. Exact where it is below about
-    2 %: strata are independent given their sums, and each is hypergeometric; a normal tail where it is more.
+    trusted, new: (6, 2) int64 counts of each stratum, without and with the label. Given its margins each stratum is
+    hypergeometric, independent of the others. Exact below about 2 % (two standard deviations); a normal tail above.
     """
     from scipy.signal import fftconvolve
     from scipy.stats import hypergeom, norm
 
-    found, given, drawn = (trusted + new).sum(axis=1), (trusted + new)[:, 1], new.sum(axis=1)
-    share = given / np.maximum(found, 1)
-    spread = drawn * share * (1 - share) * (found - drawn) / np.maximum(found - 1, 1)
+    total, given, drawn = (trusted + new).sum(axis=1), (trusted + new)[:, 1], new.sum(axis=1)
+    share = given / np.maximum(total, 1)
+    spread = drawn * share * (1 - share) * (total - drawn) / np.maximum(total - 1, 1)
     excess, deviation = _WEIGHTS @ (new[:, 1] - drawn * share), np.sqrt(_WEIGHTS**2 @ spread)
     if excess <= 2 * deviation:
         return float(norm.sf(excess / deviation)) if deviation else 1.0
     sums = np.ones(1)
-    for weight, of, hits, taken in zip(_WEIGHTS, found, given, drawn, strict=True):
+    for weight, of, hits, taken in zip(_WEIGHTS, total, given, drawn, strict=True):
         if not (hits and taken):
-            continue  # nothing of it can come
+            continue  # the stratum's count is 0 for certain
         counts = np.arange(min(hits, taken) + 1)
         likely = np.zeros(weight * counts[-1] + 1)
         likely[::weight] = hypergeom.pmf(counts, of, hits, taken)

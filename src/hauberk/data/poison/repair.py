@@ -1,7 +1,7 @@
-"""Repair: what is done about the rows that a screening flagged. Every row is kept, relabelled or quarantined; none is lost.
+"""Repair of flagged rows: every row is kept, relabelled or quarantined; none is lost.
 
-Quarantine is the default. A new label is proposed only where the evidence is of the kind that a label is wrong and
-nothing else is: a row with a trigger in it stays poison under any label. `repair_files` writes the result.
+Flagged rows are quarantined by default. A row is relabelled only if the evidence says that its label alone is wrong; a row
+with a trigger stays poison under any label. `repair_files` writes the result.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from hauberk.core.errors import InvalidInput
 from hauberk.data.poison.screening import Screening
 from hauberk.data.reading.dataset import Dataset, Labels, Mask
 
-CERTAIN = 3.0  # one honest row in a thousand looks as bad
-_LABEL_ONLY = frozenset({"label-errors"})
+CERTAIN = 3.0  # default score for relabelling: one honest row in a thousand looks as suspicious
+_LABEL_ONLY = frozenset({"label-errors"})  # detectors whose evidence concerns the label alone
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Repair:
-    """What becomes of n rows.
+    """The decision for each of n rows.
 
-    quarantined: (n,) rows that are set aside. labels: (n,) int64, the label that each row has after the repair.
-    relabelled: (n,) rows, never quarantined ones, whose label was changed. reasons: row to a sentence, for every row
-    that was touched.
+    quarantined: (n,) mask of rows to quarantine. labels: (n,) int64, each row's label after the repair. relabelled: (n,)
+    mask of rows with a changed label, disjoint from `quarantined`. reasons: row number to a sentence, for every quarantined
+    or relabelled row.
     """
 
     quarantined: Mask
@@ -37,17 +37,19 @@ class Repair:
 
     @property
     def kept(self) -> Labels:
-        """The rows that are left, in their order."""
+        """(m,) numbers of the rows that are not quarantined, in their order."""
         return np.flatnonzero(~self.quarantined)
 
     def lost(self, y: Labels) -> Labels:
-        """Return the classes of y, the labels before, of which no row is left: a model cannot learn them any more."""
+        """Return the classes that occur in y, the labels before the repair, and have no row left; no model can learn them."""
         return np.setdiff1d(y, self.labels[self.kept])
 
     def applied(self, side: Dataset) -> Dataset:
-        """Return the repaired side: the kept rows, with their labels."""
+        """Return the repaired data: the kept rows with their labels. Raises InvalidInput for another number of rows."""
         if len(side) != len(self.labels):
-            raise InvalidInput(f"this repair is of {len(self.labels)} rows, and the data have {len(side)}.")
+            raise InvalidInput(
+                f"the repair was computed for {len(self.labels)} rows and the data have {len(side)}: screen these data."
+            )
         kept = side.take(self.kept)
         return Dataset(
             kept.kind,
@@ -61,7 +63,7 @@ class Repair:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return the counts; they add up."""
+        """Return the counts; kept and quarantined add up to rows, and relabelled rows are among the kept."""
         return {
             "rows": len(self.labels),
             "kept": len(self.kept),
@@ -73,18 +75,20 @@ class Repair:
 def repair(
     screening: Screening, y: Labels, *, relabel: bool = False, certain: float = CERTAIN, thorough: bool = True
 ) -> Repair:
-    """Return what to do with each row.
+    """Return the decision for each row.
 
-    y: (n,) the labels that were screened. relabel: whether flagged rows get the label they seem to have, in place of
-    quarantine, where only the label is doubted and the score is `certain` (minus the decimal logarithm of a share of
-    honest rows) or more. thorough: where poison was found, rows are also quarantined that do not reach the false-alarm
-    rate alone and share detector and label with many that do (see `_company`).
-    Raises InvalidInput when the lengths differ. Answers: poison that was found. Does not answer: poison that was not.
+    y: (n,) the labels that were screened. relabel: give flagged rows their suggested label, instead of quarantining them, if
+    only the label is doubted and the score is at least `certain`. certain: minus the decimal logarithm of a share of honest
+    rows, >= 0. thorough: if the screening reports poison, also quarantine unflagged rows that share detector and label with
+    many flagged ones (see `_company`). Raises InvalidInput if the lengths differ or `certain` is out of range.
+    Answers: poison that the screening flagged. Does not answer: poison that it missed.
     """
     if len(y) != len(screening.flags):
-        raise InvalidInput(f"the screening is of {len(screening.flags)} rows, and there are {len(y)} labels.")
+        raise InvalidInput(
+            f"the screening covers {len(screening.flags)} rows and there are {len(y)} labels: pass the screened labels."
+        )
     if not (math.isfinite(certain) and certain >= 0):
-        raise InvalidInput(f"certain is a score of 0 or more, found {certain}.")
+        raise InvalidInput(f"expected certain >= 0, found {certain}.")
     bad = screening.flags.copy()
     company = _company(screening, y) if thorough and screening.found else np.zeros(len(y), np.bool_)
     sure = np.isin(screening.detectors, list(_LABEL_ONLY)) & (screening.scores >= certain)
@@ -99,13 +103,13 @@ def repair(
 
 
 def _company(screening: Screening, y: Labels) -> Mask:
-    """Return unflagged rows whose own score is middling and that share detector and label with a crowd that is flagged.
+    """Return (n,) the mask of unflagged rows with a middling score that share detector and label with many flagged rows.
 
-    The false-alarm rate is set for rows of which nothing else is known. Where a quarter as many rows as those of a
-    label that a detector gives any weight to are flagged by it, a row of the same kind is more likely poison than not,
-    and a backdoor lives on a handful of rows that are left.
+    The flagging threshold assumes that nothing else is known about a row. If a detector flags at least 10 rows of a label,
+    and at least as many as would by chance score half the threshold (on a logarithmic scale), the remaining rows of that
+    label with at least half the threshold are more likely poison than not, and a backdoor survives on a handful of rows.
     """
-    found = np.zeros(len(y), np.bool_)
+    company = np.zeros(len(y), np.bool_)
     half = -math.log10(screening.false_alarms) / 2
     for name in np.unique(screening.detectors):
         if not name or name in _LABEL_ONLY:
@@ -113,11 +117,11 @@ def _company(screening: Screening, y: Labels) -> Mask:
         for label in np.unique(y[screening.flags & (screening.detectors == name)]):
             own = (screening.detectors == name) & (y == label)
             flagged, middling = own & screening.flags, own & ~screening.flags & (screening.scores >= half)
-            # Honest rows of this label that would score so by chance, against those that are flagged.
+            # Expected number of honest rows of this label that reach half the threshold by chance.
             by_chance = (y == label).sum() * 10.0**-half
             if flagged.sum() >= max(10, by_chance):
-                found |= middling
-    return found
+                company |= middling
+    return company
 
 
 def _reason(screening: Screening, y: Labels, row: int, changed: bool) -> str:  # noqa: FBT001 - what was done to the row

@@ -1,8 +1,8 @@
-"""Repair files: the kept rows as one file, the quarantined ones with their reasons as another; the originals stay.
+"""Write a repair: the kept rows to one file, the quarantined rows with their reasons to another; sources stay unchanged.
 
-Tables are written as Parquet, CSV or JSON Lines with the values and columns that the files had; pictures as an npz
-archive. Both files are written beside their places first, read back and counted, and only then moved there, so that
-a fault leaves either both or neither, and no row is lost.
+Tables are written as Parquet, CSV or JSON Lines with the values and columns of the source files; pictures as an npz
+archive. Both files are written under temporary names, read back and counted, and only then renamed, so that a failure
+leaves either both or neither, and no row is lost.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ if TYPE_CHECKING:
 
 _TABLE = (".parquet", ".csv", ".jsonl")
 _IMAGE = (".npz",)
-PREFIX = "hauberk_"  # of the columns and keys that the files get beside their own
+PREFIX = "hauberk_"  # of the columns and keys that a repair adds
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """How many rows went where; clean and quarantined add up to rows."""
+    """Numbers of written rows; clean and quarantined add up to rows, and relabelled rows are among the clean."""
 
     rows: int
     clean: int
@@ -44,24 +44,16 @@ class Written:
     relabelled: int
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Notes:
-    """What is said beside each touched row: row, score, detector, suggested label and reason, in the order of `rows`."""
-
-    rows: npt.NDArray[np.int64]
-    values: dict[str, list[Any]]
-
-
 def write_repaired(
     spec: DataSpec, screening: Screening, repair: Repair, *, clean: Path, quarantine: Path
 ) -> Written:
-    """Write kept rows to `clean` and quarantined rows to `quarantine`; the files of `spec` are read and never changed.
+    """Write kept rows to `clean` and quarantined rows to `quarantine`; the files of `spec` are only read.
 
-    spec: of one side, every row of which was screened, in order. A relabelled row stands in `clean` with its new label;
-    the columns `hauberk_relabelled_from` and `hauberk_reason` are in `clean` only when a row was relabelled.
-    Raises InvalidInput for a path that is there already or is one of the sources, for both alike, for an ending that
-    does not fit, or when the files hold other rows than were screened; Unavailable when the disk fails. Then nothing is
-    left behind.
+    spec: the files whose rows were screened, all of them, in order. `clean` holds relabelled rows with their new label; it
+    has the columns `hauberk_relabelled_from` and `hauberk_reason` (npz: keys) only if a row was relabelled.
+    Raises InvalidInput if a path exists or is a source, if both paths are the same, if a suffix does not fit the data, or if
+    the files hold another number of rows than was screened; Unavailable if writing fails. After an error neither file is
+    there.
     """
     raw = _raw(spec)
     known = _TABLE if isinstance(raw, RawTable) else _IMAGE
@@ -69,7 +61,7 @@ def write_repaired(
     count = raw.frame.height if isinstance(raw, RawTable) else len(raw.x)
     if count != len(repair.labels):
         raise InvalidInput(
-            f"{raw.name} holds {count} rows, and {len(repair.labels)} were screened. Run the same command again, without a limit."
+            f"{raw.name} holds {count} rows and {len(repair.labels)} were screened: run the command again, without a limit."
         )
     aside = np.flatnonzero(repair.quarantined)
     if isinstance(raw, RawTable):
@@ -89,18 +81,18 @@ def _raw(spec: DataSpec) -> RawTable | RawImages:
 
 def _check_paths(spec: DataSpec, clean: Path, quarantine: Path, known: tuple[str, ...]) -> None:
     if clean.resolve() == quarantine.resolve():
-        raise InvalidInput(f"the clean and the quarantined rows would both go to {clean}: name two files.")
+        raise InvalidInput(f"clean and quarantined rows would both be written to {clean}: name two files.")
     sources = {Path(name).resolve() for name in spec.files}
     for path in (clean, quarantine):
         if path.resolve() in sources:
             raise InvalidInput(
-                f"{path} is one of the files that are repaired: the originals stay, choose another name."
+                f"{path} is one of the source files, which are never overwritten: choose another name."
             )
         if outputs.resolve(path).mode is not None:
-            raise InvalidInput(f"{path} is there already and would be lost: remove it, or choose another name.")
+            raise InvalidInput(f"{path} exists and would be overwritten: remove it, or choose another name.")
         if path.suffix.lower() not in known:
             raise InvalidInput(
-                f"{path} ends with {path.suffix!r}; these data can be written as {', '.join(known)}."
+                f"{path} ends with {path.suffix!r}: choose one of {', '.join(known)} for these data."
             )
 
 
@@ -116,7 +108,7 @@ def _notes(screening: Screening, repair: Repair, rows: npt.NDArray[np.int64]) ->
 
 
 def _own_values(labels: npt.NDArray[Any], repair: Repair, screened: npt.NDArray[np.int64]) -> list[Any]:
-    """Return each row's new label as the file writes it: the value that rows of that class have."""
+    """Return the new label of each relabelled row as the source file writes that class. screened: (n,) codes of `labels`."""
     value_of = {
         int(code): labels[index] for code, index in zip(*np.unique(screened, return_index=True), strict=True)
     }
@@ -131,7 +123,7 @@ def _table_writers(
     clash = [name for name in raw.frame.columns if name.startswith(PREFIX)]
     if clash:
         raise InvalidInput(
-            f"{raw.name} has a column {clash[0]!r} already: it was written by a repair. Drop it first."
+            f"{raw.name} has a column {clash[0]!r}, whose prefix a repair uses for its own columns: drop or rename it."
         )
     frame = raw.frame
     fresh = np.flatnonzero(repair.relabelled)
@@ -171,10 +163,11 @@ def _codes(values: list[Any]) -> npt.NDArray[np.int64]:
 
 
 def _spread(count: int, rows: npt.NDArray[np.int64], values: list[Any]) -> list[Any]:
-    found: list[Any] = [None] * count
+    """Return a list of `count` values: `values` at `rows`, None elsewhere."""
+    spread: list[Any] = [None] * count
     for row, value in zip(rows, values, strict=True):
-        found[row] = value
-    return found
+        spread[row] = value
+    return spread
 
 
 def _write_table(frame: pl.DataFrame, path: Path) -> int:
@@ -203,13 +196,13 @@ def _image_writers(
         extra[f"{PREFIX}relabelled_from"] = labels[repair.kept]
 
     def arrays(rows: npt.NDArray[np.int64], y: npt.NDArray[Any]) -> dict[str, npt.NDArray[Any]]:
-        found = {"x": raw.x[rows], label: y[rows]}
+        chosen = {"x": raw.x[rows], label: y[rows]}
         if raw.groups is not None:
-            # A group is known by its value: tracks that are numbered within a class were made unique when read.
-            found[spec.group or "group"] = raw.groups[rows]
+            # The groups as read: tracks that are numbered within each class have been made unique.
+            chosen[spec.group or "group"] = raw.groups[rows]
         if raw.senders is not None:
-            found[spec.source] = raw.senders[rows]
-        return found
+            chosen[spec.source] = raw.senders[rows]
+        return chosen
 
     kept = arrays(repair.kept, after) | extra
     notes = {name: np.array(values) for name, values in _notes(screening, repair, aside).items()}
@@ -220,18 +213,18 @@ def _image_writers(
 def _write_npz(arrays: dict[str, npt.NDArray[Any]], path: Path) -> int:
     with path.open("wb") as file:
         np.savez_compressed(file, allow_pickle=False, **arrays)
-    with np.load(path, allow_pickle=False) as found:
-        return len(found["x"])
+    with np.load(path, allow_pickle=False) as archive:
+        return len(archive["x"])
 
 
 def _write_both(files: list[tuple[Path, Callable[[Path], int], int]]) -> None:
     with outputs.drafts([path for path, _, _ in files]) as drafts:
         for draft, (path, write, expected) in zip(drafts, files, strict=True):
             try:
-                found = write(draft)
+                count = write(draft)
             except OSError as error:
                 raise explain(error, path) from error
-            if found != expected:
+            if count != expected:
                 raise Unavailable(
-                    f"{path} should hold {expected} rows, and {found} were read back. Run the command again."
+                    f"{path} should hold {expected} rows and {count} were read back: run the command again."
                 )

@@ -1,8 +1,8 @@
-"""Screening: every poison detector that fits the data, joined into one ranked and explained list of rows.
+"""Screening: run every poison detector that fits the data, and merge the results into one ranked, explained list of rows.
 
-Each detector says how rarely an honest row would look as bad (`poisoning.Suspicion`). A row's score is the largest of
-these less the decimal logarithm of how many detectors were asked, so that the false-alarm rate of the whole is the one
-that the caller sets (Bonferroni). Nothing is removed here: `repair` does that, from what is said here.
+Each detector scores a row by how rarely an honest row would look as suspicious (`detectors.Suspicion`). A row's score is
+the largest of these minus the decimal logarithm of the number of detectors (Bonferroni), so that the false-alarm rate of
+the whole is the one that the caller sets. Screening removes nothing; `repair` does that, from the result.
 """
 
 from __future__ import annotations
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
 Kind = Literal["image", "table", "embedding"]
 
-_FEWEST = 50
-_CHANCE = 1e-3  # of flagging as many rows, or more, on honest data, from which poison counts as found
+_FEWEST = 50  # rows, at least: scores compare rows with each other
+_CHANCE = 1e-3  # poison is reported if honest data would give as many flags with a lower probability than this
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Screening:
-    """What was found, row by row.
+    """The result of a screening, row by row.
 
-    scores: (n,) float64, higher is more suspect. flags: (n,) those that a false-alarm rate of `false_alarms` lets pass
-    as suspects. detectors: (n,) the name of the detector with the highest score, "" where none spoke. reasons: row
-    index to a sentence. suggested: (n,) int64, the label the row seems to have, -1 where none is proposed. classes:
-    the labels that these are indices into. sources: who sent how much of it, () when sources are not known. notes:
-    plain sentences. found: more rows are flagged than false alarms explain. seconds by detector.
+    scores: (n,) float64, >= 0, higher is more suspect. flags: (n,) mask of the rows whose score reaches
+    -log10(false_alarms). detectors: (n,) name of the detector with the highest score, "" if all scored 0. reasons: row index
+    to a sentence. suggested: (n,) int64, the label that the row seems to have, -1 for none; an index into `classes`.
+    false_alarms: share of honest rows that may be flagged. sources: suspects by source, () without sources. notes: sentences
+    about the data as a whole. seconds: time of each detector.
     """
 
     scores: Doubles
@@ -54,19 +54,19 @@ class Screening:
 
     @property
     def ranked(self) -> Labels:
-        """The rows, the most suspect first; equals in the order of the data."""
+        """(n,) row numbers, the most suspect first; ties in the order of the data."""
         return np.argsort(-self.scores, kind="stable")
 
     @property
     def found(self) -> bool:
-        """Whether more rows are flagged than honest data would give, but for one case in a thousand."""
+        """Whether poison is reported: honest data would give as many flags with a probability below one in a thousand."""
         from scipy.stats import binom
 
         count = int(self.flags.sum())
         return count > 0 and float(binom.sf(count - 1, len(self.flags), self.false_alarms)) < _CHANCE
 
     def listed(self, most: int | None = None) -> list[dict[str, Any]]:
-        """Return the flagged rows as JSON objects, the most suspect first."""
+        """Return the flagged rows, at most `most`, as JSON objects, the most suspect first."""
         rows = [int(row) for row in self.ranked if self.flags[row]][:most]
         return [
             {
@@ -80,7 +80,7 @@ class Screening:
         ]
 
     def to_json(self) -> dict[str, Any]:
-        """Return everything but the scores of unflagged rows."""
+        """Return the JSON form, without the scores of unflagged rows."""
         from dataclasses import asdict
 
         return {
@@ -96,7 +96,7 @@ class Screening:
         }
 
 
-def screen(  # noqa: PLR0913 - what is known of the rows, and how it is to be judged
+def screen(  # noqa: PLR0913 - a public call with independent options, all named
     x: Any,  # noqa: ANN401 - an array or a frame
     y: npt.ArrayLike,
     *,
@@ -113,24 +113,23 @@ def screen(  # noqa: PLR0913 - what is known of the rows, and how it is to be ju
 
     x: pictures, (n, channels, height, width) or (n, height, width[, channels]), uint8 or floats in [0, 1]; a Polars or
     pandas frame; or (n, d) floats, taken as embeddings unless `columns` describe them as a table. y: (n,) labels of any
-    type. sources: (n,) who sent each row. features: (n, f) from the project's own model, or a list of layers.
-    false_alarms: share of honest rows that may be flagged, above 0 and at most 0.5. detectors: name to parameters;
-    default: all that fit the kind, with their defaults. seed: the same gives the same scores on the same machine.
-    task: told how far it is.
+    type. sources: (n,) sender of each row. features: (n, f) activations of the project's own model, or a list of layers.
+    false_alarms: share of honest rows that may be flagged, in (0, 0.5]. detectors: name to parameters; None: all that fit
+    the kind, with their defaults. seed: the same seed gives the same scores on the same machine. task: receives progress.
 
     Raises InvalidInput for fewer than 50 rows, one class, values that are not finite or lengths that differ; MissingExtra.
     Cost: a few small models; a minute or two for ten thousand pictures, some seconds for tables, on one core.
-    Answers: what its detectors answer (`hauberk controls`). Does not answer: an adversary who knows these
-    detectors and spends rows on looking honest; poison in most of the rows.
+    Answers: what its detectors answer (`hauberk controls`). Does not answer: an adversary who knows these detectors and
+    spends rows on looking honest; poison in most of the rows.
     """
     if not (math.isfinite(false_alarms) and 0 < false_alarms <= 0.5):
-        raise InvalidInput(f"false_alarms is a share above 0 and at most 0.5, found {false_alarms}.")
+        raise InvalidInput(f"expected false_alarms in (0, 0.5], found {false_alarms}.")
     side = _side(x, y, columns, kind)
     chosen = kind or (
         "embedding" if side.kind == "table" and not columns and isinstance(x, np.ndarray) else side.kind
     )
-    told = None if sources is None else np.asarray(sources).astype(str)
-    rows = Rows(chosen, side, told, _layers(features), seed)
+    senders = None if sources is None else np.asarray(sources).astype(str)
+    rows = Rows(chosen, side, senders, _layers(features), seed)
     return screen_rows(rows, false_alarms=false_alarms, detectors=detectors, task=task)
 
 
@@ -141,7 +140,7 @@ def screen_rows(
     detectors: Mapping[str, Mapping[str, Any]] | None = None,
     task: Task | None = None,
 ) -> Screening:
-    """Return the screening of rows that are loaded already; see `screen`."""
+    """Return the screening of loaded rows; arguments, errors and cost as in `screen`."""
     from time import monotonic
 
     _check(rows)
@@ -155,7 +154,7 @@ def screen_rows(
         entry = DETECTORS[name]
         task.update(number / len(names), text=name)
         params = entry.make((detectors or {}).get(name, {}))
-        # A generator of its own, so that leaving out one detector does not change what another says.
+        # Each detector has its own generator, so that leaving one out does not change the others' results.
         rng = np.random.default_rng([rows.seed, *name.encode()])
         started = monotonic()
         said[name] = entry.run(rows, params, rng=rng, task=Quiet())
@@ -171,7 +170,7 @@ def _joined(
     best = table.argmax(axis=0)
     raw = table[best, np.arange(len(rows))]
     scores = np.maximum(raw - math.log10(len(names)), 0)
-    # Where no detector passes its own share of the budget, the order is kept by what they said.
+    # Orders the rows whose score is 0 after the Bonferroni correction.
     scores = scores + 1e-3 * raw
     sources: tuple[SourceRow, ...] = ()
     notes = [f"{name}: {note}" for name in names for note in said[name].notes]
@@ -206,21 +205,21 @@ def _joined(
 def _check(rows: Rows) -> None:
     if len(rows) < _FEWEST:
         raise InvalidInput(
-            f"screening compares rows with each other and needs {_FEWEST} or more, found {len(rows)}."
+            f"screening compares rows with each other and needs at least {_FEWEST}, found {len(rows)}: add rows."
         )
     if len(np.unique(rows.y)) < 2:
-        raise InvalidInput("screening needs rows of two classes or more, and all are of one.")
+        raise InvalidInput("all rows are of one class; screening needs at least two: add rows of another class.")
     if not np.isfinite(rows.side.x).all():
         bad = np.flatnonzero(~np.isfinite(rows.side.x).reshape(len(rows), -1).all(axis=1))
         raise InvalidInput(
-            f"{len(bad)} rows hold NaN or infinity (first: row {int(bad[0])}). Fill these values, or leave the rows out."
+            f"{len(bad)} rows hold NaN or infinity (first: row {int(bad[0])}): fill in these values, or remove the rows."
         )
 
 
 def _side(x: Any, y: npt.ArrayLike, columns: tuple[Column, ...], kind: Kind | None) -> Dataset:  # noqa: ANN401 - see `screen`
     labels = np.asarray(y)
     if labels.ndim != 1:
-        raise InvalidInput(f"y has shape {labels.shape}; expected one label for each row.")
+        raise InvalidInput(f"y has shape {labels.shape}; expected one axis: one label for each row.")
     classes, codes = np.unique(labels.astype(str) if labels.dtype == object else labels, return_inverse=True)
     names = tuple(str(value) for value in classes.tolist())
     codes = codes.astype(np.int64).reshape(-1)
@@ -229,7 +228,7 @@ def _side(x: Any, y: npt.ArrayLike, columns: tuple[Column, ...], kind: Kind | No
     else:
         values = np.asarray(x)
     if len(values) != len(codes):
-        raise InvalidInput(f"x has {len(values)} rows and y has {len(codes)} labels: give one for each.")
+        raise InvalidInput(f"x has {len(values)} rows and y has {len(codes)} labels: pass one label for each row.")
     if values.ndim in (3, 4) and kind in (None, "image"):
         return Dataset("image", _pictures(values), codes, names, (), np.arange(len(codes)))
     if values.ndim != 2 or kind == "image":
@@ -264,8 +263,8 @@ def _frame(x: Any) -> tuple[Floats, tuple[Column, ...]]:  # noqa: ANN401 - a Pol
     frame = x if isinstance(x, polars.DataFrame) else polars.from_pandas(x)
     target = "".join(frame.columns) + "_label"  # a name that no column has
     raw = RawTable(frame.with_columns(polars.lit(0).alias(target)), row_of("x"), "x", target=target)
-    found = tables.encode(raw, None, target=target, group="", drop=())
-    return found.x, tables.with_ranges(found.columns, found.x)
+    encoded = tables.encode(raw, None, target=target, group="", drop=())
+    return encoded.x, tables.with_ranges(encoded.columns, encoded.x)
 
 
 def _layers(features: Any) -> tuple[Floats, ...]:  # noqa: ANN401 - one layer or several

@@ -1,7 +1,7 @@
-"""Shapes: pictures as edge directions and coarse colour, for the quick models that checks ask about labels.
+"""Features of pictures for small models: histograms of edge directions, and coarse colour.
 
-Histograms of oriented gradients (Dalal, Triggs, CVPR 2005) without their overlapping blocks: in each cell, how much
-edge there is in each direction, length one a picture. They follow what is drawn and not how it is lit.
+Histograms of oriented gradients (Dalal, Triggs, CVPR 2005) without overlapping blocks: in each cell, the strength of edges
+in each direction, normalised. They depend on what a picture shows, and hardly on its lighting.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ import numpy as np
 from hauberk.data.poison.neighbours import pooled
 from hauberk.data.reading.dataset import Floats
 
-_CELLS = 8
-_DIRECTIONS = 9
-_COLOURS = 4
-_ROWS = 2_000  # at once
+_CELLS = 8  # cells a side, at most
+_DIRECTIONS = 9  # bins over half a turn
+_COLOURS = 4  # pixels a side of the coarse colours
+_ROWS = 2_000  # pictures computed at once, to bound memory
 
 
 def shapes(x: Floats) -> Floats:
-    """Return (n, f) float32 for pictures (n, c, h, w): edges in at most 8 x 8 cells, and colours in 4 x 4."""
+    """Return (n, f) float32 features of pictures (n, c, h, w): edges in at most 8 x 8 cells, and colours in 4 x 4."""
     return np.concatenate([_block(x[start : start + _ROWS]) for start in range(0, len(x), _ROWS)])
 
 
@@ -44,11 +44,11 @@ def _edges(grey: Floats) -> Floats:
     low = np.floor(place).astype(np.int64) % _DIRECTIONS
     part = (place - np.floor(place)).astype(np.float32)
     channels = []
-    for direction in range(_DIRECTIONS):  # an edge between two directions counts for both
+    for direction in range(_DIRECTIONS):  # an edge between two directions contributes to both
         share = np.where(low == direction, 1 - part, 0) + np.where((low + 1) % _DIRECTIONS == direction, part, 0)
         channels.append(pooled((strength * share)[:, None].astype(np.float32), _CELLS))
     cells = np.concatenate(channels, axis=1)
-    # Roots, and length one in each cell's neighbourhood: a faint edge counts nearly as much as a strong one.
+    # Square roots and normalisation in each cell: a faint edge counts nearly as much as a strong one.
     cells = np.sqrt(cells)
     cells /= np.sqrt((cells**2).sum(axis=1, keepdims=True)) + 0.05
     flat = cells.reshape(len(grey), -1)

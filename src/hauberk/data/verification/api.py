@@ -1,4 +1,4 @@
-"""The three verbs from Python: `verify`, `infer` and `profile`, on files, URLs and frames of Polars.
+"""`verify`, `infer` and `profile` for Python users, on files, URLs and Polars frames.
 
     from hauberk.data import infer, profile, verify
 
@@ -7,7 +7,7 @@
     if not result.ok:
         for finding in result.findings(): ...
 
-A LazyFrame is run, on every row: there is no depth of checking that looks at names and types only.
+A LazyFrame is evaluated on every row: verification never looks at names and types only.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ Source = Union[str, Path, "pl.DataFrame", "pl.LazyFrame"]
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """The whole verdict. rules: what became of each rule. drift: None without a reference. split: rows set aside."""
+    """The whole verdict. rules: the result of each rule. drift: None without a reference. split: counts of written rows."""
 
     rules: Verified
     drift: Drifted | None = None
@@ -52,7 +52,7 @@ class Verification:
         return self.rules.ok and (self.drift is None or self.drift.ok)
 
     def findings(self) -> tuple[Finding, ...]:
-        """Return what a person has to act on: rules first, then drift."""
+        """Return what a person has to act on: violated rules first, then drifted columns."""
         moved = () if self.drift is None else tuple(one for one in self.drift.measures if one.drifted)
         return self.rules.findings() + tuple(
             Finding(
@@ -78,11 +78,12 @@ def verify(  # noqa: PLR0913 - two inputs, two outputs, a clock
     now: datetime | None = None,
     task: Task | None = None,
 ) -> Verification:
-    """Hold a table against a schema, and against a reference for drift; without a schema, against `sanity`'s rules.
+    """Verify a table against a schema (without one: against `sanity`'s rules), and optionally against a reference for drift.
 
-    source, against: a file, a pattern, a folder, an fsspec URL, or a frame of Polars. quarantine, clean: files to write
-    the broken rows and the others to. now: the clock of freshness, with a time zone. Raises InvalidInput for what
-    cannot be read or changes meanwhile; a rule that cannot be evaluated is a finding, and `ok` is False.
+    source, against: a file, a pattern, a folder, an fsspec URL, or a Polars frame. quarantine, clean: files for the rows
+    that break a rule and for the other rows. samples: rows shown for each broken rule. now: the clock for freshness, with a
+    time zone; None: the present. Raises InvalidInput for sources that cannot be read or that change while they are read. A
+    rule that cannot be evaluated is a finding, and `ok` is False.
     """
     with _table(source) as table:
         if schema is None:
@@ -108,7 +109,7 @@ def infer(source: Source, *, task: Task | None = None) -> str:
 
 
 def profile(source: Source, *, target: str = "", task: Task | None = None) -> profiling.Profile:
-    """Describe a table: its columns, what determines the target, and what looks suspicious."""
+    """Describe a table: its columns, which columns determine the target, and what looks suspicious."""
     with _table(source) as table:
         return profiling.profile(table, target=target, task=task)
 
@@ -122,7 +123,7 @@ def _table(source: Source) -> Iterator[Table]:
     polars = need("polars")
     if not isinstance(source, polars.DataFrame | polars.LazyFrame):
         raise InvalidInput(
-            f"a {type(source).__name__} is no table that is known here: pass a path, a URL, or a frame of Polars "
-            "(polars.from_pandas, polars.from_arrow and polars.DataFrame make one)."
+            f"a {type(source).__name__} is not a supported table: pass a path, a URL or a Polars frame (convert with "
+            "polars.from_pandas, polars.from_arrow or polars.DataFrame)."
         )
     yield from_frame(source)

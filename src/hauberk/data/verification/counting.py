@@ -1,7 +1,7 @@
-"""Count the rows that break each rule, and number the first of them, in one streaming pass.
+"""Count the rows that break each rule, and list the numbers of the first of them, in one streaming pass.
 
-The pass turns each rule into a flag for each row. Flags are small, so counting them and filtering the rows that have
-any costs little more than counting alone, and the samples need no second look for rows.
+The pass computes one flag for each rule and row. Flags are small, so listing the flagged rows costs little more than
+counting, and fetching samples afterwards needs no second search.
 """
 
 from __future__ import annotations
@@ -18,16 +18,17 @@ from hauberk.data.verification.rules import Check, RowCheck
 if TYPE_CHECKING:
     import polars as pl
 
-_LISTED = 1000  # first rows that break any rule; a rule whose first samples lie beyond is looked at again
+_LISTED = 1000  # rows that break any rule are listed up to this number; later samples need another pass (`samples`)
 _ROW = HIDDEN + "row"
 
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """rows: of the table. broken: for each row check by name, how many rows break it, or the error that it raised.
+    """The result of the pass.
 
-    first: the numbers of the first rows that break each row check by name; perhaps fewer than there are.
-    newest: the largest value of the column of freshness; None without one.
+    rows: number of rows of the table. broken: row check's name to the number of rows that break it, or the error that
+    evaluating it raised. first: row check's name to the numbers of the first rows that break it, possibly incomplete.
+    newest: largest value of the freshness rule's column; None without such a rule.
     """
 
     rows: int
@@ -37,16 +38,17 @@ class Counts:
 
 
 def count(frame: Frame, planned: Sequence[Check]) -> Counts:
-    """Count, for each row check, the rows that break it. Raises InvalidInput for what cannot be read.
+    """Count the rows that break each row check. Raises InvalidInput if the table cannot be read.
 
-    When the pass fails, each rule is tried alone, so that one bad expression names itself and does not hide the others.
+    If the pass fails, each rule is evaluated alone, so that one bad expression is reported by name and the others still
+    count.
     """
     polars = need("polars")
     flags = {check.name: check.bad for check in planned if isinstance(check, RowCheck)}
     newest = _newest(frame)
     beside = [] if newest is None else [newest.alias("newest")]
     if frame.table.textual:
-        # All columns are asked for: Polars drops what a line has too much unless it reads every column.
+        # Read every column: otherwise Polars silently ignores surplus values in a line.
         known = set(frame.scan().collect_schema())
         absent = [
             polars.col(frame.raw + name if frame.raw + name in known else name).is_null()
@@ -62,14 +64,14 @@ def count(frame: Frame, planned: Sequence[Check]) -> Counts:
     try:
         line, listed = _pass(frame, flags, beside, [rows, *sums])
     except (polars.exceptions.PolarsError, polars.exceptions.PanicException, OSError):
-        # Where files cannot be read without any rule, no rule is to blame.
+        # If the files cannot be read even without rules, this raises what is wrong with them.
         if frame.table.parts:
             frame.table.collect(frame.table.scan().select(polars.all().null_count()))
         bare = frame.scan().select(beside) if beside else frame.scan()
         line = to_dicts(frame.table.collect(bare.select(rows, *sums)))[0]
         broken = {name: _alone(frame, bad) for name, bad in flags.items()}
         if not any(isinstance(one, Exception) for one in broken.values()):
-            # No rule is to blame, so reading is: rules alone read fewer columns, and may not see what is wrong.
+            # Every rule works alone, so reading failed: a single rule reads fewer columns and may miss the damage.
             frame.table.guarded(lambda: _pass(frame, flags, beside, [rows, *sums]))
     else:
         broken = {name: line[f"{at}"] for at, name in enumerate(flags)}
@@ -85,7 +87,7 @@ def count(frame: Frame, planned: Sequence[Check]) -> Counts:
 def _pass(
     frame: Frame, flags: dict[str, pl.Expr], beside: list[pl.Expr], sums: list[pl.Expr]
 ) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Return the sums, with those of the flags by position, and the first rows that have any flag."""
+    """Return the sums, including each flag's count by its position, and the first rows with any flag."""
     polars = need("polars")
     named = [f"{at}" for at in range(len(flags))]
     flagged = frame.scan(_ROW).select(
@@ -104,8 +106,8 @@ def _newest(frame: Frame) -> pl.Expr | None:
     fresh = frame.schema.freshness
     if fresh is None or family(frame.found.get(fresh.column, need("polars").Null())) not in ("date", "datetime"):
         return None
-    found: pl.Expr = need("polars").col(fresh.column)
-    return found
+    column: pl.Expr = need("polars").col(fresh.column)
+    return column
 
 
 def _alone(frame: Frame, bad: pl.Expr) -> Any:  # noqa: ANN401 - a count, or an error

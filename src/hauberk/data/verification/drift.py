@@ -1,15 +1,15 @@
-"""Drift: how far a table is from a reference, column by column, with effect sizes and control over many tests.
+"""Drift of a table from a reference, column by column, with effect sizes and correction for multiple tests.
 
-With enough rows every difference is significant, and with few rows large ones come by chance. A column drifts when a
-measure exceeds its limit *and* its p-value, adjusted over all columns by Benjamini and Hochberg, is at most alpha.
+With many rows every small difference is significant; with few rows large differences occur by chance. So a column drifts
+only if a measure exceeds its limit *and* its p-value, adjusted over all columns (Benjamini-Hochberg), is at most alpha.
 
 numbers, times   PSI over ten bins of the reference; Kolmogorov-Smirnov's D; Wasserstein's distance in standard
                  deviations of the reference
 text, booleans   PSI over categories; Cramér's V of side against category; the share of rows in new categories
 all              the difference of the shares of nulls, and of NaN
 
-Answers: shifted, scaled, clipped or relabelled columns, and categories that appear. Does not answer: changes of how
-columns depend on each other, nor poison that follows the distribution; see `screen`.
+Answers: shifted, scaled, clipped or relabelled columns, and new categories. Does not answer: changed dependence between
+columns, or poison that follows the columns' distributions; see `screen`.
 Source: Benjamini and Hochberg 1995; PSI as in Siddiqi 2006, "Credit Risk Scorecards"; Cramér 1946, ch. 21.
 """
 
@@ -30,18 +30,18 @@ from hauberk.data.verification.schema import Drift, Schema
 from hauberk.data.verification.summary import guessed
 
 Floats = NDArray[np.float64]
-BINS = 10
-MOST_ROWS = 1_000_000  # of a column, on each side, that are compared; drawn by a hash of the row's number
-MOST_CATEGORIES = 10_000
+BINS = 10  # of PSI, by the reference's quantiles
+MOST_ROWS = 1_000_000  # values of a column compared on each side, at most; sampled by a hash of the row number
+MOST_CATEGORIES = 10_000  # the most frequent categories that are compared
 _NUMERIC = ("integer", "float", "number", "date", "datetime", "time", "duration")
-_FEW = 5  # expected rows below which a category is merged before a chi-square test
+_FEW = 5  # categories with fewer expected rows are merged, since the chi-square approximation fails for them
 
 
 @dataclass(frozen=True, slots=True)
 class Measure:
-    """One measure of one column: the effect, its limit, the p-value and the same adjusted for all tests made.
+    """One measure of one column: effect, limit, p-value, and the p-value adjusted for all tests.
 
-    p, adjusted: None for measures that are no test (new categories, and columns that are missing or of another type).
+    p, adjusted: None for measures without a test (new categories; columns that are missing or of another type).
     """
 
     column: str
@@ -56,7 +56,7 @@ class Measure:
 
 @dataclass(frozen=True, slots=True)
 class Drifted:
-    """All measures; `ok` when no column drifted. skipped: columns that were not compared, and why."""
+    """All measures; `ok` if no column drifted. skipped: (column, reason) for columns that were not compared."""
 
     rows: int
     reference_rows: int
@@ -80,9 +80,9 @@ class Drifted:
 
 
 def drift(table: Table, reference: Table, schema: Schema, *, task: Task | None = None) -> Drifted:
-    """Measure drift of a table against a reference, with the limits of a schema; see the module for what is measured.
+    """Measure a table's drift from a reference, with the limits of a schema; the module's docstring lists the measures.
 
-    Memory: two columns at a time, of at most a million rows each. Cost: a pass over each column of each side.
+    Memory: two columns at a time, at most a million values each. Cost: one pass over each column of each side.
     """
     polars = need("polars")
     task = task or Quiet()
@@ -93,17 +93,17 @@ def drift(table: Table, reference: Table, schema: Schema, *, task: Task | None =
     names = list(there.found) + [name for name in here.found if name not in there.found]
     for at, name in enumerate(names):
         if name not in schema.drift.ignore:
-            found = _column(here, there, name, (rows, base), schema.drift)
-            if isinstance(found, str):
-                skipped.append((name, found))
+            measured = _column(here, there, name, (rows, base), schema.drift)
+            if isinstance(measured, str):
+                skipped.append((name, measured))
             else:
-                measures += found
+                measures += measured
         task.update((at + 1) / len(names), text=name)
     return Drifted(rows, base, judged(measures, schema.drift.alpha), tuple(skipped))
 
 
 def judged(measures: list[Measure], alpha: float) -> tuple[Measure, ...]:
-    """Adjust all p-values together and decide: above the limit, and significant where the measure is a test."""
+    """Return the measures with adjusted p-values; a measure drifted if above its limit and, if it is a test, significant."""
     tested = [measure.p for measure in measures if measure.p is not None]
     adjusted = iter(benjamini_hochberg(np.array(tested, np.float64)))
     made = []
@@ -119,7 +119,7 @@ def judged(measures: list[Measure], alpha: float) -> tuple[Measure, ...]:
 
 
 def benjamini_hochberg(p: Floats) -> Floats:
-    """Return p-values adjusted for the false discovery rate. p: (n,) in [0, 1]; the order is kept."""
+    """Return (n,) p-values adjusted for the false discovery rate, in the order of p. p: (n,) in [0, 1]."""
     order = np.argsort(-p, kind="stable")
     ranks = np.arange(len(p), 0, -1)
     smallest = np.minimum.accumulate(p[order] * len(p) / np.maximum(ranks, 1))
@@ -130,18 +130,14 @@ def benjamini_hochberg(p: Floats) -> Floats:
 
 def _column(here: Frame, there: Frame, name: str, sizes: tuple[int, int], limits: Drift) -> list[Measure] | str:
     if name not in here.found or name not in there.found:
-        side = (
-            "the reference has it and the table not"
-            if name in there.found
-            else "the table has it and the reference not"
-        )
+        side = "only the reference has this column" if name in there.found else "only the table has this column"
         return [Measure(name, "present", 1.0, 0.0, note=side)]
     kinds = family(here.found[name]), family(there.found[name])
     numeric = all(kind in _NUMERIC for kind in kinds)
     if kinds[0] != kinds[1] and not (numeric and {*kinds} <= {"integer", "float", "number"}):
         return [Measure(name, "type", 1.0, 0.0, note=f"{here.found[name]}, in the reference {there.found[name]}")]
     if not numeric and kinds[0] not in ("text", "boolean"):
-        return f"{here.found[name]} has no distribution that is compared here"
+        return f"columns of type {here.found[name]} are not compared"
     if not all(sizes):
         return "one side has no rows"
     if numeric:
@@ -175,18 +171,18 @@ def _numbers(here: Frame, there: Frame, name: str, sizes: tuple[int, int], limit
 
 
 def _values(frame: Frame, name: str, rows: int) -> tuple[Floats, int, int]:
-    """Return finite values, sorted, and how many of the rows looked at are null, and NaN or infinite."""
+    """Return (sorted finite values, number of nulls, number of NaN and infinities) of all, or the sampled, rows."""
     polars = need("polars")
     value = polars.col(name)
     if family(frame.found[name]) in ("date", "datetime", "time", "duration"):
         value = value.to_physical()
     query = frame.scan("\0row" if rows > MOST_ROWS else "")
     if rows > MOST_ROWS:
-        # A hash, not every k-th row: what is written in turns would be seen in part only.
+        # By a hash and not every k-th row, because rows written in turn by several writers would be sampled unevenly.
         query = query.filter(polars.col("\0row").hash(seed=0) % rows < MOST_ROWS)
-    found = frame.table.collect(query.select(value.cast(polars.Float64).alias("value")))["value"]
-    nulls = found.null_count()
-    array = found.drop_nulls().to_numpy()
+    values = frame.table.collect(query.select(value.cast(polars.Float64).alias("value")))["value"]
+    nulls = values.null_count()
+    array = values.drop_nulls().to_numpy()
     finite = array[np.isfinite(array)]
     return np.sort(finite), nulls, len(array) - len(finite)
 
@@ -195,7 +191,7 @@ def _categories(here: Frame, there: Frame, name: str, limits: Drift) -> list[Mea
     (x, nulls, known), (r, base_nulls, base) = _counts(here, name), _counts(there, name)
     measures = [_share(name, "missing", (nulls, nulls + known), (base_nulls, base_nulls + base), limits.missing)]
     if len(r) > max(20, base / 2) and family(there.found[name]) == "text":
-        return "its values name rows: nearly each is different" if not measures[0].effect else measures
+        return "it is an identifier: nearly every value is different" if not measures[0].effect else measures
     fresh = {one: count for one, count in x.items() if one not in r}
     share = sum(fresh.values()) / max(1, known)
     note = ", ".join(repr(one)[:24] for one in sorted(fresh, key=lambda one: -fresh[one])[:3])
@@ -212,7 +208,7 @@ def _categories(here: Frame, there: Frame, name: str, limits: Drift) -> list[Mea
 
 
 def _counts(frame: Frame, name: str) -> tuple[dict[Any, int], int, int]:
-    """Return the commonest values with their rows, how many rows are null, and how many are not."""
+    """Return the most frequent values with their counts, the number of nulls, and the number of other values."""
     polars = need("polars")
     counted = frame.scan().select(polars.col(name).alias("value")).group_by("value").agg(polars.len().alias("rows"))
     rows = counted.top_k(MOST_CATEGORIES + 1, by="rows")
@@ -225,21 +221,21 @@ def _counts(frame: Frame, name: str) -> tuple[dict[Any, int], int, int]:
 
 
 def ks(x: Floats, r: Floats) -> float:
-    """Return Kolmogorov-Smirnov's D of two sorted samples: the largest difference of their distribution functions."""
+    """Return Kolmogorov-Smirnov's D of two sorted samples (n,), (m,): the largest difference of their CDFs, in [0, 1]."""
     both = np.concatenate([x, r])
     cdfs = (np.searchsorted(side, both, side="right") / len(side) for side in (x, r))
     return float(np.abs(np.subtract(*cdfs)).max())
 
 
 def psi(counts: Any, base: Any) -> float:  # noqa: ANN401 - arrays of counts
-    """Return the population stability index, in nats, of two arrays of counts; half a row is added to each bin."""
+    """Return the population stability index, in nats, of two (k,) arrays of counts; 0.5 is added to each count."""
     p = (counts + 0.5) / (counts.sum() + 0.5 * len(counts))
     q = (base + 0.5) / (base.sum() + 0.5 * len(base))
     return float(((p - q) * np.log(p / q)).sum())
 
 
 def _chi_square(counts: Any, base: Any) -> tuple[float, float]:  # noqa: ANN401 - arrays of counts
-    """Return Cramér's V and the p-value of the chi-square test that both sides have one distribution."""
+    """Return Cramér's V and the p-value of the chi-square test of equal distributions."""
     from scipy import stats
 
     table = np.array([counts, base], np.float64)
@@ -255,7 +251,7 @@ def _chi_square(counts: Any, base: Any) -> tuple[float, float]:  # noqa: ANN401 
 
 
 def _share(column: str, name: str, here: tuple[int, int], there: tuple[int, int], limit: float) -> Measure:
-    """Compare two shares by the pooled z-test."""
+    """Compare two shares, given as (count, total), by the pooled z-test."""
     from scipy import special
 
     (a, n), (b, m) = here, there

@@ -1,4 +1,4 @@
-"""A table read as its schema says: typed columns, and for text files the raw text beside them."""
+"""A table with its schema's types: typed columns and, for text files (CSV), the raw text beside them."""
 
 from __future__ import annotations
 
@@ -14,12 +14,17 @@ from hauberk.data.verification.schema import Schema
 if TYPE_CHECKING:
     import polars as pl
 
-HIDDEN = "\0\0"  # before the names of columns that queries add: the table's begin with no NUL, raw text with one
+HIDDEN = (
+    "\0\0"  # prefix of columns that queries add; raw text columns have one NUL, the table's own columns have none
+)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """A table read as its schema says: `scan(index)` gives typed columns, and the raw text beside them for CSV."""
+    """A table with its schema's types.
+
+    found: column to its type after text was parsed. raw: prefix of the columns that hold the unparsed text of a CSV.
+    """
 
     table: Table
     schema: Schema
@@ -27,7 +32,7 @@ class Frame:
     raw: str
 
     def scan(self, index: str = "") -> pl.LazyFrame:
-        """Start a query; with `index`, row numbers are in that column."""
+        """Return a query of the typed columns, and for CSV the raw text; with `index`, row numbers are in that column."""
         polars = need("polars")
         scan = self.table.rows(index) if index else self.table.scan()
         if not self.table.textual:
@@ -40,7 +45,7 @@ class Frame:
 
 
 def framed(table: Table, schema: Schema) -> Frame:
-    """Return the table with the types that the schema gives to text."""
+    """Return the table with text parsed to the schema's types."""
     raw = "\0"
     bare = Frame(table, schema, dict(table.schema), raw)
     if not table.textual:
@@ -50,7 +55,10 @@ def framed(table: Table, schema: Schema) -> Frame:
 
 
 def refuse_short_lines(table: Table) -> None:
-    """Polars fills lines with too few values with nulls; only when the last column has a null can that be."""
+    """Raise InvalidInput for a line with too few values, which Polars silently fills with nulls.
+
+    Call it if the last column has a null; without one there is no such line.
+    """
     separator = "\t" if table.format == "tsv" else ","
     for part in table.parts:
         wrong = uneven(part, separator, len(header(part, separator)))

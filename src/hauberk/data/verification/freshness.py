@@ -1,4 +1,4 @@
-"""Freshness: how old the newest row is by a clock that is passed in, and rows from the future."""
+"""Freshness: the age of the newest row by a given clock, and rows from the future."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def freshness(schema: Schema, found: dict[str, pl.DataType], clock: datetime) -> list[Check]:
-    """Return the check for rows later than the clock allows, or why freshness cannot be judged."""
+    """Return the check for rows from the future, or an error result if the column is missing or holds no times."""
     rule = schema.freshness
     if rule is None:
         return []
@@ -30,13 +30,13 @@ def freshness(schema: Schema, found: dict[str, pl.DataType], clock: datetime) ->
     else:
         end = literal(latest, dtype)
     bad = (polars.col(rule.column) > end).fill_null(value=False)
-    advice = "Look at the clock and the time zone of whoever wrote them: times without a zone are taken as UTC."
+    advice = "Check the clock and the time zone of the writer: times without a zone are taken as UTC."
     what = f"are later than {latest:%Y-%m-%d %H:%M:%S} UTC"
     return [RowCheck("freshness: future", rule.column, what, advice, bad, (rule.column,))]
 
 
 def judged(newest: Any, rule: Freshness, clock: datetime) -> tuple[bool, str, bool]:  # noqa: ANN401 - a time or None
-    """Return whether the newest time is fresh, in words what was found, and whether that could not be judged."""
+    """Return (whether the newest time is fresh, a sentence about it, whether it could not be judged)."""
     if isinstance(newest, str):
         return False, f"the newest time of column {rule.column!r} is {newest}", False
     if not isinstance(newest, date):
@@ -44,7 +44,7 @@ def judged(newest: Any, rule: Freshness, clock: datetime) -> tuple[bool, str, bo
     if isinstance(newest, datetime):
         moment = newest if newest.tzinfo else newest.replace(tzinfo=UTC)
     else:
-        # A date stands for its whole day; and the last date of the calendar has no day after it.
+        # A date covers its whole day, so its end counts; the calendar's last date has no next day.
         moment = datetime.combine(min(newest, date.max - timedelta(days=1)), time.min, UTC) + timedelta(days=1)
     age = max(clock - moment, timedelta())
     return age <= rule.max_age, f"the newest row is {_words(age)} old, allowed {_words(rule.max_age)}", False

@@ -1,7 +1,7 @@
-"""Infer a schema file: TOML with comments, written for a person who corrects it before it is used.
+"""Infer a schema file: TOML with comments, for a person to correct before use.
 
-The file accepts the table it was inferred from. What the data happen to hold is not yet what they should hold: bounds
-and categories are those that were seen, and each says so.
+The file accepts the table that it was inferred from. Bounds and categories are the observed ones, with a comment that says
+so; what the data should hold is for a person to decide.
 """
 
 from __future__ import annotations
@@ -16,9 +16,11 @@ from hauberk.core.progress import Task
 from hauberk.data.verification.opening import Table
 from hauberk.data.verification.summary import ColumnSummary, Summary, summarise
 
-MOST_CATEGORIES = 50
-_ROWS_PER_CATEGORY = 10
-_MOSTLY_DISTINCT = 0.85  # an estimate, above a million rows; the exact count follows
+MOST_CATEGORIES = 50  # a text column with more distinct values gets no list of allowed values
+_ROWS_PER_CATEGORY = 10  # rows for each distinct value, on average, at least, for such a list
+_MOSTLY_DISTINCT = (
+    0.85  # share of distinct values, estimated above a million rows, from which uniqueness is tested exactly
+)
 
 
 def infer(table: Table, *, task: Task | None = None) -> str:
@@ -61,14 +63,14 @@ def _column(summary: Summary, column: ColumnSummary) -> list[str]:
     if column.nulls or column.misfits:
         lines.append(f"nullable = true  # seen: {column.nulls:,} of {column.rows:,}" if column.nulls else "")
     if column.misfits:
-        lines.append(f"# {column.misfits:,} values are no {column.kind}: they will be found")
+        lines.append(f"# {column.misfits:,} values are not of type {column.kind}: verification will report them")
     if column.nans:
         lines.append(f"nan = true  # seen: {column.nans:,}")
     if column.infinities:
         lines.append(f"infinity = true  # seen: {column.infinities:,}")
     if column.kind in ("integer", "float", "number", "date", "datetime"):
         lines += [
-            # A time that no calendar has is told as text, and no schema can name it.
+            # A time outside the years 1 to 9999 is given as text, and a schema cannot express it.
             f"# {key}: {end}" if isinstance(end, str) else f"{key} = {value(end)}"
             for key, end in (("min", column.low), ("max", column.high))
             if end is not None
@@ -109,16 +111,16 @@ def _is_unique(summary: Summary, name: str) -> bool:
 
 
 def quoted(text: str, *, always: bool = False) -> str:
-    """Return a key or text as TOML writes it; keys of plain letters stay bare unless `always`."""
+    """Return a key or string in TOML; a key of ASCII letters, digits, - and _ stays bare unless `always`."""
     if not always and text and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in text):
         return text
     escaped = json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
-    # Marks that rearrange text are written as escapes: a person has to see what the file says.
+    # Invisible and bidirectional characters are escaped, so that a person sees what the file says.
     return "".join(f"\\u{ord(one):04x}" if not one.isprintable() and ord(one) < 0x10000 else one for one in escaped)
 
 
 def value(one: Any) -> str:  # noqa: ANN401 - a number or a time
-    """Return a number or time as TOML writes it."""
+    """Return a number or time in TOML."""
     if isinstance(one, datetime):
         return one.isoformat()
     if isinstance(one, date | time):

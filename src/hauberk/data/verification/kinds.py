@@ -1,4 +1,4 @@
-"""Families of types: what a schema file calls a type, what Polars calls it, and how text is read as one."""
+"""Families of types: from Polars types to the schema file's names, and from text to typed values."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ if TYPE_CHECKING:
     import polars as pl
 
 _TIMES = ("%Y-%m-%dT%H:%M:%S%.f", "%Y-%m-%d %H:%M:%S%.f")
-_DAYS = (-719_162, 2_932_896)  # of the years 1 to 9999, counted from 1970: what Python's dates can be
-_LONGEST = 999_999_999  # days of a timedelta
+_DAYS = (-719_162, 2_932_896)  # range of Python's dates, years 1 to 9999, in days since 1970
+_LONGEST = 999_999_999  # days, the largest timedelta
 _PER_DAY = {"ms": 86_400_000, "us": 86_400_000_000, "ns": 86_400_000_000_000}
 _ZONED = ("%Y-%m-%dT%H:%M:%S%.f%:z", "%Y-%m-%d %H:%M:%S%.f%:z", "%Y-%m-%dT%H:%M:%S%.fZ")
 
 
 def family(dtype: Any) -> str:  # noqa: ANN401 - a type of Polars
-    """Return the word for a type in schema files: "integer" for Int8 to UInt64, and so on; "any" for the rest."""
+    """Return a Polars type's name in schema files: "integer" for Int8 to UInt64, and so on; "any" for the rest."""
     polars = need("polars")
     if dtype.is_integer():
         return "integer"
@@ -42,7 +42,7 @@ def family(dtype: Any) -> str:  # noqa: ANN401 - a type of Polars
 
 
 def to_dicts(frame: pl.DataFrame) -> list[dict[str, Any]]:
-    """Return the rows as dictionaries; a time outside of the years 1 to 9999, which Python has not, as text."""
+    """Return the rows as dictionaries; a time outside the years 1 to 9999, which Python cannot represent, as text."""
     columns = {name: _listed(frame[name]) for name in frame.columns}
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
@@ -51,7 +51,7 @@ def _listed(series: pl.Series) -> list[Any]:
     polars = need("polars")
     dtype: Any = series.dtype
     if dtype.is_nested():
-        # What lies within is seldom out of range, and asking would cost more than numbers in place of times do.
+        # Times inside lists and structs are given as numbers; checking their range would cost too much.
         timed = any(word in str(dtype) for word in ("Date", "Duration"))
         return (series.to_physical() if timed else series).to_list()
     if dtype not in (polars.Date, polars.Datetime, polars.Duration):
@@ -67,13 +67,13 @@ def _listed(series: pl.Series) -> list[Any]:
     unit = getattr(dtype, "time_unit", None) or "days"
     values = series.to_frame().select(polars.when(inside).then(polars.col(series.name)))[series.name].to_list()
     return [
-        value if fine else f"{number} {unit}, beyond any calendar"
-        for value, fine, number in zip(values, inside, known, strict=True)
+        value if valid else f"{number} {unit}, beyond any calendar"
+        for value, valid, number in zip(values, inside, known, strict=True)
     ]
 
 
 def from_text(name: str, kind: str) -> pl.Expr:
-    """Read a text column as a family of types; null where a value is no such thing. Blanks are part of a value."""
+    """Return a text column parsed to a family of types; null for values that do not parse. Blanks are not stripped."""
     polars = need("polars")
     text = polars.col(name)
     value: pl.Expr

@@ -1,10 +1,10 @@
 """Open tables of any size as one lazy table: Parquet, Arrow IPC, CSV, TSV and JSON Lines, single or in parts.
 
-Folders of pictures, npz and idx files become tables too: a row a picture; see `pictures` and `arrays`.
+Folders of pictures, npz and idx files become tables too, one row a picture; see `pictures` and `arrays`.
 
-Nothing is held in memory but what a query asks for. What a reader would pass over in silence is an error here: parts
-with other columns or types, lines with fewer values than the header names, and files that change while they are read.
-CSV holds text: its columns are opened as text, and `verifying` reads them as what the schema says, value by value.
+Queries stream, so a table may be larger than memory. What many readers ignore silently is an error here: parts with
+different columns or types, lines with fewer values than the header has names, and files that change while they are read.
+CSV columns are opened as text; `frames` parses them to the schema's types, value by value.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from hauberk.data.verification.places import Part, found, state
 if TYPE_CHECKING:
     import polars as pl
 
-MOST_COLUMNS = 20_000  # plans of lazy tables grow faster than their columns; beyond this, a query takes minutes
+MOST_COLUMNS = 20_000  # planning a lazy query grows faster than linearly with columns; beyond this it takes minutes
 ENDS = {
     ".parquet": "parquet",
     ".pq": "parquet",
@@ -46,15 +46,16 @@ ENDS = {
 }
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENAMETOOLONG)
 T = TypeVar("T")
-_ANY = 1 << 62  # a lazy reader decodes piece by piece, so a table may be larger than memory
+_ANY = 1 << 62  # no ceiling: a lazy reader decodes piece by piece, so a table may be larger than memory
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A lazy table: `scan()` starts a query over all its parts, `schema` names its columns and their types.
+    """A lazy table over one or more files.
 
-    name: the place as it was given. format: parquet, ipc, csv, tsv, jsonl, pictures, npz, idx or frame. textual: all values
-    are text (CSV).
+    name: the place as the user named it. format: parquet, ipc, csv, tsv, jsonl, pictures, npz, idx or frame. parts: the
+    files. schema: column to type. states: each file's size, modification time and inode at opening. scan: returns a query of
+    all rows. textual: whether all values are text (CSV and TSV).
     """
 
     name: str
@@ -72,27 +73,28 @@ class Table:
 
     @property
     def sliced(self) -> bool:
-        """Whether a few rows in the middle are read without those before them: Parquet, not from hive folders."""
+        """Whether rows in the middle can be read without the rows before them: Parquet outside hive folders."""
         return self.format == "parquet" and not self.parts[0].keys
 
     def rows(self, index: str) -> pl.LazyFrame:
-        """Start a query with the number of each row, from 0 over all parts in order, in the column `index`."""
+        """Return a query of all rows with their numbers, from 0 over all parts in order, in the column `index`."""
         return self.scan().with_row_index(index)
 
     def free_name(self, name: str) -> str:
-        """Return `name`, with underscores added until no column has it."""
+        """Return `name` with underscores appended until no column has this name."""
         while name in self.schema:
             name += "_"
         return name
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        """Run a query, streaming. Raises InvalidInput for files that are damaged or changed while they were read."""
+        """Run a query in streaming mode. Raises InvalidInput if files are damaged or changed while they were read."""
         return self.guarded(lambda: query.collect(engine="streaming"))
 
     def guarded(self, work: Callable[[], T], *, writes: Path | None = None) -> T:
-        """Run work that reads the table, and say what is wrong with the files when it fails on their bytes.
+        """Run `work`, which reads the table, and return its result.
 
-        writes: the file that the work writes; a disk that is full or refuses is told from a table that is damaged.
+        Raises InvalidInput with a diagnosis of the files if reading fails or the files changed. writes: a file that `work`
+        writes; then an error of the disk (full, no permission) is raised as such and not as damage of the table.
         """
         polars = need("polars")
         try:
@@ -107,40 +109,40 @@ class Table:
         return result
 
     def unchanged(self) -> None:
-        """Raise InvalidInput when a file is not as it was when the table was opened."""
+        """Raise InvalidInput if a file changed since the table was opened."""
         for part, before in zip(self.parts, self.states, strict=True):
             if state(part.path) != before:
                 raise InvalidInput(
-                    f"{part.name} changed while it was read. No verdict can be given: wait until its writer is done, or "
+                    f"{part.name} changed while it was read, so there is no verdict: wait until its writer is done, or "
                     "verify a copy."
                 )
 
 
 @contextmanager
 def opened(place: str) -> Iterator[Table]:
-    """Open a file, a pattern, a folder of partitions or an fsspec URL as one table, for as long as the block runs.
+    """Open a file, a pattern, a folder of partitions or an fsspec URL as one table for the duration of the block.
 
-    Raises InvalidInput for what is no table: unknown or mixed formats, parts that differ in columns or types, damage.
+    Raises InvalidInput for unknown or mixed formats, parts that differ in columns or types, and damaged files.
     """
     with found(place) as parts:
         yield _table(place, parts)
 
 
 def from_frame(frame: pl.DataFrame | pl.LazyFrame, *, name: str = "the frame") -> Table:
-    """Return a frame as a table. A lazy one is run, on every row, each time that the table is read."""
+    """Return a Polars frame as a table. A lazy frame is evaluated, on every row, each time the table is read."""
     polars = need("polars")
     lazy: pl.LazyFrame = frame.lazy()
     try:
-        found = dict(lazy.collect_schema())
+        schema = dict(lazy.collect_schema())
     except polars.exceptions.PolarsError as error:
         raise InvalidInput(f"{name} cannot be evaluated: {error}. Correct its query.") from error
-    refuse_odd_names(name, list(found))
-    return Table(name, "frame", (), found, (), lambda: lazy, textual=False)
+    refuse_odd_names(name, list(schema))
+    return Table(name, "frame", (), schema, (), lambda: lazy, textual=False)
 
 
 def _table(place: str, parts: tuple[Part, ...]) -> Table:
     if not all(_end(part) for part in parts):
-        # Imported here: numpy takes longer to import than many a table to verify, and tables do not need it.
+        # Imported here because importing numpy takes longer than verifying many tables, which do not need it.
         from hauberk.data.verification import arrays, pictures
 
         if pictures.are_pictures(parts):
@@ -163,7 +165,7 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
     for part in parts:
         if {key for key, _ in part.keys} != keys:
             raise InvalidInput(
-                f"{part.name} lies outside of the partition by {', '.join(sorted(keys))}: each part needs the same keys."
+                f"{part.name} lies outside the partition by {', '.join(sorted(keys))}: each part needs the same keys."
             )
     refuse_odd_names(place, [*schema, *keys])
 
@@ -174,22 +176,22 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
         full = dict(scan().collect_schema()) if keys or kind in ("csv", "tsv") else schema
     except need("polars").exceptions.PolarsError as error:
         raise InvalidInput(
-            f"{place} cannot be read as {kind}: its header and its lines do not fit. Lines that end in CR alone do that: save "
-            f"them with LF or CRLF. ({_first_line(error)})"
+            f"{place} cannot be read as {kind}: its header and its lines do not match ({_first_line(error)}). If lines end "
+            "in CR alone, save the file with LF or CRLF."
         ) from error
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
 
 
 def refuse_odd_names(place: str, names: Sequence[str]) -> None:
-    """Raise InvalidInput for more columns than can be verified, and for names that a query would misread."""
+    """Raise InvalidInput for more columns than can be verified, and for names that a query would misinterpret."""
     _refuse_many(place, len(names))
-    # Polars takes such names as patterns, and a rule for one column would be applied to others. NUL is kept for our own.
+    # Polars reads such names as patterns, so a rule for one column would apply to others. NUL marks our own columns.
     odd = next((name for name in names if name == "*" or (name[:1] == "^" and name[-1:] == "$")), None)
     if odd is not None:
-        raise InvalidInput(f"{place} has a column called {odd!r}: such names are taken for patterns. Rename it.")
+        raise InvalidInput(f"{place} has a column called {odd!r}, which queries read as a pattern: rename it.")
     cut = next((name for name in names if "\0" in name), None)
     if cut is not None:
-        raise InvalidInput(f"{place} has a column called {cut!r}: many readers end a name at its NUL. Rename it.")
+        raise InvalidInput(f"{place} has a column called {cut!r}: many readers end a name at NUL. Rename it.")
 
 
 def _refuse_many(place: str, columns: int) -> None:
@@ -201,7 +203,7 @@ def _refuse_many(place: str, columns: int) -> None:
 
 
 def _described(place: str, kind: str, parts: tuple[Part, ...], read: Callable[[], pl.DataFrame]) -> Table:
-    """Return pictures or arrays as a table: what is known of each row is small, and held in memory."""
+    """Return pictures or arrays as a table; the description of each row is small and held in memory."""
     states = tuple(state(part.path) for part in parts)
     frame = read()
     refuse_odd_names(place, frame.columns)
@@ -224,13 +226,13 @@ def _kind(part: Part) -> str:
     if _end(part):
         return _end(part)
     raise InvalidInput(
-        f"{part.name} is no table that is known here: expected Parquet, Arrow IPC, .csv, .tsv or .jsonl. Rename it if its "
+        f"{part.name} is not a known kind of table: expected Parquet, Arrow IPC, .csv, .tsv or .jsonl. Rename it if its "
         "name is misleading."
     )
 
 
 def _end(part: Part) -> str:
-    """Return the kind of table that a file's name says, or ""."""
+    """Return the format that a file's suffix stands for, or ""."""
     name = part.path.name.lower().removesuffix(".gz")
     return next((kind for end, kind in ENDS.items() if name.endswith(end)), "")
 
@@ -255,7 +257,7 @@ def _schema(part: Part, kind: str) -> dict[str, pl.DataType]:
 
 
 def header(part: Part, separator: str) -> list[str]:
-    """Return the names of a delimited file's columns. Raises InvalidInput for blank, double or numeric names."""
+    """Return a delimited file's column names. Raises InvalidInput for blank or repeated names."""
     with _text(part.path) as lines:
         try:
             names = next(csv.reader(lines, delimiter=separator), [])
@@ -265,7 +267,7 @@ def header(part: Part, separator: str) -> list[str]:
             ) from error
         except (csv.Error, OSError, EOFError, zlib.error) as error:
             raise InvalidInput(
-                f"{part.name}, line 1 is no line of column names: {error}. Correct the file."
+                f"{part.name}, line 1 is not a line of column names: {error}. Correct the file."
             ) from error
     blank = [at for at, name in enumerate(names) if not name.strip()]
     if not names or blank:
@@ -311,7 +313,7 @@ def _scan(parts: tuple[Part, ...], kind: str, schema: dict[str, pl.DataType]) ->
     paths = [part.path for part in parts]
     hive = bool(parts[0].keys)
     if kind == "parquet":
-        # What the file says of itself (smallest, largest, nulls) may be wrong, by mistake or on purpose.
+        # The statistics in the file (minimum, maximum, nulls) are not used: they may be wrong, also on purpose.
         scan: pl.LazyFrame = (
             polars.scan_parquet(
                 paths,
@@ -357,26 +359,28 @@ def _keyed(scan: pl.LazyFrame, part: Part) -> pl.LazyFrame:
 
 
 def _no_object(part: Part) -> str:
-    """Return what is wrong with the first line of JSON Lines that holds no JSON object; "" when all do."""
+    """Return what is wrong with the first line of JSON Lines that does not hold a JSON object; "" if all do."""
 
     def refuse(word: str) -> None:
-        raise ValueError(f"{word} is no JSON: write null, or the number as text")
+        raise ValueError(f"{word} is not JSON: write null, or the number as text")
 
     number = 0
     try:
         with limits.opened(part.path) as lines:
             for number, line in enumerate(lines, 1):
-                found = json.loads(line.rstrip(), parse_constant=refuse) if line.strip() else {}
-                if not isinstance(found, dict):
-                    kind = {list: "an array", type(None): "null"}.get(type(found), "a single value")
+                row = json.loads(line.rstrip(), parse_constant=refuse) if line.strip() else {}
+                if not isinstance(row, dict):
+                    kind = {list: "an array", type(None): "null"}.get(type(row), "a single value")
                     return (
                         f"{part.name}, line {number} holds {kind}; expected an object, a row on each line. Write each row as "
                         '{"column": value, ...} on a line of its own.'
                     )
     except json.JSONDecodeError as error:
-        return f"{part.name}, line {number} is no JSON: {error.msg} at character {error.pos + 1}. Correct the line."
+        return (
+            f"{part.name}, line {number} is not JSON: {error.msg} at character {error.pos + 1}. Correct the line."
+        )
     except (ValueError, RecursionError) as error:
-        return f"{part.name}, line {number} is no JSON: {error}. Correct the line."
+        return f"{part.name}, line {number} is not JSON: {error}. Correct the line."
     except (OSError, EOFError, zlib.error) as error:
         return f"{part.name} cannot be read: {error}. It is truncated or damaged; fetch it again."
     return ""
@@ -396,11 +400,11 @@ def _diagnosis(table: Table, error: BaseException) -> str:
             )
             if ragged:
                 return ragged
-    return f"{table.name} cannot be read as {table.format}: {_first_line(error)}. It is damaged, or not what its name says."
+    return f"{table.name} cannot be read as {table.format}: {_first_line(error)}. It is damaged or misnamed; fetch it again."
 
 
 def uneven(part: Part, separator: str, width: int) -> str:
-    """Return what is wrong with the first line that has another number of values than `width`; "" when none has."""
+    """Return what is wrong with the first line whose number of values is not `width`; "" if there is none."""
     with _text(part.path) as lines:
         reader = csv.reader(lines, delimiter=separator)
         try:

@@ -1,9 +1,9 @@
-"""Folders of pictures as tables: one row a picture, so that the rules for rows are the rules for pictures.
+"""Folders of pictures as tables, one row a picture, so that row rules apply to pictures.
 
-path and label (its folder), width, height, mode, bytes; digest of its pixels (the same for a copy that was packed
-anew); low, high and mean of its values; `broken`, and why. A picture that cannot be decoded, or claims more pixels than
-a picture of a data set has, is a row with `broken`, not the end: the others are still to be looked at. Its other
-values are null then, and null is no pass either.
+Columns: path; label (the folder); width, height, mode, bytes; digest of the decoded pixels, equal for a recompressed
+lossless copy; low, high and mean of the pixel values; broken, and problem (why). A picture that cannot be decoded, or that
+claims too many pixels, is a row with broken = true, so that the other pictures are still verified. Its other values are
+null, which breaks every rule that does not allow nulls.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from hauberk.data.verification.places import Part
 if TYPE_CHECKING:
     import polars as pl
 
-_PLAIN = ("L", "RGB", "RGBA", "I", "I;16", "F")
+_PLAIN = ("L", "RGB", "RGBA", "I", "I;16", "F")  # modes whose pixels are used without conversion to RGB
 _THREADS = 4
 
 
 def are_pictures(parts: Sequence[Part]) -> bool:
-    """Return whether these files are pictures, annotations beside them aside."""
+    """Return whether the files are pictures, apart from annotation files beside them."""
     return any(_is_picture(part) for part in parts) and all(
         _is_picture(part) or part.path.suffix.lower() in BESIDE for part in parts
     )
@@ -41,7 +41,7 @@ def only_pictures(parts: Sequence[Part]) -> tuple[Part, ...]:
 
 
 def described(parts: Sequence[Part]) -> pl.DataFrame:
-    """Return one row a picture, in the order of the parts. Cost: each is decoded once; memory does not grow with pixels."""
+    """Return one row a picture, in the order of the parts. Cost: decodes each once; memory does not grow with the pixels."""
     polars = need("polars")
     need("PIL.Image")
     with ThreadPoolExecutor(_THREADS) as pool:
@@ -51,7 +51,7 @@ def described(parts: Sequence[Part]) -> pl.DataFrame:
 
 
 def picture_columns() -> dict[str, Any]:
-    """Return the columns of every table of pictures and their types."""
+    """Return the columns of a table of pictures, and their Polars types."""
     polars = need("polars")
     text, whole, number = polars.String(), polars.Int64(), polars.Float64()
     return {

@@ -1,7 +1,7 @@
-"""Which files a place means: one file, a pattern, a folder of partitions, or a URL of any fsspec target.
+"""The files that a place names: one file, a pattern, a folder of partitions, or a URL of any fsspec target.
 
-A remote place is copied to a temporary folder once and read from there: every target then behaves alike, no request
-is made twice, and all passes see the same bytes.
+Remote files are copied to a temporary folder once and read from there, so that all targets behave alike, nothing is
+fetched twice, and all passes see the same bytes.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ class Part:
 
 @contextmanager
 def found(place: str) -> Iterator[tuple[Part, ...]]:
-    """Give the files of a place in the order of their names; copies of remote files live as long as the block.
+    """Yield the files of a place in the order of their names; copies of remote files exist while the block runs.
 
-    Raises InvalidInput when there is nothing, Unavailable when a remote target does not answer.
+    Raises InvalidInput if there is no file, Unavailable if a remote target does not answer.
     """
     if not place.strip():
         raise InvalidInput(
-            "no file is named: expected a file, a pattern such as 'part-*.parquet', a folder, or a URL."
+            "the name is empty: expected a file, a pattern such as 'part-*.parquet', a folder, or a URL."
         )
     if "://" in place and not place.startswith("file://"):
         with TemporaryDirectory(prefix="hauberk-") as folder:
@@ -50,7 +50,7 @@ def found(place: str) -> Iterator[tuple[Part, ...]]:
 
 
 def state(path: Path) -> tuple[int, int, int]:
-    """Return size, time of change in nanoseconds, and inode: what is compared before and after reading."""
+    """Return (size in bytes, modification time in ns, inode), which are compared before and after reading."""
     try:
         seen = path.stat()
     except OSError as error:
@@ -86,12 +86,12 @@ def _parts(root: Path, paths: list[Path]) -> tuple[Part, ...]:
 
 
 def _hidden(path: Path) -> bool:
-    # Names with an underscore in front are markers of the writers of partitions (_SUCCESS, _metadata).
+    # Writers of partitions put marker files with a leading underscore beside the data (_SUCCESS, _metadata).
     return any(part.startswith((".", "_")) and "=" not in part for part in path.parts)
 
 
 def _keys(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
-    """Read hive keys as their writers mean them: percent-encoded, and one reserved value for null."""
+    """Return the hive keys in folder names: percent-decoded, and None for the value reserved for null."""
     pairs = [folder.partition("=") for folder in folders]
     return tuple(
         (unquote(key), None if value == _NULL_PARTITION else unquote(value))
@@ -101,7 +101,7 @@ def _keys(folders: tuple[str, ...]) -> tuple[tuple[str, str | None], ...]:
 
 
 def _fetched(place: str, folder: Path) -> tuple[Part, ...]:
-    """Copy what a URL names, and refuse it when the target says that it changed meanwhile."""
+    """Copy the files that a URL names into `folder`. Raises InvalidInput if the target reports a change meanwhile."""
     import fsspec
 
     try:
@@ -114,7 +114,7 @@ def _fetched(place: str, folder: Path) -> tuple[Part, ...]:
                 os.path.relpath(name, root) if name != root and not glob.has_magic(root) else Path(name).name
             )
             if not target.resolve().is_relative_to(folder.resolve()):
-                raise InvalidInput(f"{place} lists {name!r}, which lies outside of it. Do not use this source.")
+                raise InvalidInput(f"{place} lists {name!r}, which lies outside it. Do not use this source.")
             target.parent.mkdir(parents=True, exist_ok=True)
             with system.open(name, "rb") as source, target.open("wb") as copy:
                 shutil.copyfileobj(source, copy, _CHUNK)
@@ -126,7 +126,7 @@ def _fetched(place: str, folder: Path) -> tuple[Part, ...]:
         raise Unavailable(f"{place} needs a library that is not installed: {error}.") from error
     except (FileNotFoundError, ValueError) as error:
         raise InvalidInput(f"there is nothing to read at {place}: {error}. Check the URL.") from error
-    except Exception as error:  # each target has errors of its own
+    except Exception as error:  # each fsspec target raises its own exceptions
         raise Unavailable(f"{place} does not answer: {type(error).__name__}: {error}.") from error
     if not names:
         raise InvalidInput(f"there is nothing to read at {place}. Check the URL.")

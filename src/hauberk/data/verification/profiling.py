@@ -1,7 +1,7 @@
-"""Profile: what a person wants to know of a table before trusting it, and what in it looks suspicious.
+"""Profile a table: a summary of each column, its distribution, its relation to the target, and what looks suspicious.
 
-Everything is counted over all rows in streaming passes, save what says that it is of a sample: the relation of columns
-to the target and to each other, which are measured on at most `SAMPLED` rows, drawn by a hash of the row's number.
+Counts cover all rows, in streaming passes. Quantiles, and the relations of columns to the target and to each other, are
+measured on a sample of about `SAMPLED` rows, drawn by a hash of the row number.
 """
 
 from __future__ import annotations
@@ -23,17 +23,21 @@ from hauberk.data.verification.summary import ColumnSummary, Summary, summarise
 if TYPE_CHECKING:
     import polars as pl
 
-SAMPLED = 50_000
-BARS = 24
-TOP = 8
-MOST_PROFILED = 1000  # columns with histograms and relations; the rest is summarised
+SAMPLED = 50_000  # rows
+BARS = 24  # of a histogram
+TOP = 8  # most frequent values shown
+MOST_PROFILED = 1000  # columns with histograms and relations; further ones are only summarised
 _MICROS = {"time_unit='ms'": 1e3, "time_unit='ns'": 1e-3}
 _NUMERIC = ("integer", "float", "number", "date", "datetime")
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How values spread. edges and counts: a histogram of numbers (BARS bars); top: the commonest texts with rows."""
+    """A column's distribution.
+
+    edges: (BARS + 1,) and counts: (BARS,), the histogram of a number column. top: the most frequent values of a text column
+    with their counts. quantiles: of numbers, at 0.01, 0.25, 0.5, 0.75 and 0.99.
+    """
 
     edges: tuple[float, ...] = ()
     counts: tuple[int, ...] = ()
@@ -43,7 +47,7 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class ColumnProfile:
-    """One column: its summary, its shape, and how much of the target it determines (0 to 1, None without one)."""
+    """One column: summary, distribution, and the share of the target's entropy that it explains (0 to 1; None: unknown)."""
 
     summary: ColumnSummary
     shape: Shape
@@ -52,7 +56,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A table: its columns in order, what is suspicious, and how many rows relations were measured on."""
+    """A table's profile: columns in order, suspicious findings, and the number of sampled rows."""
 
     name: str
     rows: int
@@ -62,7 +66,7 @@ class Profile:
     sampled: int
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form; times are left to the caller to write out."""
+        """Return the JSON form; dates and times are left as Python objects for the caller to format."""
         return {
             "type": "hauberk/data-profile",
             "version": 1,
@@ -81,7 +85,7 @@ class Profile:
 def profile(table: Table, *, target: str = "", task: Task | None = None) -> Profile:
     """Profile an opened table. target: the column that is predicted, or "" for none.
 
-    Raises InvalidInput when the target is no column. Cost: three passes over the table, and a sample in memory.
+    Raises InvalidInput if the target is not a column. Cost: three passes over the table, and the sample in memory.
     """
     from hauberk.data.verification.suspicions import suspicions
 
@@ -122,7 +126,7 @@ def _sample(summary: Summary, names: list[str]) -> pl.DataFrame:
 
 def _shapes(summary: Summary, columns: tuple[ColumnSummary, ...], sample: pl.DataFrame) -> dict[str, Shape]:
     polars = need("polars")
-    shapes, asked, edges = dict[str, Shape](), list[Any](), dict[str, Any]()
+    shapes, queries, edges = dict[str, Shape](), list[Any](), dict[str, Any]()
     for column in columns:
         if column.kind not in _NUMERIC or column.low is None:
             continue
@@ -132,21 +136,21 @@ def _shapes(summary: Summary, columns: tuple[ColumnSummary, ...], sample: pl.Dat
         if not len(known):
             continue
         quantiles = np.quantile(known, [0.01, 0.25, 0.5, 0.75, 0.99])
-        # Bars from the 1st to the 99th percentile and a bar's width beyond: one outlier must not flatten the picture.
+        # Bars between the 1st and the 99th percentile, with outliers in the outer bars, so that one cannot flatten the rest.
         low, high = quantiles[0], quantiles[-1]
         if not high > low:
             low, high = known.min() - 0.5, known.max() + 0.5
         edges[column.name] = np.linspace(low, high, BARS + 1)
         shapes[column.name] = Shape(tuple(edges[column.name].tolist()), (), (), tuple(quantiles.tolist()))
         place = ((value - low) / (high - low) * BARS).floor().clip(0, BARS - 1)
-        asked.append(
+        queries.append(
             place.cast(polars.Int8, strict=False)
             .filter(value.is_finite())
             .value_counts()
             .implode()
             .alias(column.name)
         )
-    counted = summary.frame.table.collect(summary.frame.scan().select(asked)).row(0) if asked else ()
+    counted = summary.frame.table.collect(summary.frame.scan().select(queries)).row(0) if queries else ()
     for name, bars in zip(edges, counted, strict=True):
         counts = [0] * BARS
         for bar in bars or ():
@@ -160,7 +164,7 @@ def _shapes(summary: Summary, columns: tuple[ColumnSummary, ...], sample: pl.Dat
 
 
 def _number(column: ColumnSummary) -> pl.Expr:
-    """Return a column as floats; times as microseconds since 1970, however far from it they are."""
+    """Return a column as floats; dates and times as microseconds since 1970, also outside Python's calendar."""
     polars = need("polars")
     number: pl.Expr = polars.col(column.name).to_physical().cast(polars.Float64)
     if column.kind == "date":
@@ -169,7 +173,7 @@ def _number(column: ColumnSummary) -> pl.Expr:
 
 
 def _top(summary: Summary, column: ColumnSummary) -> tuple[tuple[str, int], ...]:
-    """Return the commonest values with their rows, over all rows; () when nearly each row has its own."""
+    """Return the most frequent values with their counts over all rows; () if a large share of the values is distinct."""
     polars = need("polars")
     if column.distinct > max(50, summary.rows / 4):
         return ()

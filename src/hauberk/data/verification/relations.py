@@ -1,8 +1,8 @@
-"""How much one column says about another: Theil's U, bias-corrected, on binned values.
+"""Dependence between columns: Theil's U, bias-corrected, on binned values.
 
-U is the share of the target's entropy that a column explains, 0 to 1. It sees relations of any shape between numbers
-and categories alike. A column with a value of its own for each row would explain everything by chance; the expected
-value under independence is therefore taken off.
+U is the share of the target's entropy that a column explains, from 0 to 1, for numbers and categories and relations of any
+shape. A column that is different in every row would explain everything by chance; so the expected value under independence
+is subtracted.
 Source: Theil 1970; the correction is Miller and Madow's (1955) for entropies of plug-in estimates.
 """
 
@@ -18,21 +18,22 @@ from hauberk.core.extras import need
 if TYPE_CHECKING:
     import polars as pl
 
-_BINS = 20
-_FEWEST = 5  # rows of a category that can say something
-_LARGEST = 1000  # categories; rarer ones are taken as one
+_BINS = 20  # quantile bins of a number column
+_FEWEST = 5  # rows; rarer categories are merged
+_LARGEST = 1000  # the most frequent categories that are kept apart; the others are merged
 
 
 def association(column: pl.Series, target: pl.Series) -> float | None:
-    """Return the share of the target's entropy (0 to 1) that a column explains; None when the target has one value.
+    """Return the share of the target's entropy (0 to 1) that a column explains.
 
-    Nulls, and NaN, are values of their own: a value that is missing for one class only is a leak.
+    Nulls and NaN count as values, because a value that is missing for one class only is a leak. None for nested columns, for
+    no rows, and for a target with one value.
     """
     a, b = codes(column), codes(target)
     if a is None or b is None or not len(a):
         return None
     if a.max() > _BINS + 1:
-        # A category of a row or two determines the target by being there: such categories are taken as one.
+        # A category of one or two rows determines the target by chance, so rare categories are merged.
         a = np.where(np.bincount(a)[a] < _FEWEST, a.max() + 1, a)
     table = np.zeros((a.max() + 1, b.max() + 1))
     np.add.at(table, (a, b), 1)
@@ -47,7 +48,7 @@ def association(column: pl.Series, target: pl.Series) -> float | None:
 
 
 def codes(series: pl.Series) -> NDArray[np.int64] | None:
-    """Return (n,) small integers for the values of a column: bins of equal rows for numbers; None for nested types."""
+    """Return (n,) category numbers of a column's values: quantile bins for numbers; None for nested and binary types."""
     polars = need("polars")
     dtype: Any = series.dtype
     if dtype.is_nested() or dtype in (polars.Object, polars.Binary):

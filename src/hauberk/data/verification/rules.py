@@ -1,6 +1,7 @@
-"""Rules as expressions: what in a row breaks each line of a schema file, and what of it cannot be evaluated.
+"""Turns a schema into checks: Polars expressions that are true for rows that break a rule, or errors.
 
-Every expression answers "is this row wrong?" and is never null, so that a missing answer cannot count as a pass.
+An expression is never null, so that a missing value cannot count as a pass. A rule that cannot be evaluated on the
+table's columns becomes an error and is not skipped.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from hauberk.data.verification.schema import Column, Group, Rule, Schema
 if TYPE_CHECKING:
     import polars as pl
 
-# NUL and other control characters, zero-width and bidirectional marks: text that does not look like what it is.
+# NUL and other control characters, zero-width and bidirectional marks: such text is not what it looks like.
 MARKS = r"[\x00-\x08\x0B\x0C\x0E-\x1F\x7F\x{61C}\x{200B}-\x{200F}\x{202A}-\x{202E}\x{2060}-\x{2069}\x{FEFF}]"
 _VALUES: dict[str, tuple[type, ...]] = {
     "text": (str,),
@@ -28,14 +29,14 @@ _VALUES: dict[str, tuple[type, ...]] = {
     "date": (date,),
     "datetime": (datetime,),
 }
-# Figures of groups; a column of the table may be called "rows" or "sum", and none begins with NUL.
+# Columns of aggregates; the NUL keeps them apart from a table's columns, none of which has one.
 ROWS, SUM, STEPS = "\0rows", "\0sum", "\0steps"
 _NUMBERS = ("integer", "float", "number")
 
 
 @dataclass(frozen=True, slots=True)
 class RowCheck:
-    """A rule of single rows. bad: true where a row breaks it, never null. what: in words, after "N rows"."""
+    """A rule about single rows. bad: true for rows that break it, never null. what: reads after "N rows". shows: columns."""
 
     name: str
     column: str
@@ -47,7 +48,7 @@ class RowCheck:
 
 @dataclass(frozen=True, slots=True)
 class GroupCheck:
-    """A rule of groups of rows. bad: over the aggregates, true for groups that break it; `known`: rows that count."""
+    """A rule about groups of rows. bad: true for groups that break it, over `aggregates`. known: rows that are grouped."""
 
     name: str
     by: tuple[str, ...]
@@ -60,7 +61,7 @@ class GroupCheck:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A verdict that needs no row: on the table as a whole, or on a rule that cannot be evaluated (`failed`)."""
+    """A verdict without rows: on the table as a whole or, if `failed`, on a rule that cannot be evaluated."""
 
     name: str
     column: str
@@ -73,10 +74,9 @@ Check = RowCheck | GroupCheck | Judged
 
 
 def checks(schema: Schema, found: dict[str, pl.DataType], *, textual: bool, raw: str) -> Iterator[Check]:
-    """Give the checks of a schema for a table with these columns.
+    """Yield the checks of a schema for a table with these columns.
 
-    found: types as they are after text was read as what the schema says. raw: put before a column's name for its
-    text before that, when `textual`.
+    found: column to type, after text was parsed. raw: prefix of the columns with unparsed text, if `textual`.
     """
     for name, column in schema.columns.items():
         if name not in found:
@@ -133,7 +133,8 @@ def _column(name: str, column: Column, dtype: pl.DataType, *, textual: bool, raw
     elif textual and column.type not in ("text", "any"):
         text = polars.col(raw + name)
         kind = "integer of 64 bits" if column.type == "integer" else column.type
-        yield row("type", f"hold text that is no {kind}", text.is_not_null() & value.is_null(), _FIX, (raw + name,))
+        bad = text.is_not_null() & value.is_null()
+        yield row("type", f"hold text that is not of type {kind}", bad, _FIX, (raw + name,))
     yield from _missing(name, column, is_family, row, textual=textual, raw=raw)
     if fits:
         yield from _range(name, column, is_family, dtype, row)
@@ -142,7 +143,7 @@ def _column(name: str, column: Column, dtype: pl.DataType, *, textual: bool, raw
         yield _unique((name,), {name: dtype})
 
 
-def _missing(  # noqa: PLR0913 - what _column knows
+def _missing(  # noqa: PLR0913 - one private caller
     name: str,
     column: Column,
     is_family: str,
@@ -151,11 +152,11 @@ def _missing(  # noqa: PLR0913 - what _column knows
     textual: bool,
     raw: str,
 ) -> Iterator[Check]:
-    """Null, NaN and infinity: three things, each with its own rule."""
+    """Yield the checks for null, NaN and infinity, each of which has its own rule."""
     polars = need("polars")
     value = polars.col(name)
     if not column.nullable:
-        # Text that is no number is judged by its type, not as a missing value as well.
+        # Text that does not parse breaks the type rule only; it is not counted as missing too.
         absent = polars.col(raw + name).is_null() if textual else value.is_null()
         yield row("null", "are null", absent, "Fill them in at the source, or say nullable = true.")
     if is_family == "float":
@@ -165,8 +166,8 @@ def _missing(  # noqa: PLR0913 - what _column knows
             yield row("infinity", "are infinite", value.is_infinite(), "Find the overflow, or say infinity = true.")
 
 
-_AFTER = "Correct the type first: until then this rule says nothing about the data."
-_FIX = "Correct these values at the source, or put the rows aside with --quarantine."
+_AFTER = "Correct the type first: until then this rule cannot be checked."
+_FIX = "Correct these values at the source, or separate the rows with --quarantine."
 
 
 def _set(column: Column, key: str) -> bool:
@@ -185,7 +186,7 @@ def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> I
         yield Judged(f"{name}: range", name, what, "Correct min and max.", failed=True)
         return
     if is_family == "integer":
-        # Compared as floats, integers beyond 2**53 would be rounded, and some outside would pass.
+        # Compared as floats, integers beyond 2**53 would be rounded, and some out of range would pass.
         low = math.ceil(low) if isinstance(low, float) else low
         high = math.floor(high) if isinstance(high, float) else high
     sides = []
@@ -193,7 +194,7 @@ def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> I
         sides.append((value < literal(low, dtype), value > -math.inf))
     if high is not None:
         sides.append((value > literal(high, dtype), value < math.inf))
-    # Infinity and NaN, which Polars orders above it, have rules of their own.
+    # Infinity and NaN have their own rules; Polars orders NaN above infinity.
     ends = [beyond & finite if is_family == "float" else beyond for beyond, finite in sides]
     bad = ends[0] if len(ends) == 1 else ends[0] | ends[1]
     words = f"above {high}" if low is None else f"below {low}" if high is None else f"outside {low} to {high}"
@@ -209,7 +210,7 @@ def _comparable(end: object, is_family: str) -> bool:
 
 
 def literal(end: Any, dtype: Any) -> Any:  # noqa: ANN401
-    """Return a bound as it is compared with a column: times in the zone of the column, those without a zone as UTC."""
+    """Return a bound for comparison with a column: times in the column's zone; bounds without a zone are taken as UTC."""
     polars = need("polars")
     if isinstance(end, date) and not isinstance(end, datetime) and isinstance(dtype, polars.Datetime):
         end = datetime(end.year, end.month, end.day)  # noqa: DTZ001 - the zone of the column is put on below
@@ -245,7 +246,7 @@ def _text(  # noqa: C901 - one branch for each key of the schema
         try:
             polars.Series([""]).str.contains(column.pattern)
         except polars.exceptions.PolarsError as error:
-            what = f"the pattern is no regular expression: {str(error).splitlines()[0][:120]}"
+            what = f"the pattern is not a valid regular expression: {str(error).splitlines()[0][:120]}"
             yield Judged(f"{name}: pattern", name, what, "Correct the pattern.", failed=True)
         else:
             yield row("pattern", f"do not match {column.pattern}", ~value.str.contains(column.pattern), _FIX)
@@ -255,7 +256,7 @@ def _text(  # noqa: C901 - one branch for each key of the schema
         bad = length < low if high is None else (length < low) | (length > high)
         yield row("length", f"have a length outside {low} to {'any' if high is None else high}", bad, _FIX)
     if not column.marks:
-        advice = "Such text does not look like what it is: find out who wrote it, then remove the characters."
+        advice = "Such text is not what it looks like: find out who wrote it, then remove the characters."
         yield row("marks", "hold NUL, control or bidirectional characters", value.str.contains(MARKS), advice)
 
 
@@ -269,7 +270,7 @@ def _allowed(name: str, values: tuple[Any, ...], is_family: str, dtype: Any, row
         what = f"the allowed values are not of the column's type, {dtype}"
         return Judged(f"{name}: allowed", name, what, _AFTER, failed=True)
     listed = ", ".join(str(one)[:20] for one in values[:5]) + (", ..." if len(values) > 5 else "")
-    # A Float32 of 0.1 is not the Float64 of 0.1: the values that are allowed are rounded as the column's are.
+    # 0.1 in Float32 differs from 0.1 in Float64, so the allowed values are rounded to the column's type.
     known = polars.Series(list(values), dtype=dtype).to_list() if is_family == "float" else list(values)
     check: Check = row("allowed", f"are none of {listed}", ~value.is_in(known), _FIX)
     return check
@@ -289,7 +290,7 @@ def _unique(by: tuple[str, ...], found: dict[str, Any]) -> Check:
     known = polars.all_horizontal(polars.col(one).is_not_null() for one in by)
     what = "share their values with another row"
     return GroupCheck(
-        name, by, what, "Find out which copy is right; all are listed.", (), polars.col(ROWS) > 1, known
+        name, by, what, "Find out which of the rows is right; all are listed.", (), polars.col(ROWS) > 1, known
     )
 
 
@@ -309,25 +310,25 @@ def _rule(rule: Rule, found: dict[str, pl.DataType]) -> Check:
         what = f"{rule.expression!r} cannot be evaluated: {(str(error).splitlines() or [''])[0][:160]}"
         return Judged(rule.name, "", what, "Correct the expression; it is SQL over the columns.", failed=True)
     bad = ~expression.fill_null(rule.nulls == "pass")
-    # Polars orders NaN above every number, and `x > 0` would hold for it: where a rule does not speak of NaN, it is no answer.
+    # Polars orders NaN above every number, so `x > 0` would hold for NaN. Unless the rule mentions NaN, treat it like null.
     floats = [name for name in expression.meta.root_names() if found[name].is_float()]
     if floats and "nan" not in rule.expression.lower():
         unknown = polars.any_horizontal(polars.col(name).is_nan().fill_null(False) for name in floats)
         bad = bad & ~unknown if rule.nulls == "pass" else bad | unknown
     if when is not None:
         bad = bad & when.fill_null(rule.nulls == "violation")
-    # One answer for the whole table (SUM(x) > 0) is the answer for each of its rows.
+    # A single result for the whole table (SUM(x) > 0) is repeated for each row.
     if found:
         bad = bad & polars.col(next(iter([*names, *found]))).is_null().is_not_null()
     return RowCheck(rule.name, "", f"break {rule.expression}", _FIX, bad, names)
 
 
 def _shape(expression: pl.Expr, found: dict[str, pl.DataType]) -> str:
-    """Return what is wrong with an expression that is not one answer, true or false, for each row; else ""."""
+    """Return what is wrong with an expression that does not give one boolean column; "" if it does."""
     polars = need("polars")
     kinds = polars.DataFrame(schema=found).lazy().select(expression).collect_schema().dtypes()
     if len(kinds) != 1:
-        return f"gives {len(kinds)} columns, expected one answer for each row"
+        return f"gives {len(kinds)} columns, expected one"
     return "" if kinds[0] == polars.Boolean else f"is {kinds[0]}, expected true or false"
 
 
@@ -335,7 +336,7 @@ def _group(group: Group, found: dict[str, Any]) -> Iterator[Check]:
     polars = need("polars")
     named = [one.column for one in (group.sum, group.monotone) if one is not None]
     missing = _absent([*group.by, *named], found)
-    advice = "Look at these groups; --quarantine puts all of their rows aside."
+    advice = "Look at these groups; --quarantine separates all of their rows."
     if missing:
         yield Judged(group.name, "", missing, "Correct the rule or the table.", failed=True)
         return
@@ -353,7 +354,7 @@ def _group(group: Group, found: dict[str, Any]) -> Iterator[Check]:
             yield Judged(group.name, group.sum.column, what, "Correct the rule.", failed=True)
             return
         aggregates.append(polars.col(group.sum.column).sum().alias(SUM))
-        # NaN is within no bounds, and Polars orders it above every number.
+        # NaN satisfies no bounds. Polars orders it above every number, so a lower bound alone would accept it.
         inside = polars.lit(value=True)
         if group.sum.min is not None:
             inside = inside & (polars.col(SUM) >= group.sum.min)

@@ -1,4 +1,4 @@
-"""Fetch the rows that break a rule: their numbers, and the values that the rule looks at."""
+"""Fetch the first rows that break each rule: their numbers, and the values of the rule's columns."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from hauberk.data.verification.rules import RowCheck
 if TYPE_CHECKING:
     import polars as pl
 
-_NEAR = 1 << 16  # rows that are read along rather than started for anew
-_FOOTERS = 2000  # columns, over all slices: each slice reads the file's footer again
+_NEAR = 1 << 16  # rows; closer samples share a slice, because reading on is cheaper than starting a new slice
+_FOOTERS = 2000  # column entries, at most, that slicing may parse: each slice reads the file's footer again
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A row that breaks a rule: its number, from 0 over all files in order, and the values that the rule looks at."""
+    """A row that breaks a rule: its number, from 0 over all files in order, and the values of the rule's columns."""
 
     row: int
     values: dict[str, Any]
 
 
 def fetch(frame: Frame, broken: Sequence[RowCheck], counts: Counts, samples: int) -> dict[str, tuple[Sample, ...]]:
-    """Fetch the first rows that break each rule; `samples` at most for each.
+    """Return the first rows that break each rule, at most `samples` for each.
 
-    Rows of Parquet whose numbers are known are cut out of their row groups, column by column; all others are found
-    in one pass over the columns that the rules look at.
+    Parquet rows with known numbers are sliced out of their row groups; all others are found in one pass over the columns
+    that the rules use.
     """
     polars = need("polars")
     if not samples:
@@ -44,15 +44,15 @@ def fetch(frame: Frame, broken: Sequence[RowCheck], counts: Counts, samples: int
         cuts = []
     rest = [check for check in broken if check not in cuts]
     queries = [
-        # No more rows are asked for than there are, so that reading ends with the last of them.
+        # Limited to the known number of rows, so that reading stops after the last of them.
         frame.scan(index)
         .filter(check.bad)
         .select(index, *(polars.col(name) for name in check.shows))
         .head(wanted[check.name])
         for check in rest
     ]
-    found = frame.table.guarded(lambda: polars.collect_all(queries, engine="streaming")) if queries else []
-    rows = {check.name: part for check, part in zip(rest, found, strict=True)}
+    fetched = frame.table.guarded(lambda: polars.collect_all(queries, engine="streaming")) if queries else []
+    rows = {check.name: part for check, part in zip(rest, fetched, strict=True)}
     rows |= {check.name: _cut(frame, check, known[check.name], index) for check in cuts}
     return {check.name: sampled(rows[check.name], index, frame.raw) for check in broken}
 
@@ -60,7 +60,7 @@ def fetch(frame: Frame, broken: Sequence[RowCheck], counts: Counts, samples: int
 def _cut(frame: Frame, check: RowCheck, rows: list[int], index: str) -> pl.DataFrame:
     polars = need("polars")
     parts = [
-        # One by one: together, Polars would take them for one scan of the whole file.
+        # Collected one by one: collected together, Polars would merge them into one scan of the whole file.
         frame.table.collect(
             frame.table.scan()
             .slice(start, length)
@@ -75,7 +75,7 @@ def _cut(frame: Frame, check: RowCheck, rows: list[int], index: str) -> pl.DataF
 
 
 def _runs(rows: list[int]) -> list[tuple[int, int]]:
-    """Return (start, length) of slices that hold these rows, which rise; near ones share a slice."""
+    """Return (start, length) of slices that cover the given rows, in rising order; near rows share a slice."""
     runs: list[tuple[int, int]] = []
     for row in rows:
         start, length = runs[-1] if runs else (row, 0)
@@ -87,7 +87,7 @@ def _runs(rows: list[int]) -> list[tuple[int, int]]:
 
 
 def sampled(rows: pl.DataFrame, index: str, raw: str) -> tuple[Sample, ...]:
-    """Return rows as samples, in order."""
+    """Return the rows as samples, in the order of their numbers."""
     return tuple(
         Sample(int(row.pop(index)), {name.removeprefix(raw): value for name, value in row.items()})
         for row in to_dicts(rows.sort(index))

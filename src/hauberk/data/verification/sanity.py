@@ -1,10 +1,9 @@
-"""Sanity: what any table should hold when nobody has said more. Used by `verify` where no schema is given.
+"""Sanity: rules that any table should meet, used by `verify` without a schema.
 
-NaN and infinity in no float column, no control or bidirectional characters in text and names, no column that is null in
-every row, at least one row; in a text file, no value that is not of the type that 99 % of its column's values have; no
-picture that cannot be decoded. Nulls are allowed, since nothing says where they are wrong; lists and structures are not
-looked into. What passes is not vouched for: ranges, categories, keys and relations
-need a schema (`infer` proposes one).
+The rules: no NaN or infinity in float columns; no control or bidirectional characters in text and column names; no column
+that is null in every row; at least one row; in a text file, no value of another type than 99 % of its column's values; no
+picture that cannot be decoded. Nulls are allowed, because nothing says where they are wrong. Lists and structs are not
+inspected. Does not answer: wrong ranges, categories, keys and relations, which need a schema (`infer` proposes one).
 """
 
 from __future__ import annotations
@@ -29,13 +28,13 @@ STATED = (
 
 
 def sane(table: Table) -> Schema:
-    """Return the schema that any table should meet, for the columns of this one."""
+    """Return the schema with the sanity rules for this table's columns."""
     kinds = {name: column.type for name, column in guessed(table).columns.items()}
     columns = {}
     for name, dtype in table.schema.items():
         kind = kinds.get(name, cast("Type", family(dtype)))
         columns[name] = Column(type=kind, nullable=True, marks=kind != "text")
-    # The expression names the columns that its samples show.
+    # `path` is in the expression so that samples show it.
     whole = Rule(name="pictures: whole", expression="problem IS NULL AND path IS NOT NULL")
     rules = (whole,) if table.pictures else ()
     return Schema(version=1, table=Rows(other_columns="allow"), columns=columns, rules=rules)
@@ -55,7 +54,7 @@ def verify_sanity(
             Status.VIOLATED,
             1,
             "the column's name holds control or bidirectional characters",
-            "It does not look like what it is: find out who wrote it, then rename the column.",
+            "The name is not what it looks like: find out who wrote it, then rename the column.",
         )
         for name in names.filter(names.str.contains(MARKS))
     ]
@@ -67,10 +66,10 @@ def verify_sanity(
             Status.VIOLATED,
             1,
             "the column is null in every row",
-            "Find out what was lost on the way, or leave the column out.",
+            "Find out where the values were lost, or leave the column out.",
         )
         for name, count in zip(table.schema, nulls, strict=False)
-        # Pictures need no folder that labels them, and the best have no problem.
+        # Pictures may lie in no folder (no label), and intact ones have no problem.
         if count == verified.rows and not (table.pictures and name in ("label", "problem"))
     ]
     return replace(verified, results=(*verified.results, *judged))

@@ -1,7 +1,7 @@
 """The schema file: what a table is expected to hold, in TOML that people read and edit.
 
-Null, NaN and infinity are three things and each is allowed or not. A key that is not known is refused with its line:
-a misspelt `nulable` must not switch a rule off. `verifying` applies what is written here.
+Null, NaN and infinity are allowed or forbidden separately. An unknown key is refused with its line, so that a misspelt
+`nulable` cannot switch a rule off. `rules` and `verifying` apply the schema.
 """
 
 from __future__ import annotations
@@ -67,12 +67,12 @@ Span = Annotated[timedelta, BeforeValidator(_span)]
 
 
 class Column(_Strict):
-    """What one column may hold.
+    """The rules of one column.
 
-    type: the family of types, of any width. required: the column has to be there. nullable, nan, infinity: whether
-    such values are allowed. min, max: both ends count as inside; nulls and NaN are judged by their own rules.
-    allowed: the categories. pattern: a regular expression found anywhere in the text, so anchor it with ^ and $.
-    unique: no value twice, nulls aside. marks: whether NUL, control and bidirectional characters are allowed in text.
+    type: family of types, of any width. required: the column must exist. nullable, nan, infinity: whether such values are
+    allowed. min, max: inclusive bounds; nulls and NaN have their own rules. allowed: list of permitted values. pattern:
+    regular expression that must match somewhere in the text; anchor it with ^ and $. min_length, max_length: characters of
+    text. unique: no value occurs twice, except null. marks: whether text may hold NUL, control and bidirectional characters.
     """
 
     type: Type = "any"
@@ -93,12 +93,12 @@ class Column(_Strict):
     @model_validator(mode="after")
     def _fits(self) -> Column:
         if any(isinstance(end, float) and not math.isfinite(end) for end in (self.min, self.max)):
-            raise ValueError("min and max are finite numbers; leave one out for no bound, and see nan and infinity")
+            raise ValueError("min and max must be finite; leave one out for no bound, and see nan and infinity")
         if self.min is not None and self.max is not None:
             if type(self.min) is not type(self.max) and not all(
                 isinstance(end, int | float) for end in (self.min, self.max)
             ):
-                raise ValueError(f"min {self.min!r} and max {self.max!r} are of two types")
+                raise ValueError(f"min {self.min!r} and max {self.max!r} have different types")
             if self.min > self.max:  # type: ignore[operator]
                 raise ValueError(f"min {self.min!r} is above max {self.max!r}: no value could pass")
         if self.type not in ("text", "any"):
@@ -111,7 +111,10 @@ class Column(_Strict):
 
 
 class Rule(_Strict):
-    """An expression over columns, in SQL, that has to be true in each row; `when` says which rows it is about."""
+    """An SQL expression over columns that must be true in each row, or in each row that meets `when`.
+
+    nulls: whether a null result is a violation or passes.
+    """
 
     name: str
     expression: str
@@ -120,7 +123,7 @@ class Rule(_Strict):
 
 
 class SumBounds(_Strict):
-    """Bounds of the sum of a column within each group."""
+    """Inclusive bounds for the sum of a column within each group."""
 
     column: str
     min: int | float | None = None
@@ -128,7 +131,7 @@ class SumBounds(_Strict):
 
 
 class Monotone(_Strict):
-    """A column that may only rise (or fall) from row to row of a group, in the order of the file."""
+    """A column that must rise, or fall, from row to row of a group in the order of the file. strict: equal is a violation."""
 
     column: str
     order: Literal["rising", "falling"] = "rising"
@@ -136,7 +139,7 @@ class Monotone(_Strict):
 
 
 class Group(_Strict):
-    """What holds within each group of rows that share the values of `by`."""
+    """The rules of each group of rows that share the values of `by`."""
 
     name: str
     by: Names
@@ -148,12 +151,12 @@ class Group(_Strict):
     @model_validator(mode="after")
     def _says(self) -> Group:
         if (self.min_rows, self.max_rows, self.sum, self.monotone) == (None, None, None, None):
-            raise ValueError("says nothing: give min_rows, max_rows, sum or monotone")
+            raise ValueError("has no rule: give min_rows, max_rows, sum or monotone")
         return self
 
 
 class Freshness(_Strict):
-    """The newest time of a column is at most `max_age` before the clock, and none is more than `ahead` after it."""
+    """The newest time of a column must be at most `max_age` before the clock, and no time more than `ahead` after it."""
 
     column: str
     max_age: Span
@@ -161,7 +164,11 @@ class Freshness(_Strict):
 
 
 class Rows(_Strict):
-    """Rules of the table as a whole. unique: combinations of columns that no two rows share."""
+    """Rules of the table as a whole.
+
+    min_rows, max_rows: inclusive. other_columns: whether columns that the schema does not name are refused or allowed.
+    unique: combinations of columns whose values no two rows share.
+    """
 
     min_rows: Annotated[int, Field(ge=0)] = 1
     max_rows: Annotated[int, Field(ge=0)] | None = None
@@ -170,7 +177,7 @@ class Rows(_Strict):
 
 
 class Drift(_Strict):
-    """How far the data may be from a reference; see `drift` for what each measures. alpha: false alarms, all tests."""
+    """Limits for drift from a reference; see `drift` for the measures. alpha: false discovery rate over all tests."""
 
     psi: Annotated[float, Field(gt=0)] = 0.2
     ks: Annotated[float, Field(gt=0, le=1)] = 0.1
@@ -198,17 +205,17 @@ class Schema(_Strict):
         names = [*(rule.name for rule in self.rules), *(group.name for group in self.groups)]
         double = next((name for name in names if names.count(name) > 1), None)
         if double:
-            raise ValueError(f"two rules are named {double!r}: findings could not tell them apart")
+            raise ValueError(f"two rules are named {double!r}: give each its own name")
         return self
 
 
 def load_schema(path: Path) -> Schema:
-    """Read a schema file. Raises InvalidInput with the line of what is unknown, missing or of another type."""
+    """Return the schema in a file. Raises InvalidInput with the line of a key that is unknown, missing or of a wrong type."""
     try:
         with path.open("rb") as file:
             content = file.read(_LONGEST + 1)
         if len(content) > _LONGEST:
-            raise InvalidInput(f"{path.name} is larger than 16 MiB: that is no schema file.")
+            raise InvalidInput(f"{path.name} is larger than 16 MiB, the most for a schema file: name another file.")
         return parse_schema(content.decode("utf-8"), where=path.name)
     except OSError as error:
         raise InvalidInput(
@@ -219,7 +226,7 @@ def load_schema(path: Path) -> Schema:
 
 
 def parse_schema(text: str, *, where: str = "schema") -> Schema:
-    """Read the text of a schema file; see `load_schema`."""
+    """Return the schema in a text; errors as in `load_schema`. where: the text's name in messages."""
     try:
         document = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
@@ -259,7 +266,7 @@ def _known(path: list[Any]) -> list[str]:
 
 
 def _line(text: str, path: list[Any]) -> int:
-    """Return the line on which the key of a location stands, or its table's header; from 1."""
+    """Return the number, from 1, of the line with the key at `path`, or with the header of its table."""
     best, table = 1, list[str]()
     number_of: dict[str, int] = {}
     wanted = [str(part) for part in path]

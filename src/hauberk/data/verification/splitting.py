@@ -1,9 +1,10 @@
-"""Put the rows that break a rule aside: one file with them, one with the rest, in the format they came in.
+"""Split a table: rows that break a rule to one file, all others to another, in the table's format.
 
-Each file is written under another name and moved into place when both are whole and their rows add up to the table's.
-The clean file comes last, and one of an earlier run goes first: whenever it is there, it belongs to the quarantine.
-A row that breaks several rules is set aside once. Rules of the table as a whole (a missing column, too few rows) have
-no rows to set aside, and rules that could not be evaluated refuse the split: the clean file would not be known clean.
+Each file is written under a temporary name and renamed when both are complete and their rows add up to the table's. A
+clean file of an earlier run is removed first and the new one is renamed last, so that an existing clean file always
+belongs to the quarantine file beside it. A row that breaks several rules is written once. Rules about the table as a whole
+(a missing column, too few rows) concern no single row. If a rule could not be evaluated the split is refused, because no
+row is then known to be clean.
 """
 
 from __future__ import annotations
@@ -29,13 +30,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Split:
-    """How many rows went where; the two add up to the rows of the table."""
+    """Numbers of rows in each file; they add up to the rows of the table."""
 
     quarantined: int
     clean: int
 
 
-def split(  # noqa: PLR0913 - two targets
+def split(  # noqa: PLR0913 - two optional outputs and a fake disk for tests
     table: Table,
     schema: Schema,
     verified: Verified,
@@ -44,10 +45,10 @@ def split(  # noqa: PLR0913 - two targets
     clean: Path | None,
     disk: Disk | None = None,
 ) -> Split:
-    """Write violating rows to `quarantine` and the others to `clean`; either may be None to leave it out.
+    """Write rows that break a rule to `quarantine` and the others to `clean`; None leaves a file out.
 
-    The quarantine has a column more, `hauberk_row`: the row's number. Raises InvalidInput when a rule was not
-    evaluated, when a target exists among the sources, or when the files changed; then nothing is left behind.
+    The quarantine file has an additional column `hauberk_row` with the row's number. Raises InvalidInput if a rule was not
+    evaluated, if a target lies among the sources, or if the files changed; then neither file is left behind.
     """
     disk = disk or Disk()
     failed = next((result for result in verified.results if result.status is Status.ERROR), None)
@@ -78,12 +79,10 @@ def _refuse(table: Table, targets: Sequence[Path]) -> None:
     sources = {part.path.resolve() for part in table.parts}
     where = [target.resolve() for target in targets]
     if len(set(where)) < len(where):
-        raise InvalidInput(f"{targets[0]} is named for both halves: name two files.")
+        raise InvalidInput(f"{targets[0]} is named for both the quarantined and the clean rows: name two files.")
     for target in where:
         if target in sources or any(target.parent == source.parent and len(sources) > 1 for source in sources):
-            raise InvalidInput(
-                f"{target} is, or lies among, the files that are verified. Name a place outside of them."
-            )
+            raise InvalidInput(f"{target} is, or lies among, the verified files: name a place outside them.")
         if target.is_dir():
             raise InvalidInput(f"{target} is a folder: name the file to write.")
 
@@ -97,7 +96,7 @@ def _remove(earlier: Path, disk: Disk) -> None:
 
 
 def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFrame, pl.LazyFrame]:
-    """Return the rows that break a rule, with their numbers, and the others, both as they came."""
+    """Return queries of the rows that break a rule, with their numbers, and of the others, both with unparsed values."""
     polars = need("polars")
     frame = framed(table, schema)
     broken = {result.rule for result in verified.results if result.status is Status.VIOLATED}
@@ -118,7 +117,7 @@ def _halves(table: Table, schema: Schema, verified: Verified) -> tuple[pl.LazyFr
 
 
 def _written(table: Table, rows: pl.LazyFrame, target: Path | None, drafts: Mapping[Path, Path]) -> int:
-    """Write rows, if they are wanted, and return how many are in the file; or how many they are."""
+    """Write the rows, if there is a target, and return the number of rows in the file; else the number of rows."""
     polars = need("polars")
     if target is None:
         return int(table.collect(rows.select(polars.len())).item())
@@ -131,16 +130,17 @@ def _written(table: Table, rows: pl.LazyFrame, target: Path | None, drafts: Mapp
         )
     if kind == "ipc":
         return int(polars.scan_ipc(draft, glob=False).select(polars.len()).collect().item())
-    # Lines of text: quoted values may hold line ends, so the reader counts, not the lines.
+
     if kind == "jsonl":
         return sum(1 for line in draft.open("rb") if line.strip())
+    # Quoted values may contain line ends, so a CSV reader counts the rows.
     separator = "\t" if kind == "tsv" else ","
     scan = polars.scan_csv(draft, separator=separator, infer_schema=False, glob=False)
     return int(scan.select(polars.len()).collect(engine="streaming").item())
 
 
 def _kind(table: Table, target: Path) -> str:
-    """Return the format to write: that of the table's files; for pictures, arrays and frames, as the name says."""
+    """Return the format to write: the table's own; for pictures, arrays and frames, by the target's suffix."""
     if table.format in ENDS.values():
         return table.format
     return ENDS.get(target.suffix.lower(), "csv")

@@ -1,6 +1,6 @@
-"""Summary: what each column holds, in one streaming pass (two for text files, whose types are found first).
+"""Summarise each column in one streaming pass; text files need another one, which infers types.
 
-Null, NaN and infinity are counted apart; the smallest, largest and mean values are those of finite ones.
+Null, NaN and infinity are counted separately; minimum, maximum and mean are those of the finite values.
 """
 
 from __future__ import annotations
@@ -21,22 +21,23 @@ from hauberk.data.verification.schema import Column, Schema
 if TYPE_CHECKING:
     import polars as pl
 
-_MOSTLY = 0.99  # text is meant to be a type when this share of it is
+_MOSTLY = 0.99  # a text column is given a type if at least this share of its values parses
 _TEXT_TYPES = ("boolean", "integer", "float", "date", "datetime")
-_AT_ONCE = 500  # columns in one query: plans grow, and a pass over few columns is cheap
-_SAMPLED = 20_000
-_COUNTED = 1_000_000  # rows up to which distinct values are counted and not estimated: some 100 MB a column
+_AT_ONCE = 500  # columns in one query; planning grows faster than linearly with columns
+_SAMPLED = 20_000  # rows of the first look at a text file's types
+_COUNTED = (
+    1_000_000  # up to this many rows distinct values are counted exactly (about 100 MB a column), above estimated
+)
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnSummary:
-    """One column.
+    """The summary of one column.
 
-    kind: its family of types. distinct: exact up to a million rows, an estimate
-    within some 10 % above.
-
-    low, high: smallest and largest finite value, or length of text. marked: texts with NUL, control or bidirectional
-    characters. misfits: values of a text file that are not of the column's kind.
+    kind: family of types. dtype: Polars type. distinct: number of distinct values, exact up to a million rows, above an
+    estimate within about 10 %. low, high: smallest and largest finite value, or length of text in characters. mean, std: of
+    finite numbers. marked: number of texts with NUL, control or bidirectional characters. misfits: number of values in a
+    text file that do not parse to the column's kind.
     """
 
     name: str
@@ -57,7 +58,7 @@ class ColumnSummary:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A table's columns, and the table read with the types that were found."""
+    """Summaries of a table's columns, and the table with their types."""
 
     rows: int
     columns: tuple[ColumnSummary, ...]
@@ -65,7 +66,7 @@ class Summary:
 
 
 def summarise(table: Table, schema: Schema | None = None, *, task: Task | None = None) -> Summary:
-    """Summarise every column. With a schema, text is read as it says; without, as nearly all of a column can be."""
+    """Return the summary of every column. Text is parsed to the schema's types or, without a schema, to inferred ones."""
     polars = need("polars")
     task = task or Quiet()
     frame = framed(table, schema if schema is not None else guessed(table))
@@ -74,12 +75,12 @@ def summarise(table: Table, schema: Schema | None = None, *, task: Task | None =
     columns = []
     for start in range(0, len(names), _AT_ONCE):
         some = names[start : start + _AT_ONCE]
-        asked = [
+        aggregates = [
             expression.alias(f"{at}:{key}")
             for at, name in enumerate(some)
-            for key, expression in _asked(name, frame.found[name], frame, exact=rows <= _COUNTED).items()
+            for key, expression in _aggregates(name, frame.found[name], frame, exact=rows <= _COUNTED).items()
         ]
-        line = to_dicts(table.collect(frame.scan().select(asked)))[0]
+        line = to_dicts(table.collect(frame.scan().select(aggregates)))[0]
         for at, name in enumerate(some):
             values = {key.partition(":")[2]: value for key, value in line.items() if key.startswith(f"{at}:")}
             columns.append(_column(name, frame.found[name], rows, values))
@@ -90,7 +91,10 @@ def summarise(table: Table, schema: Schema | None = None, *, task: Task | None =
 
 
 def guessed(table: Table) -> Schema:
-    """Return a schema that gives each text column of a CSV the type that 99 % of its values have; else an empty one."""
+    """Return a schema with the inferred type of each column of a CSV: the first type to which 99 % of its values parse.
+
+    Returns an empty schema for formats with types of their own.
+    """
     if not table.textual:
         return Schema(version=1)
     names = list(table.schema)
@@ -98,7 +102,7 @@ def guessed(table: Table) -> Schema:
     for name, known, counts in _fitting(table, dict.fromkeys(names, _TEXT_TYPES), head=_SAMPLED):
         fitting = (kind for kind in _TEXT_TYPES if known and counts[kind] >= _MOSTLY * known)
         columns[name] = next(fitting, "text")
-    # The first rows propose, all rows decide: integers may turn into numbers, and anything into text, further down.
+    # The first rows propose a type and all rows decide: later values may turn integers into floats, or anything into text.
     large = []
     for name, known, counts in _fitting(table, {name: _wider(kind) for name, kind in columns.items()}):
         best = max(counts.values(), default=0)
@@ -113,25 +117,25 @@ def guessed(table: Table) -> Schema:
 def _fitting(
     table: Table, kinds: dict[str, tuple[str, ...]], *, head: int | None = None
 ) -> Iterator[tuple[str, int, dict[str, int]]]:
-    """Give, for each column, how many values it has and how many of them are of each kind."""
+    """Yield each column's name, its number of values, and for each kind the number of values that parse to it."""
     polars = need("polars")
-    asked = []
+    counts = []
     for at, (name, some) in enumerate(kinds.items()):
-        asked.append(polars.col(name).count().alias(f"{at}:text"))
-        asked += [from_text(name, one).count().alias(f"{at}:{one}") for one in some]
+        counts.append(polars.col(name).count().alias(f"{at}:text"))
+        counts += [from_text(name, one).count().alias(f"{at}:{one}") for one in some]
     scan = table.scan() if head is None else table.scan().head(head)
-    line = table.collect(scan.select(asked)).row(0, named=True)
+    line = table.collect(scan.select(counts)).row(0, named=True)
     for at, (name, some) in enumerate(kinds.items()):
         yield name, line[f"{at}:text"], {one: line[f"{at}:{one}"] for one in some}
 
 
 def _names_in_digits(table: Table, names: list[str]) -> list[str]:
-    """Return the columns of which every value is a whole number, some beyond 64 bits.
+    """Return the columns in which every value is a whole number, some beyond 64 bits.
 
-    Numbers of 20 digits name things: as floats, two that differ would be taken for one.
+    Numbers of 20 digits are identifiers; as floats, two different ones would become equal.
     """
     polars = need("polars")
-    for head in (_SAMPLED, None):  # most columns of floats show it in the first rows
+    for head in (_SAMPLED, None):  # most float columns have a fraction in the first rows and need no second look
         scan = table.scan() if head is None else table.scan().head(head)
         whole = [polars.col(name).str.contains(r"^[+-]?[0-9]+$").all().alias(name) for name in names]
         line = table.collect(scan.select(whole)).row(0, named=True) if names else {}
@@ -143,29 +147,30 @@ def _wider(kind: str) -> tuple[str, ...]:
     return {"text": (), "integer": ("integer", "float"), "boolean": ("boolean",)}.get(kind, (kind,))
 
 
-def _asked(name: str, dtype: Any, frame: Frame, *, exact: bool) -> dict[str, pl.Expr]:  # noqa: ANN401 - a type of Polars
+def _aggregates(name: str, dtype: Any, frame: Frame, *, exact: bool) -> dict[str, pl.Expr]:  # noqa: ANN401 - a Polars type
+    """Return the expressions that compute a column's summary, by the summary's field names."""
     polars = need("polars")
     value, kind = polars.col(name), family(dtype)
-    asked = {"nulls": value.null_count()}
+    fields = {"nulls": value.null_count()}
     if frame.table.textual and name in frame.schema.columns:
         text = polars.col(frame.raw + name)
-        asked = {"nulls": text.null_count(), "misfits": (text.is_not_null() & value.is_null()).sum()}
+        fields = {"nulls": text.null_count(), "misfits": (text.is_not_null() & value.is_null()).sum()}
     if kind in ("list", "struct", "any", "binary"):
-        return asked
-    asked["distinct"] = value.n_unique() if exact or kind == "boolean" else value.approx_n_unique()
+        return fields
+    fields["distinct"] = value.n_unique() if exact or kind == "boolean" else value.approx_n_unique()
     if kind == "text":
         text = value.cast(polars.String)
         length = text.str.len_chars()
-        return asked | {"low": length.min(), "high": length.max(), "marked": text.str.contains(MARKS).sum()}
+        return fields | {"low": length.min(), "high": length.max(), "marked": text.str.contains(MARKS).sum()}
     if kind == "float":
         finite = polars.when(value.is_finite()).then(value)
-        asked |= {"nans": value.is_nan().sum(), "infinities": value.is_infinite().sum()}
-        return asked | {"low": finite.min(), "high": finite.max(), "mean": finite.mean(), "std": finite.std()}
-    asked |= {"low": value.min(), "high": value.max()}
+        fields |= {"nans": value.is_nan().sum(), "infinities": value.is_infinite().sum()}
+        return fields | {"low": finite.min(), "high": finite.max(), "mean": finite.mean(), "std": finite.std()}
+    fields |= {"low": value.min(), "high": value.max()}
     if kind in ("integer", "number", "boolean"):
         number = value.cast(polars.Float64)
-        asked |= {"mean": number.mean(), "std": number.std()}
-    return asked
+        fields |= {"mean": number.mean(), "std": number.std()}
+    return fields
 
 
 def _column(name: str, dtype: Any, rows: int, values: dict[str, Any]) -> ColumnSummary:  # noqa: ANN401

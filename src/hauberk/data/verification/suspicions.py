@@ -1,4 +1,4 @@
-"""Suspicious columns: leaked targets, identifiers, constants, copies, odd characters, and categories spelt in two ways."""
+"""Suspicious columns: leaked targets, identifiers, constants, copies, odd characters, and categories with two spellings."""
 
 from __future__ import annotations
 
@@ -17,26 +17,26 @@ from hauberk.data.verification.summary import ColumnSummary, Summary
 if TYPE_CHECKING:
     import polars as pl
 
-LEAK = 0.9  # of the target's entropy: what an honest column rarely explains
-_SAME = 0.995
-_NAMES_ROWS = 0.9
-_MISSING = 0.5
-_MOST_COMPARED = 200
-_MOST_SPELT = 2000
-_MOST_CODED = 1000
+LEAK = 0.9  # share of the target's entropy; a column that is known before the prediction rarely explains as much
+_SAME = 0.995  # absolute correlation from which two number columns are copies
+_NAMES_ROWS = 0.9  # share of distinct values from which a column is an identifier
+_MISSING = 0.5  # share of nulls from which a column is reported
+_MOST_COMPARED = 200  # columns that are compared in pairs
+_MOST_SPELT = 2000  # distinct values, up to which spellings are compared
+_MOST_CODED = 1000  # distinct values, up to which a text column is compared with others
 
 
 def suspicions(
     summary: Summary, sample: pl.DataFrame, related: dict[str, float | None], target: str
 ) -> tuple[Finding, ...]:
-    """Return what a person should look at, the gravest first."""
-    found = _whole(summary)
+    """Return what a person should look at, the gravest first. related: column to the share of the target it explains."""
+    findings = _whole(summary)
     for column in summary.columns:
-        found += _alone(column, related.get(column.name), target)
+        findings += _alone(column, related.get(column.name), target)
         if column.kind == "text" and 1 < column.distinct <= _MOST_SPELT:
-            found += _spellings(summary, column)
-    found += _copies(summary, sample)
-    return tuple(sorted(found, key=lambda finding: -finding.severity.rank))
+            findings += _spellings(summary, column)
+    findings += _copies(summary, sample)
+    return tuple(sorted(findings, key=lambda finding: -finding.severity.rank))
 
 
 def _whole(summary: Summary) -> list[Finding]:
@@ -48,13 +48,13 @@ def _whole(summary: Summary) -> list[Finding]:
                 "there are no rows",
                 "table",
                 Severity.HIGH,
-                "Find out what was lost on the way: nothing was measured.",
+                "Find out where the rows were lost: nothing was measured.",
             )
         )
     names = polars.Series([column.name for column in summary.columns], dtype=polars.String)
     for name in names.filter(names.str.contains(MARKS)):
         what = f"the name {name!r} holds control or bidirectional characters"
-        advice = "It does not look like what it is: find out who wrote it, then rename the column."
+        advice = "The name is not what it looks like: find out who wrote it, then rename the column."
         found.append(Finding(what, f"column {name}", Severity.HIGH, advice, "poisoning"))
     return found
 
@@ -72,24 +72,24 @@ def _alone(column: ColumnSummary, explained: float | None, target: str) -> list[
         what = (
             f"{name!r} explains {explained:.0%} of the target {target!r}: it may be the answer, or written after it"
         )
-        advice = "Leave it out unless it is known before the prediction is made."
+        advice = "Leave the column out unless it is known before the prediction is made."
         found.append(Finding(what, where, Severity.HIGH, advice, "poisoning", explained, LEAK, "share"))
     if identifier:
-        what = f"{name!r} has a value of its own in nearly each row ({column.distinct:,} in {known:,})"
+        what = f"{name!r} has a different value in nearly every row ({column.distinct:,} in {known:,})"
         found.append(
-            Finding(what, where, Severity.MEDIUM, "It names rows: leave it out of training, or group by it.")
+            Finding(what, where, Severity.MEDIUM, "It is an identifier: leave it out of training, or group by it.")
         )
     if column.marked:
         what = f"{column.marked:,} texts of {name!r} hold NUL, control or bidirectional characters"
-        advice = "Such text does not look like what it is: find out who wrote it, then remove the characters."
+        advice = "Such text is not what it looks like: find out who wrote it, then remove the characters."
         found.append(Finding(what, where, Severity.HIGH, advice, "poisoning", float(column.marked), 0.0, "rows"))
     ends = [end for end in (column.low, column.high) if isinstance(end, str)]
     if ends:
-        what = f"{name!r} holds times that no calendar has: {ends[0]}"
-        advice = "Seconds, milliseconds and microseconds were perhaps mistaken for each other: look at the writer."
+        what = f"{name!r} holds times outside the calendar: {ends[0]}"
+        advice = "The writer may have confused seconds, milliseconds and microseconds: correct it there."
         found.append(Finding(what, where, Severity.HIGH, advice))
     if column.misfits:
-        what = f"{column.misfits:,} values of {name!r} are no {column.kind}, as the others are"
+        what = f"{column.misfits:,} values of {name!r} are not of type {column.kind}, as the others are"
         found.append(
             Finding(
                 what, where, Severity.HIGH, "Correct them at the source.", "", float(column.misfits), 0.0, "rows"
@@ -102,10 +102,15 @@ def _alone(column: ColumnSummary, explained: float | None, target: str) -> list[
         share = column.nulls / column.rows
         what = f"{share:.0%} of {name!r} is missing"
         found.append(
-            Finding(what, where, Severity.LOW, "Ask why; it may say more by being there than by its value.")
+            Finding(
+                what,
+                where,
+                Severity.LOW,
+                "Find out why; whether it is missing may predict more than its value.",
+            )
         )
     if column.rows > 1 and known and _constant(column):
-        what = f"{name!r} has one value in every row" + (" that has any" if column.nulls else "")
+        what = f"{name!r} has one value in every row" + (" that is not null" if column.nulls else "")
         found.append(Finding(what, where, Severity.LOW, "It explains nothing: leave it out."))
     return found
 
@@ -115,7 +120,7 @@ def _constant(column: ColumnSummary) -> bool:
 
 
 def _spellings(summary: Summary, column: ColumnSummary) -> list[Finding]:
-    """Find categories that differ only in blanks, case or the form of their Unicode."""
+    """Return a finding if categories differ only in blanks, case or Unicode form."""
     import unicodedata
 
     polars = need("polars")
@@ -132,12 +137,12 @@ def _spellings(summary: Summary, column: ColumnSummary) -> list[Finding]:
     shown = "; ".join(" and ".join(ascii(one)[:30] for one in values[:3]) for values in several[:3])
     count = f"{len(several)} categories" if len(several) > 1 else "a category"
     what = f"{count} of {column.name!r} {'are' if len(several) > 1 else 'is'} spelt in several ways: {shown}"
-    advice = "Write each in one way, or the model takes them for different things."
+    advice = "Spell each in one way; otherwise a model treats the spellings as different categories."
     return [Finding(what, f"column {column.name}", Severity.MEDIUM, advice)]
 
 
 def _values(summary: Summary, sample: pl.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
-    """Return the numbers of number columns, and the codes of text columns, that are worth comparing."""
+    """Return the columns to compare: values of number columns, and category codes of text and small integer columns."""
     numbers: dict[str, np.ndarray] = {}
     named: dict[str, np.ndarray] = {}
     for column in summary.columns[:_MOST_COMPARED]:
@@ -148,7 +153,7 @@ def _values(summary: Summary, sample: pl.DataFrame) -> tuple[dict[str, np.ndarra
             values = sample[column.name].cast(polars.Float64).fill_null(float("nan")).to_numpy()
             if np.isfinite(values).sum() >= 20:
                 numbers[column.name] = values
-        # Codes of numbers are exact up to 20 values; beyond, they are bins.
+        # `codes` bins numbers beyond 20 values, so one-to-one relations are exact only up to 20.
         most = {"integer": 20, "text": _MOST_CODED}.get(column.kind, 0)
         labels = codes(sample[column.name]) if column.distinct <= most else None
         if labels is not None:
@@ -157,7 +162,7 @@ def _values(summary: Summary, sample: pl.DataFrame) -> tuple[dict[str, np.ndarra
 
 
 def _copies(summary: Summary, sample: pl.DataFrame) -> list[Finding]:
-    """Find pairs of columns that say the same: linearly for numbers, one to one for categories."""
+    """Return a finding for each pair of copies: numbers that correlate perfectly, categories that map one to one."""
     found = []
     numbers, named = _values(summary, sample)
     for (one, a), (other, b) in combinations(numbers.items(), 2):
@@ -175,10 +180,10 @@ def _copies(summary: Summary, sample: pl.DataFrame) -> list[Finding]:
             found.append((one, other))
     return [
         Finding(
-            f"{one!r} and {other!r} say the same",
+            f"{one!r} and {other!r} hold the same information",
             f"columns {one} and {other}",
             Severity.LOW,
-            "Keep one: two copies make explanations and attacks on either misleading.",
+            "Keep one: with two copies, explanations of either and attacks on either are misleading.",
         )
         for one, other in found
     ]

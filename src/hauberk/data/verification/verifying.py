@@ -1,10 +1,10 @@
-"""Verify a table against a schema: one streaming pass counts and numbers the rows that break each rule.
+"""Verify a table against a schema: one streaming pass counts the rows that break each rule.
 
-1. Rules become expressions (`rules`); what cannot be one is an error of its own, never a pass.
-2. One pass over the table counts the rows that break each row rule and numbers the first of them (`counting`).
-3. Only rows that break a rule are looked at again, for their values (`samples`). Statistics in files are never used.
-4. Rules of groups and uniqueness take one grouped query each; its memory grows with the number of groups.
-5. The files are compared with their state before: a table that changed gives no verdict.
+1. Rules become expressions (`rules`); a rule that cannot be evaluated is an error, never a pass.
+2. One pass over the table counts the rows that break each row rule and lists the first of them (`counting`).
+3. Only rows that break a rule are read again, for their values (`samples`). Statistics in files are never used.
+4. Group and uniqueness rules take one grouped query each; its memory grows with the number of groups.
+5. The files are compared with their state at opening; a table that changed gives no verdict.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ from hauberk.data.verification.schema import Schema
 if TYPE_CHECKING:
     import polars as pl
 
-SAMPLES = 5
+SAMPLES = 5  # rows shown for each broken rule
 
 
 class Status(StrEnum):
-    """What became of a rule; `error` means that it could not be evaluated, which is no pass."""
+    """The result of a rule; `error` means that it could not be evaluated and counts as a failure."""
 
     PASS = "pass"  # noqa: S105 - no password
     VIOLATED = "violated"
@@ -43,7 +43,7 @@ class Status(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one rule. violations: rows that break it, when `by_row`; else 1, of the table as a whole."""
+    """The result of one rule. violations: number of rows that break it if `by_row`; else 1 if the table as a whole does."""
 
     rule: str
     column: str
@@ -57,7 +57,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """The verdict on a table: `ok` when every rule was evaluated and held."""
+    """The verdict on a table: `ok` if every rule was evaluated and holds."""
 
     name: str
     rows: int
@@ -67,7 +67,7 @@ class Verified:
 
     @property
     def ok(self) -> bool:
-        """Whether nothing is violated and nothing failed to be evaluated."""
+        """Whether every rule was evaluated and holds."""
         return all(result.status is Status.PASS for result in self.results)
 
     def findings(self) -> tuple[Finding, ...]:
@@ -80,9 +80,9 @@ def verify(
 ) -> Verified:
     """Verify an opened table against a schema.
 
-    now: the clock for freshness, with a time zone; the present when None. samples: rows shown for each broken rule.
+    now: the clock for freshness, with a time zone; None: the present. samples: rows shown for each broken rule.
     Raises InvalidInput for files that are damaged, ragged or change meanwhile. Cost: one pass, a grouped query for each
-    rule of groups, and a pass over the columns of broken rules.
+    group rule, and a pass over the columns of broken rules.
     """
     task = task or Quiet()
     clock = now or datetime.now(UTC)
@@ -106,10 +106,10 @@ def verify(
 
 def _table_results(schema: Schema, rows: int) -> list[Result]:
     low, high = schema.table.min_rows, schema.table.max_rows
-    fine = rows >= low and (high is None or rows <= high)
+    holds = rows >= low and (high is None or rows <= high)
     what = f"the table has {rows:,} rows, expected {low:,} {'or more' if high is None else f'to {high:,}'}"
-    advice = "Find out what was lost or added on the way, or correct the bounds under [table]."
-    return [Result("table: rows", "", Status.PASS if fine else Status.VIOLATED, int(not fine), what, advice)]
+    advice = "Find out where rows were lost or added, or correct the bounds under [table]."
+    return [Result("table: rows", "", Status.PASS if holds else Status.VIOLATED, int(not holds), what, advice)]
 
 
 def _row_results(frame: Frame, planned: Sequence[Check], counts: Counts, samples: int) -> list[Result]:
@@ -151,7 +151,7 @@ def _positive(broken_by: Any) -> bool:  # noqa: ANN401 - a count or an error
 
 
 def broken_groups(frame: Frame, check: GroupCheck) -> pl.LazyFrame:
-    """Return the groups that break a rule: the values of `by`, and their number of rows."""
+    """Return a query of the groups that break a rule: the values of `by`, and the number of rows."""
     polars = need("polars")
     scan = frame.scan() if check.known is None else frame.scan().filter(check.known)
     groups = scan.group_by(check.by).agg(polars.len().alias(ROWS), *check.aggregates)
@@ -190,10 +190,10 @@ def _group_result(frame: Frame, check: GroupCheck, samples: int) -> Result:
 
 def _fresh(newest: Any, schema: Schema, clock: datetime) -> Result:  # noqa: ANN401 - a date, a datetime or None
     assert schema.freshness is not None
-    fine, what, failed = judged(newest, schema.freshness, clock)
-    status = Status.ERROR if failed else Status.PASS if fine else Status.VIOLATED
+    fresh, what, failed = judged(newest, schema.freshness, clock)
+    status = Status.ERROR if failed else Status.PASS if fresh else Status.VIOLATED
     advice = "Find out why nothing newer arrived; do not train on old data as if they were new."
-    return Result("freshness", schema.freshness.column, status, int(not fine and not failed), what, advice)
+    return Result("freshness", schema.freshness.column, status, int(not fresh and not failed), what, advice)
 
 
 def _finding(result: Result, rows: int) -> Finding:
