@@ -26,16 +26,7 @@ attacks = [{ name = "label-search", queries = 20 }]
 [gate]
 smallest_class = ">= 20"
 """
-PLUG_IN = """
-from hauberk.core.evidence import Measurement
-from hauberk.data.checks import CHECKS
-from tiny_needs import SMALLEST
-
-
-@CHECKS.register("tiny-classes", practice="1a", threats=("poisoning",), summary="classes with few rows")
-def tiny_classes(split, params, *, rng, task):
-    return Measurement({"smallest_class": float(SMALLEST)})
-"""
+README = Path(__file__).parents[3] / "README.md"
 
 
 class Place:
@@ -67,8 +58,8 @@ class Place:
         return told["verdict"], {step["name"] for step in told["steps"] if not step["cached"]}
 
     def touch(self, module: str) -> None:
-        """Add a comment to one of Hauberk's modules."""
-        path = self.package / module
+        """Add a comment to one of Hauberk's modules, wherever in its room it lies."""
+        (path,) = self.package.rglob(module)
         path.write_text(path.read_text() + "\n# touched\n")
 
 
@@ -77,7 +68,9 @@ def finished(tmp_path_factory, cells_project, cheap_keys, write_plug_in) -> Plac
     """A place where the main job has run; only to be copied."""
     place = Place(tmp_path_factory.mktemp("finished"))
     shutil.copytree(Path(hauberk.__file__).parent, place.package, ignore=shutil.ignore_patterns("__pycache__"))
-    write_plug_in(place.site, "tiny", {"tiny_checks.py": PLUG_IN, "tiny_needs.py": "SMALLEST = 148\n"})
+    text = README.read_text(encoding="utf-8").partition("## Add a control in ten lines")[2]
+    printed = text.partition("```python\n")[2].partition("```")[0]
+    write_plug_in(place.site, "tiny", {"tiny_checks.py": printed})
     cheap_keys(cells_project(place.folder / "project", DECLARED) / ".hauberk" / "keyring")
     verdict, steps = place.run()
     assert verdict == "allow"
@@ -108,7 +101,8 @@ def test_a_run_after_edits_to_the_command_line_the_report_and_other_attacks_does
 
 
 def test_an_edited_plug_in_is_run_again_and_changes_the_verdict(place):
-    (place.site / "tiny_needs.py").write_text("SMALLEST = 1\n")
+    check = place.site / "tiny_checks.py"
+    check.write_text(check.read_text().replace("float(smallest)", "1.0"))
     verdict, steps = place.run()
     assert verdict == "refuse"
     assert "verify/tiny-classes" in steps
@@ -116,21 +110,21 @@ def test_an_edited_plug_in_is_run_again_and_changes_the_verdict(place):
 
 
 def test_an_edit_of_the_chosen_attack_repeats_the_attack_and_no_training(place):
-    place.touch("attacks/evasion/label_search.py")
+    place.touch("attacks/**/label_search.py")
     verdict, steps = place.run()
     assert verdict == "allow"
     assert ATTACKED <= steps <= ATTACKED | DECIDED
 
 
 def test_an_edit_of_the_attack_that_hardening_looks_up_repeats_hardening(place):
-    place.touch("attacks/evasion/coordinate_search.py")
+    place.touch("attacks/**/coordinate_search.py")
     _, steps = place.run()
     assert "train/hardened" in steps
     assert not steps & {"train/plain", "attack/measuring/plain"}
 
 
 def test_a_plug_in_that_breaks_stops_the_job_each_time(place):
-    (place.site / "tiny_needs.py").write_text("import no_such_library\n")
+    (place.site / "tiny_checks.py").write_text("import no_such_library\n")
     for _ in range(2):
         with pytest.raises(AssertionError, match=r"the plug-in tiny 1\.0 \(entry point tiny = tiny_checks\)"):
             place.run()
