@@ -31,8 +31,9 @@ from hauberk.custody.keys._vault import Cost
 from hauberk.custody.keys.keyring import Keyring
 from hauberk.custody.ledger import VerifierKey
 from hauberk.custody.seen import Seen
+from hauberk.records.reader import read_publics
 from hauberk.records.spool import Spool, prove, verify
-from hauberk.records.workshop import Workshop, read_publics
+from hauberk.records.workshop import Workshop
 
 REACH = 5_000
 

@@ -20,8 +20,9 @@ from hauberk.core.evidence import Subject
 from hauberk.custody.ledger import VerifierKey, levels, merkle
 from hauberk.custody.seen import Seen
 from hauberk.records import spool
+from hauberk.records.reader import read_publics
 from hauberk.records.spool import SEGMENT_EVENT, Place, Spool, prove, read_segment, recover, verify
-from hauberk.records.workshop import Workshop, read_publics
+from hauberk.records.workshop import Workshop
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 

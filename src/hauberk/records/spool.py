@@ -41,7 +41,8 @@ from hauberk.custody.group import GroupCommit
 from hauberk.custody.keys.port import PublicKey
 from hauberk.custody.ledger import Ledger, VerifierKey, levels, merkle, tlogproof
 from hauberk.custody.statements import Statement
-from hauberk.records.workshop import Clock, Logged, Workshop, read_publics, rfc3339, utc_now
+from hauberk.records.reader import read_publics
+from hauberk.records.workshop import Clock, Logged, Workshop, rfc3339, utc_now
 
 SEGMENT_EVENT = "events.segment"
 FOLDER = "spool"
