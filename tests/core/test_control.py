@@ -58,7 +58,7 @@ GUARD: Guard[Sequence[str], Seen] = QueryRate()
 def measured(queries: float, control: str = "attack") -> Evidence:
     metrics = {"queries_square": queries}
     return Evidence(
-        control, "2a", "attacked", (), {}, 0, {}, "", "", UNKNOWN, metrics, (), {}, (), ()
+        control, "2a", "attacked", (), {}, 0, {}, "", "", UNKNOWN, metrics, (), {}, (), {}, ()
     )  # fmt: skip
 
 

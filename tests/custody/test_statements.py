@@ -130,7 +130,7 @@ def test_our_provenance_has_fields_of_slsas_messages_only(vectors):
 def test_a_golden_statement_does_not_drift():
     assert statement().to_bytes() == (
         b'{"_type":"https://in-toto.io/Statement/v1","predicate":{"a":1},'
-        b'"predicateType":"https://hauberk.dev/evidence/v1",'
+        b'"predicateType":"https://hauberk.dev/evidence/v2",'
         b'"subject":[{"digest":{"sha256":"' + A.encode() + b'"},"name":"model.onnx"}]}'
     )
 

@@ -81,11 +81,9 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
     from hauberk.core.progress import Progress
     from hauberk.lifecycle.attacking import measure, open_rows, open_target
     from hauberk.lifecycle.attacking.aims import choose
-    from hauberk.records.workshop import rfc3339, utc_now
 
     out, progress = Output(json), Progress(visible=False if json else None)
     project = _project(given)
-    started = rfc3339(utc_now())
     folder = project.folder if project is not None else Path.cwd()
     with progress.task("Loading the data"):
         rows = open_rows(**_data(given, project), fit=_is_builder(model))
@@ -106,7 +104,7 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
             confidence=given["confidence"], curve=not target.remote if given["curve"] is None else given["curve"],
             task=task,
         )  # fmt: skip
-    logged = _log(given, project, outcome, started)
+    logged = _log(given, project, outcome)
     if given["report"] is not None:
         _write(given["report"], outcome, model)
     out.document(_document(outcome, logged, given["report"]))
@@ -193,7 +191,7 @@ def _access(given: dict[str, Any]) -> Access:
     return Access(context=context, headers=headers, batch=given["batch"])
 
 
-def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, started: str) -> Logged | None:
+def _log(given: dict[str, Any], project: Project | None, outcome: Outcome) -> Logged | None:
     """Sign and log the evidence where there is a project with a ledger."""
     from hauberk.cli._principal import principal
     from hauberk.custody.keys.standing import standing_passphrase
@@ -213,7 +211,7 @@ def _log(given: dict[str, Any], project: Project | None, outcome: Outcome, start
         passphrase=standing_passphrase(),
         by=principal(),
     ) as workshop:
-        return attest(workshop, outcome, seed=given["seed"], started=started)
+        return attest(workshop, outcome)
 
 
 def _write(path: Path, outcome: Outcome, model: str) -> None:

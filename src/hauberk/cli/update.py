@@ -10,7 +10,7 @@ import click
 from hauberk.cli._output import Output, json_option
 
 if TYPE_CHECKING:
-    from hauberk.lifecycle.updating.comparing import Compared
+    from hauberk.lifecycle.comparing.paired import Compared
     from hauberk.lifecycle.updating.update import Updated
     from hauberk.records.steps import Done
 

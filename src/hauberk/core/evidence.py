@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from hauberk.core.findings import Finding
@@ -16,8 +17,9 @@ class Measurement:
     """What a control returns: numbers, findings and curves, with nothing of who ran it, when, or on what.
 
     metrics: name to number, finite; the gate reads these. findings: what a person should look at.
-    series: name to a list of points, for plots ({"x": ..., "y": ...}). outputs: name to bytes that are worth
-    keeping as artifacts (example pictures, row indices). notes: plain sentences.
+    series: name to a list of points, for plots ({"x": ..., "y": ...}). outputs: name to bytes that are kept as
+    artifacts (example pictures, row indices). notes: plain sentences. files: name to a file, kept as outputs are, for
+    what does not fit in memory. details: JSON values that a later run of the control reads back.
     """
 
     metrics: Mapping[str, float]
@@ -25,6 +27,8 @@ class Measurement:
     series: Mapping[str, list[dict[str, float]]] = field(default_factory=dict)
     outputs: Mapping[str, bytes] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    files: Mapping[str, Path] = field(default_factory=dict)
+    details: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +63,12 @@ class Evidence:
     findings: tuple[Finding, ...]
     series: Mapping[str, list[dict[str, float]]]
     outputs: tuple[Subject, ...]
+    details: Mapping[str, Any]
     notes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        """Raise InvalidInput for a practice (other than "", which is none) or a role that `core.practices` does not list."""
-        if self.practice:
-            check_practice(self.practice)
+        """Raise InvalidInput for a practice or a role that `core.practices` does not list."""
+        check_practice(self.practice)
         check_role(self.role)
 
     def to_json(self) -> dict[str, Any]:
@@ -83,5 +87,6 @@ class Evidence:
             "findings": [finding.to_json() for finding in self.findings],
             "series": {name: list(points) for name, points in self.series.items()},
             "outputs": [{"name": o.name, "digest": {"sha256": o.sha256}} for o in self.outputs],
+            "details": dict(self.details),
             "notes": list(self.notes),
         }

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import Any
+
+from hauberk.core.errors import InvalidInput
 
 
 class Severity(StrEnum):
@@ -38,6 +41,14 @@ class Finding:
     value: float | None = None
     limit: float | None = None
     unit: str = ""
+
+    @classmethod
+    def read(cls, told: Mapping[str, Any]) -> Finding:
+        """Return the finding of a JSON form that `to_json` made. Raises InvalidInput for another form."""
+        try:
+            return cls(**{**told, "severity": Severity(told["severity"])})
+        except (KeyError, TypeError, ValueError) as error:
+            raise InvalidInput(f"a finding of another form than expected: {error}.") from error
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form that evidence carries."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
@@ -54,11 +54,6 @@ class Remote:
         """Write under a temporary name and move."""
         with self._fresh(name) as file:
             file.write(data)
-
-    def write_many(self, items: Sequence[tuple[str, bytes]]) -> None:
-        """Write one after another."""
-        for name, data in items:
-            self.write(name, data)
 
     def write_file(self, name: str, file: Source, digest: str) -> None:
         """Copy under a temporary name and move."""

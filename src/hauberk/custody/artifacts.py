@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
@@ -42,9 +41,6 @@ class _Target(Protocol):
 
     def write(self, name: str, data: bytes) -> None:
         """Let `data` appear under `name`, whole or not at all."""
-
-    def write_many(self, items: Sequence[tuple[str, bytes]]) -> None:
-        """As `write`, for many small items, durable when it returns."""
 
     def write_file(self, name: str, file: Source, digest: str) -> None:
         """Let a file appear under `name`, unless what was copied has another digest (it changed meanwhile)."""
@@ -82,13 +78,6 @@ class Artifacts:
         if not self._intact(digest):
             self._target.write(_name(digest), data)
         return digest
-
-    def put_many(self, items: Sequence[bytes]) -> list[str]:
-        """Keep many small things with one or two syncs of the disk for all; return their digests. Errors as `put`."""
-        digests = [hashlib.sha256(data).hexdigest() for data in items]
-        absent = {digest: data for digest, data in zip(digests, items, strict=True) if not self._intact(digest)}
-        self._target.write_many([(_name(digest), data) for digest, data in absent.items()])
-        return digests
 
     def put_file(self, path: Path) -> str:
         """Keep the bytes of a file of any size, in constant memory; return its digest. Errors as `put`.

@@ -24,8 +24,8 @@ from hauberk.custody.keys.port import PublicKey, Signer
 STATEMENT = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE = "application/vnd.in-toto+json"
 
-EVIDENCE = "https://hauberk.dev/evidence/v1"
-EVENT = "https://hauberk.dev/event/v1"
+EVIDENCE = "https://hauberk.dev/evidence/v2"
+EVENT = "https://hauberk.dev/event/v2"
 RELEASE = "https://hauberk.dev/release/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 VSA = "https://slsa.dev/verification_summary/v1"

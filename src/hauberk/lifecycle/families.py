@@ -12,10 +12,12 @@ from hauberk.custody.keys import KEY_SERVICES
 from hauberk.data.checks import CHECKS
 from hauberk.data.poison.detectors import DETECTORS
 from hauberk.data.reading.formats import FORMATS
+from hauberk.lifecycle.controls import CONTROLS
 from hauberk.training.adversarial import HARDENING
 from hauberk.training.aggregation import LEARNERS
 
 FAMILIES: tuple[Registry[Any], ...] = (
+    CONTROLS,
     CHECKS,
     DETECTORS,
     POISONERS,

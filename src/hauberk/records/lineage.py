@@ -116,7 +116,7 @@ def transactions(ledger: Ledger, artifacts: Artifacts, publics: Sequence[PublicK
 def _read(index: int, envelope: str, statement: Statement) -> Transaction:
     told, by = statement.predicate, str(Principal.read(statement.predicate.get("by")))
     if statement.predicate_type == statements.EVIDENCE:
-        details = {name: told[name] for name in ("metrics", "findings", "parameters")}
+        details = {name: told[name] for name in ("metrics", "findings", "parameters", "details")}
         return Transaction(index, str(told["finished"]), AUDITED, by, "", statement.subjects, (), details, envelope)
     event = str(told["event"])
     details = dict(told["details"])

@@ -4,14 +4,14 @@
     .hauberk/ledger.pub   the log's verifying key    .hauberk/signing.pub  the keys that attestations verify with
     .hauberk/store/       artifacts by digest        .hauberk/steps/     what each step finished with (a cache)
 
-Controls return measurements; this module turns them into evidence, signs it, stores the envelope and logs it, so
-that no control can forget to.
+Controls return measurements, and `records.running` makes evidence of them. This module signs it, stores the envelope and
+logs it, so that no control can forget to.
 """
 
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ from typing import Any, Self
 from hauberk.core import canonical
 from hauberk.core.disk import Disk, explain
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven
-from hauberk.core.evidence import Evidence, Measurement, Subject
+from hauberk.core.evidence import Subject
 from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.version import VERSION
 from hauberk.custody import locks, statements
@@ -214,22 +214,10 @@ class Workshop(AbstractContextManager["Workshop"]):
 
     def attest(self, statement: Statement) -> Logged:
         """Sign a statement, keep its envelope, and log it. Returns once the entry is durable."""
-        return self.attest_many((statement,))[0]
-
-    def attest_many(self, several: Sequence[Statement]) -> list[Logged]:
-        """Attest several statements in their order: the store is synced once for all, and the ledger commits once.
-
-        All are logged or none is. About 1 ms each, where one alone takes many ms of disk; for thousands of events
-        a second see `spool`.
-        """
-        if not several:
-            return []
-        signer = self.signer
-        envelopes = [statements.attest(statement, signer) for statement in several]
-        digests = self.artifacts.put_many(envelopes)
-        entries = [entry_of(envelope, statement) for envelope, statement in zip(envelopes, several, strict=True)]
-        indices = self.ledger.append_many(entries)
-        return [Logged(*logged) for logged in zip(indices, digests, several, strict=True)]
+        envelope = statements.attest(statement, self.signer)
+        digest = self.artifacts.put(envelope)
+        index = self.ledger.append(entry_of(envelope, statement))
+        return Logged(index, digest, statement)
 
     def recall(self, index: int, digest: str) -> Logged:
         """Return an earlier attestation. Raises NotProven when store, signature and ledger do not agree on it."""
@@ -245,39 +233,6 @@ class Workshop(AbstractContextManager["Workshop"]):
         """Return a statement that something happened to these artifacts now."""
         predicate = {"event": name, "time": self.now(), "by": self.by.to_json(), "details": details}
         return Statement(subjects, statements.EVENT, predicate)
-
-    def evidence(  # noqa: PLR0913 - the circumstances of a measurement, each of its own kind
-        self,
-        measurement: Measurement,
-        *,
-        control: str,
-        practice: str,
-        role: str,
-        subjects: tuple[Subject, ...],
-        parameters: Mapping[str, Any],
-        seed: int,
-        started: str,
-    ) -> Statement:
-        """Return the statement of a measurement, its outputs kept as artifacts. Raises InvalidInput for NaN."""
-        outputs = tuple(Subject(name, self.artifacts.put(data)) for name, data in measurement.outputs.items())
-        evidence = Evidence(
-            control=control,
-            practice=practice,
-            role=role,
-            subjects=subjects,
-            parameters=parameters,
-            seed=seed,
-            versions=versions(),
-            started=started,
-            finished=self.now(),
-            by=self.by,
-            metrics=measurement.metrics,
-            findings=measurement.findings,
-            series=measurement.series,
-            outputs=outputs,
-            notes=measurement.notes,
-        )
-        return Statement(subjects, statements.EVIDENCE, evidence.to_json())
 
     @property
     def _remembered(self) -> str:

@@ -138,6 +138,12 @@ def sample_of(workshop: Workshop, known: Registered) -> TableSample | None:
     return TableSample(str(known.details["sample_ending"]), data)
 
 
+def schema_of(workshop: Workshop, known: Registered) -> str | None:
+    """Return the text of the schema file that was registered with a set, or None."""
+    digest = str(known.details.get("schema", ""))
+    return workshop.artifacts.get(digest).decode("utf-8") if digest else None
+
+
 _CONTEXT = b"hauberk sample of a registered set"
 
 

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import io
 import tempfile
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 from hauberk.core import canonical
-from hauberk.core.errors import InvalidInput
-from hauberk.core.evidence import Measurement, Subject
+from hauberk.core.evidence import Subject
 from hauberk.core.progress import Task
-from hauberk.custody import sealing
+from hauberk.custody.statements import Statement
 from hauberk.data.checks import CHECKS
 from hauberk.data.reading.formats import delimited, parquet
+from hauberk.lifecycle.controls import CONTROLS
+from hauberk.lifecycle.controls.sealing import Params, ToSeal
 from hauberk.lifecycle.main.job import DATA, About, Job, read_column
+from hauberk.lifecycle.main.running import run_step
 from hauberk.project import check_against, check_columns
 from hauberk.records import lineage
+from hauberk.records.running import Ran
 from hauberk.records.steps import Product
 from hauberk.records.workshop import SEALING
 
@@ -70,64 +73,43 @@ def verify_data(job: Job, about: About, *, again: bool = False) -> None:
         if about.kind not in entry.kinds:
             continue
         params = entry.make(job.project.checks.get(entry.name, {}))
-        seed = job.seed(f"check {entry.name}")
-
-        def work(task: Task, entry=entry, params=params, seed=seed) -> Product:  # type: ignore[no-untyped-def]  # noqa: ANN001 - bound per round
-            started = job.workshop.now()
-            measured = entry.run(job.split, params, rng=job.generator(f"check {entry.name}"), task=task)
-            statement = job.workshop.evidence(
-                measured,
-                control=entry.name,
-                practice=entry.practice,
-                role=DATA,
-                subjects=(about.subject,),
-                parameters=asdict(params),
-                seed=seed,
-                started=started,
-            )
-            return Product(statements=[statement])
-
-        inputs = {"data": about.digest, "params": asdict(params), "seed": seed}
-        job.steps.do(f"{step}/{entry.name}", f"{title}: {entry.name}", inputs, work)
+        run_step(
+            job,
+            entry,
+            lambda: job.split,
+            params,
+            step=f"{step}/{entry.name}",
+            title=f"{title}: {entry.name}",
+            role=DATA,
+            about=(about.subject,),
+            depends={"data": about.digest},
+            seed=job.seed(f"check {entry.name}"),
+        )
 
 
 def seal_data(job: Job, about: About) -> None:
     """Encrypt each data file at rest, under the data key, and prove once that it opens to the same bytes."""
 
-    def work(task: Task) -> Product:
-        started, clock = job.workshop.now(), monotonic()
-        outputs: dict[str, str] = {}
-        size = 0
-        with tempfile.TemporaryDirectory(dir=job.workshop.folder) as scratch:
-            for subject, path in _plain_files(job, Path(scratch)):
-                sealed, again = Path(scratch) / "sealed", Path(scratch) / "again"
-                context = f"hauberk data {subject.sha256}".encode()
-                sealing.seal_file(path, sealed, job.workshop.keys, SEALING, associated=context, task=task)
-                sealing.unseal_file(sealed, again, job.workshop.keys, associated=context)
-                if path.read_bytes() != again.read_bytes():
-                    raise InvalidInput(f"{subject.name} changed while it was being sealed: run the command again.")
-                outputs[f"{subject.name}.sealed"] = job.workshop.artifacts.put_file(sealed)
-                size += path.stat().st_size
-        metrics = {"sealed_files": float(len(outputs)), "bytes": float(size), "seconds": monotonic() - clock}
-        statement = job.workshop.evidence(
-            Measurement(metrics, notes=("Every sealed file was opened again and compared.",)),
-            control="sealing",
-            practice="1b",
-            role=DATA,
-            subjects=(about.subject, *(Subject(name, digest) for name, digest in outputs.items())),
-            parameters={"cipher": "AES256_GCM_HKDF_1MB"},
-            seed=0,
-            started=started,
-        )
-        event = lineage.transaction(
-            job.workshop,
-            lineage.SEALED,
-            inputs=(*((job.source,) if job.source is not None else ()), about.subject, *job.files),
-            outputs=tuple(Subject(name, digest) for name, digest in outputs.items()),
-        )
-        return Product(outputs=outputs, statements=[statement, event])
+    def sealed(outputs: Mapping[str, str]) -> tuple[Subject, ...]:
+        return tuple(Subject(name, digest) for name, digest in outputs.items())
 
-    job.steps.do("seal", "Seal the data", {"files": _named(job.files), "data": about.digest}, work)
+    def then(ran: Ran) -> list[Statement]:
+        inputs = (*((job.source,) if job.source is not None else ()), about.subject, *job.files)
+        return [lineage.transaction(job.workshop, lineage.SEALED, inputs=inputs, outputs=sealed(ran.outputs))]
+
+    with tempfile.TemporaryDirectory(dir=job.workshop.folder) as scratch:
+        run_step(
+            job,
+            CONTROLS["sealing"],
+            lambda: ToSeal(_plain_files(job, Path(scratch)), job.workshop.keys, SEALING, Path(scratch)),
+            Params(),
+            step="seal",
+            title="Seal the data",
+            role=DATA,
+            about=lambda outputs: (about.subject, *sealed(outputs)),
+            depends={"files": _named(job.files), "data": about.digest},
+            then=then,
+        )
 
 
 def _plain_files(job: Job, scratch: Path) -> list[tuple[Subject, Path]]:

@@ -9,26 +9,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Protocol
-
-import numpy as np
 
 from hauberk import training
 from hauberk.attacks.budget import Budget, budget_of
 from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
-from hauberk.core.evidence import Measurement, Subject
+from hauberk.core.evidence import Subject
 from hauberk.core.progress import Task
 from hauberk.custody import statements
 from hauberk.custody.statements import Statement
+from hauberk.lifecycle.controls import CONTROLS, export
+from hauberk.lifecycle.controls.training import ONNX, WEIGHTS, Course
+from hauberk.lifecycle.controls.training import Params as TrainingParams
 from hauberk.lifecycle.main import lineage
 from hauberk.lifecycle.main.job import HARDENED, PLAIN, About, Job
+from hauberk.lifecycle.main.running import run_step
 from hauberk.models.port import Model
 from hauberk.project import Training
+from hauberk.records.running import Ran, told
 from hauberk.records.steps import Product
 from hauberk.records.workshop import versions
-
-ONNX, WEIGHTS = "model.onnx", "weights.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,36 +128,22 @@ def bring_back(job: Job, about: About, model: Trained) -> Model:
 
 def prove_export(job: Job, about: About, model: Trained) -> None:
     """Measure on every test row that the ONNX file, which is served, predicts as the model that was attacked."""
-    parameters = {"runtime": "onnxruntime", "rows": about.test}
 
-    def work(_task: Task) -> Product:
-        started = job.workshop.now()
+    def inputs() -> export.Exported:
         served = training.OnnxModel(job.workshop.artifacts.get(model.digest), _spec(about))
-        x, y = job.split.test.x, job.split.test.y
-        theirs, ours = served.scores(x), bring_back(job, about, model).scores(x)
-        same = theirs.argmax(axis=1) == ours.argmax(axis=1)
-        metrics = {
-            "export_agreement": float(same.mean()),
-            "export_difference": float(np.abs(theirs - ours).max()),
-            "clean_accuracy": float((theirs.argmax(axis=1) == y).mean()),
-        }
-        return Product(
-            statements=[
-                job.workshop.evidence(
-                    Measurement(metrics),
-                    control="export",
-                    practice="",
-                    role=model.role,
-                    subjects=model.subjects(about),
-                    parameters=parameters,
-                    seed=0,
-                    started=started,
-                )
-            ]
-        )
+        return export.Exported(served, bring_back(job, about, model), job.split.test.x, job.split.test.y)
 
-    inputs = {"model": dict(model.outputs), "data": about.digest}
-    job.steps.do("export", "Prove the exported model", inputs, work)
+    run_step(
+        job,
+        CONTROLS["export"],
+        inputs,
+        export.Params(rows=about.test),
+        step="export",
+        title="Prove the exported model",
+        role=model.role,
+        about=model.subjects(about),
+        depends={"model": dict(model.outputs), "data": about.digest},
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,55 +166,83 @@ def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
 ) -> Trained:
     source = job.project.model
     seed = job.seed("training")
-    parameters: dict[str, Any] = {
-        "model": {"way": source.way, "build": source.build, "train": source.train},
-        "training": {name: value for name, value in asdict(declared).items() if hardening or name in _SHARED},
-    }
-    if hardening is not None:
-        parameters["threats"] = [threat.label for threat in job.project.threats]
-        parameters["budgets"] = [repr(budget) for budget in hardening.budgets]
     brought = _brought(job)
     if warm is not None:
-        parameters["start"] = {"from": warm.model.digest, "epochs": warm.epochs}
         brought = (*brought, Subject("champion weights", warm.model.outputs[WEIGHTS]))
-
-    def work(task: Task) -> Product:
-        started = job.workshop.now()
-        made, measured = _make(job, about, hardening, declared, warm, seed, task, checkpoint)
-        measured = replace(measured, notes=(*notes, *measured.notes))
-        outputs = {ONNX: job.workshop.artifacts.put(made.export_onnx())}
-        weights = made.weights()
-        if weights is not None:
-            outputs[WEIGHTS] = job.workshop.artifacts.put(weights)
-        trained = Trained(role, outputs)
-        evidence = job.workshop.evidence(
-            measured,
-            control="training",
-            practice="2a" if hardening else "",
-            role=role,
-            subjects=trained.subjects(about),
-            parameters=parameters,
-            seed=seed,
-            started=started,
-        )
-        told = [evidence, _provenance(job, about, trained, evidence, brought)]
-        if (
-            warm is not None or not brought or hardening is not None
-        ):  # a model that was brought learned from other rows, elsewhere
-            files = tuple(Subject(name, digest) for name, digest in outputs.items())
-            told += lineage.used(job, about, role=role, outputs=files)
-        return Product(outputs=outputs, statements=told)
-
-    inputs = {"data": about.digest, "code": job.code, "parameters": parameters, "seed": seed}
-    inputs["brought"] = [[subject.name, subject.sha256] for subject in brought]
+    params = _params(job, hardening, declared, warm)
+    depends = {
+        "data": about.digest,
+        "code": job.code,
+        "brought": [[subject.name, subject.sha256] for subject in brought],
+    }
     unfinished = job.workshop.folder / "unfinished"
-    checkpoint = unfinished / f"{role}-{canonical.digest(inputs)[:32]}.safetensors"
+    key = canonical.digest({**depends, "parameters": told(params), "seed": seed})
+    checkpoint = unfinished / f"{role}-{key[:32]}.safetensors"
+
+    def inputs() -> Course:
+        return replace(_course(job, about, hardening, declared, warm), checkpoint=checkpoint, notes=notes)
+
+    def then(ran: Ran) -> list[Statement]:
+        trained = Trained(role, ran.outputs)
+        statements = [_provenance(job, about, trained, ran.statement, brought)]
+        # A model that was brought and is taken as it is learned from other rows, elsewhere.
+        if warm is not None or not brought or hardening is not None:
+            files = tuple(Subject(name, digest) for name, digest in ran.outputs.items())
+            statements += lineage.used(job, about, role=role, outputs=files)
+        return statements
+
     doing = "Train" if source.way in ("build", "train") else "Take"
-    title = f"{doing} the plain model" if hardening is None else "Harden the model to the declared threat"
-    done = job.steps.do(f"train/{role}", title, inputs, work)
-    for left in unfinished.glob(f"{role}-*"):  # of this training, and of those that were given up
+    done = run_step(
+        job,
+        CONTROLS["training"],
+        inputs,
+        params,
+        step=f"train/{role}",
+        title=f"{doing} the plain model" if hardening is None else "Harden the model to the declared threat",
+        role=role,
+        about=lambda outputs: Trained(role, outputs).subjects(about),
+        depends=depends,
+        seed=seed,
+        then=then,
+    )
+    for left in unfinished.glob(f"{role}-*"):  # of this training, and of earlier ones that were given up
         job.disk.remove(left)
     return Trained(role, done.outputs)
+
+
+def _params(
+    job: Job, hardening: training.Hardening | None, declared: Training, warm: _Warm | None
+) -> TrainingParams:
+    source = job.project.model
+    return TrainingParams(
+        model={"way": source.way, "build": source.build, "train": source.train},
+        training={name: value for name, value in asdict(declared).items() if hardening or name in _SHARED},
+        threats=None if hardening is None else [threat.label for threat in job.project.threats],
+        budgets=None if hardening is None else [repr(budget) for budget in hardening.budgets],
+        start=None if warm is None else {"from": warm.model.digest, "epochs": warm.epochs},
+    )
+
+
+def _course(
+    job: Job, about: About, hardening: training.Hardening | None, declared: Training, warm: _Warm | None
+) -> Course:
+    """Return what the training control works on, with the project's functions loaded and its files read."""
+    source, folder = job.project.model, job.project.folder
+    options = _options(declared)
+    file = source.onnx if source.way == "onnx" else source.weights if source.way == "weights" else None
+    return Course(
+        _spec(about),
+        job.split.train.x,
+        job.split.train.y,
+        source.way,
+        build=training.load_callable(source.build, folder) if source.build else None,
+        function=training.load_callable(source.train, folder) if source.way == "train" and warm is None else None,
+        brought=b"" if file is None else _read(file),
+        start=None if warm is None else job.workshop.artifacts.get(warm.model.outputs[WEIGHTS]),
+        hardening=hardening,
+        options=options if warm is None else replace(options, epochs=warm.epochs),
+        device=declared.device,
+    )
 
 
 _SHARED = (
@@ -242,81 +256,6 @@ _SHARED = (
     "average",
     "device",
 )
-
-
-class _Made(Protocol):
-    def export_onnx(self) -> bytes: ...
-    def weights(self) -> bytes | None: ...
-
-
-def _make(  # noqa: PLR0913, PLR0917 - as `_trained`
-    job: Job,
-    about: About,
-    hardening: training.Hardening | None,
-    declared: Training,
-    warm: _Warm | None,
-    seed: int,
-    task: Task,
-    checkpoint: Path,
-) -> tuple[_Made, Measurement]:
-    """Train, fine-tune, call the team's function or read the brought model: the four ways to a model."""
-    source, spec = job.project.model, _spec(about)
-    train = job.split.train
-    if source.way == "onnx":
-        assert source.onnx is not None
-        return training.OnnxModel(_read(source.onnx), spec), Measurement({}, notes=(training.CANNOT_HARDEN,))
-    build = training.load_callable(source.build, job.project.folder) if source.build else None
-    options = _options(declared)
-    if warm is not None:
-        assert build is not None
-        weights = job.workshop.artifacts.get(warm.model.outputs[WEIGHTS])
-        begun = training.load_weights(build, spec, weights, device=declared.device)
-        outcome = training.fine_tune(
-            begun,
-            train.x,
-            train.y,
-            hardening=hardening,
-            options=replace(options, epochs=warm.epochs),
-            seed=seed,
-            task=task,
-            checkpoint=checkpoint,
-        )
-    elif source.way == "weights":
-        assert build is not None
-        assert source.weights is not None
-        model = training.load_weights(build, spec, _read(source.weights), x=train.x, device=declared.device)
-        if hardening is None:
-            return model, Measurement({}, notes=("These weights were brought, not trained here.",))
-        outcome = training.fine_tune(
-            model,
-            train.x,
-            train.y,
-            hardening=hardening,
-            options=options,
-            seed=seed,
-            task=task,
-            checkpoint=checkpoint,
-        )
-    elif source.way == "train":
-        function = training.load_callable(source.train, job.project.folder)
-        outcome = training.train_own(
-            function, spec, train.x, train.y, build=build, hardening=hardening, seed=seed, device=declared.device
-        )
-    else:
-        assert build is not None
-        outcome = training.train(
-            build,
-            spec,
-            train.x,
-            train.y,
-            hardening=hardening,
-            options=options,
-            seed=seed,
-            device=declared.device,
-            task=task,
-            checkpoint=checkpoint,
-        )
-    return outcome.model, Measurement(outcome.metrics, series=outcome.series, notes=outcome.notes)
 
 
 def _options(declared: Training) -> training.Options:

@@ -23,8 +23,9 @@ from hauberk.custody.seen import Seen
 from hauberk.data.poison.drip import stacked
 from hauberk.data.reading.dataset import Dataset, Split
 from hauberk.data.reading.loading import load
+from hauberk.lifecycle.controls.training import ONNX
 from hauberk.lifecycle.main.job import DATA
-from hauberk.lifecycle.main.models import ONNX, Trained
+from hauberk.lifecycle.main.models import Trained
 from hauberk.lifecycle.releasing import releases
 from hauberk.lifecycle.releasing.releases import Made
 from hauberk.lifecycle.updating.batches import SHIFT, Batch, offered, transactions_of

@@ -4,27 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
 
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, Refused
-from hauberk.core.evidence import Measurement
 from hauberk.core.progress import Task
+from hauberk.custody.statements import Statement
 from hauberk.data.reading.tables import with_ranges
+from hauberk.lifecycle.controls import CONTROLS
+from hauberk.lifecycle.controls.sealing import Params, ToSeal
 from hauberk.lifecycle.main.data import verify_data
-from hauberk.lifecycle.main.job import About, Job
+from hauberk.lifecycle.main.job import DATA, About, Job
 from hauberk.lifecycle.main.lineage import commit_rows
 from hauberk.lifecycle.main.poison import set_aside
+from hauberk.lifecycle.main.running import run_step
 from hauberk.lifecycle.updating import batches as batching
 from hauberk.lifecycle.updating import contest, vetting
 from hauberk.lifecycle.updating.batches import Batch, where
 from hauberk.lifecycle.updating.history import History, dataset, split_digest
 from hauberk.project import Project
 from hauberk.records import lineage
+from hauberk.records.running import Ran
 from hauberk.records.steps import Product, Steps
-from hauberk.records.workshop import Workshop
+from hauberk.records.workshop import SEALING, Workshop
 
 
 def take_in(project: Project, workshop: Workshop, history: History, data: Sequence[str], source: str) -> Batch:
@@ -129,23 +134,16 @@ def extend(job: Job, about: About, history: History, new: Sequence[Batch]) -> No
     commit_rows(job, about)
     learned = [*history.learned, *new]
 
-    def work(_task: Task) -> Product:
-        started = job.workshop.now()
-        again = batching.offered(job.workshop, batching.transactions_of(job.workshop), history.base.train)
-        opened = {batch.digest for batch in again}
-        sealed = sum(batch.digest in opened for batch in learned)
-        statement = job.workshop.evidence(
-            Measurement(
-                {"sealed_files": float(sealed)}, notes=("The rows of every batch were opened and compared.",)
-            ),
-            control="sealing",
-            practice="1b",
-            role="data",
-            subjects=(about.subject,),
-            parameters={"cipher": "AES256_GCM_HKDF_1MB"},
-            seed=0,
-            started=started,
-        )
+    known = history.base.train
+
+    def opens(digest: str) -> bool:
+        return digest in {batch.digest for batch in again()}
+
+    @cache
+    def again() -> list[Batch]:
+        return batching.offered(job.workshop, batching.transactions_of(job.workshop), known)
+
+    def then(_ran: Ran) -> list[Statement]:
         event = lineage.transaction(
             job.workshop,
             lineage.EXTENDED,
@@ -157,7 +155,23 @@ def extend(job: Job, about: About, history: History, new: Sequence[Batch]) -> No
             train=about.train,
             test=about.test,
         )
-        return Product(statements=[statement, event])
+        return [event]
 
-    inputs = {"data": about.digest, "base": history.base_digest, "batches": [batch.digest for batch in learned]}
-    job.steps.do("extend", "Log what the rows are made of", inputs, work)
+    run_step(
+        job,
+        CONTROLS["sealing"],
+        lambda: ToSeal(
+            (), job.workshop.keys, SEALING, job.workshop.folder, [partial(opens, b.digest) for b in learned]
+        ),
+        Params(),
+        step="extend",
+        title="Log what the rows are made of",
+        role=DATA,
+        about=(about.subject,),
+        depends={
+            "data": about.digest,
+            "base": history.base_digest,
+            "batches": [batch.digest for batch in learned],
+        },
+        then=then,
+    )

@@ -21,8 +21,8 @@ from hauberk.custody import statements
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.ledger import Ledger
 from hauberk.data.reading.loading import DataSpec, fingerprint, load
+from hauberk.lifecycle.controls.drift import drifted
 from hauberk.lifecycle.updating.batches import read_new
-from hauberk.lifecycle.updating.drifting import drifted
 from hauberk.lifecycle.updating.update import PROMOTED, REFUSED
 from hauberk.project import Project, scheduling
 from hauberk.project.opening import HOME

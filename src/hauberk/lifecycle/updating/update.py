@@ -23,15 +23,16 @@ from hauberk.core.principal import UNKNOWN, Principal
 from hauberk.core.progress import Progress
 from hauberk.custody.gate import Verdict
 from hauberk.custody.seen import Seen
+from hauberk.lifecycle.comparing.paired import Compared
+from hauberk.lifecycle.controls.training import WEIGHTS
 from hauberk.lifecycle.main.decision import decide, make_release
 from hauberk.lifecycle.main.job import About, Job
-from hauberk.lifecycle.main.models import WEIGHTS, Trained, prove_export, train_models
+from hauberk.lifecycle.main.models import Trained, prove_export, train_models
 from hauberk.lifecycle.releasing import releases
 from hauberk.lifecycle.releasing.releases import Made
 from hauberk.lifecycle.reporting import write_report
 from hauberk.lifecycle.updating import contest, preparing
 from hauberk.lifecycle.updating.batches import Batch
-from hauberk.lifecycle.updating.comparing import Compared
 from hauberk.lifecycle.updating.history import (
     ANCHOR,
     CHAMPION,

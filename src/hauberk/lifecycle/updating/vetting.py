@@ -11,25 +11,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from hauberk.core import canonical
 from hauberk.core.errors import Refused
-from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
-from hauberk.core.progress import Task
-from hauberk.data.poison.drip import ALPHA, Drip, drip
-from hauberk.data.reading.dataset import Dataset
+from hauberk.core.registry import NoParams
+from hauberk.lifecycle.controls import CONTROLS
+from hauberk.lifecycle.controls.drift import NewRows
+from hauberk.lifecycle.controls.drip import SUSPECTS, Params, Sequel
 from hauberk.lifecycle.main.job import DATA, About, Job
 from hauberk.lifecycle.main.poison import told_of_poison
+from hauberk.lifecycle.main.running import run_step
 from hauberk.lifecycle.updating.batches import SHIFT, Batch, where
-from hauberk.lifecycle.updating.drifting import drifted
 from hauberk.lifecycle.updating.history import History
-from hauberk.records.steps import Product
 
-SUSPECTS = "drip.json"
 _CHANCE = 1e-3  # of flagging as many rows, or more, among honest ones
-_SHOWN = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,27 +36,18 @@ class Vetted:
 
 def measure_drift(job: Job, about: About, history: History, batch: Batch) -> None:
     """Attest how far the new rows are from the trusted ones; drift alone stops nothing, a rule of the gate may."""
-
-    def work(task: Task) -> Product:
-        started = job.workshop.now()
-        found = drifted(batch.side, history.vouched, task=task)
-        moved = [one for one in found.measures if one.drifted]
-        findings = tuple(
-            Finding(
-                f"column {one.column} of batch {batch.number} drifted from the trusted rows: {one.name} {one.effect:.3g}",
-                one.column,
-                Severity.MEDIUM,
-                "Find out what changed at the source.",
-                value=float(one.effect),
-                limit=float(one.limit),
-            )
-            for one in moved
-        )
-        metrics = {"drift_measures": float(len(found.measures)), "drifted": float(len(moved))}
-        return Product(statements=[_evidence(job, about, "drift", Measurement(metrics, findings), started)])
-
-    inputs = {"batch": batch.digest, "trusted": history.vouched.digest(), "data": about.digest}
-    job.steps.do("drift", "Measure drift from the trusted rows", inputs, work)
+    run_step(
+        job,
+        CONTROLS["drift"],
+        lambda: NewRows(batch.side, history.vouched, batch.number),
+        NoParams(),
+        step="drift",
+        title="Measure drift from the trusted rows",
+        role=DATA,
+        about=(about.subject,),
+        depends={"batch": batch.digest, "trusted": history.vouched.digest(), "data": about.digest},
+        seed=job.seed("drift"),
+    )
 
 
 def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch]) -> Vetted:
@@ -70,32 +55,23 @@ def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch
 
     Answers and does not answer what `data.drip` says.
     """
-    trusted, seed = history.vouched, job.seed("drip")
-
-    def work(task: Task) -> Product:
-        started = job.workshop.now()
-        found = drip(trusted, [batch.side for batch in batches], seed=seed, task=task)
-        listed = _listed(found, batches, trusted)
-        metrics = {
-            "drip_alarms": float(len(found.alarms)),
-            "drip_suspects": float(len(listed)),
-            "drip_batches": float(len(batches)),
-        }
-        document = found.to_json() | {"suspects": listed}
-        kept = canonical.encode(document)
-        findings = tuple(_finding(stream) for stream in found.alarms[:_SHOWN])
-        statement = _evidence(
-            job, about, "drip", Measurement(metrics, findings, outputs={SUSPECTS: kept}), started, alpha=ALPHA
-        )
-        return Product(outputs={SUSPECTS: canonical.sha256(kept)}, statements=[statement])
-
-    inputs = {
-        "batches": [batch.digest for batch in batches],
-        "trusted": trusted.digest(),
-        "seed": seed,
-        "data": about.digest,
-    }
-    done = job.steps.do("drip", "Compare with the trusted history", inputs, work)
+    trusted = history.vouched
+    done = run_step(
+        job,
+        CONTROLS["drip"],
+        lambda: Sequel(trusted, [batch.side for batch in batches], [batch.held for batch in batches], where),
+        Params(),
+        step="drip",
+        title="Compare with the trusted history",
+        role=DATA,
+        about=(about.subject,),
+        depends={
+            "batches": [batch.digest for batch in batches],
+            "trusted": trusted.digest(),
+            "data": about.digest,
+        },
+        seed=job.seed("drip"),
+    )
     document = canonical.decode(job.workshop.artifacts.get(done.outputs[SUSPECTS]), what=SUSPECTS)
     alarms = tuple(
         f"{one['name']}: {one['events']} of {one['rows']} rows since the trusted state are firmly contradicted by it, "
@@ -150,48 +126,3 @@ def _by_chance(count: int, rows: int, rate: float) -> float:
     from scipy.stats import binom
 
     return float(binom.sf(count - 1, rows, rate))
-
-
-def _listed(found: Drip, batches: Sequence[Batch], trusted: Dataset) -> list[dict[str, Any]]:
-    listed = []
-    for batch, mask, seen in zip(batches, found.suspects, found.seen, strict=True):
-        for at in np.flatnonzero(mask).tolist():
-            row, label, other = int(batch.side.rows[at]), batch.side.y[at], seen[at]
-            listed.append(
-                {
-                    "row": row,
-                    "where": where(row),
-                    "held": bool(batch.held[at]),
-                    "detector": "drip",
-                    "reason": f"labelled {trusted.classes[label]!r}, and the trusted rows make it {trusted.classes[other]!r}",
-                    "suggested": trusted.classes[other],
-                }
-            )
-    return listed
-
-
-def _finding(stream: Any) -> Finding:  # noqa: ANN401 - a drip.Stream
-    return Finding(
-        f"{stream.name}: {stream.events} of {stream.rows} rows since the trusted state contradict it, of its own "
-        f"{stream.trusted_events} of {stream.trusted_rows}",
-        stream.name,
-        Severity.HIGH,
-        "Look at the rows in drip.json and at who sent them.",
-        threat="poisoning",
-        value=stream.p,
-        limit=stream.limit,
-        unit="probability by chance",
-    )
-
-
-def _evidence(job: Job, about: About, control: str, measured: Measurement, started: str, **parameters: Any) -> Any:  # noqa: ANN401 - a Statement of JSON parameters
-    return job.workshop.evidence(
-        measured,
-        control=control,
-        practice="2b",
-        role=DATA,
-        subjects=(about.subject,),
-        parameters=parameters,
-        seed=job.seed(control),
-        started=started,
-    )

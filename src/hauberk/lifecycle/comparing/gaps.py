@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from hauberk.data.reading.dataset import Labels, Mask
-from hauberk.lifecycle.updating.comparing import Compared
+from hauberk.lifecycle.comparing.paired import Compared
 
 FEWEST = 30
 _RESAMPLES = 999

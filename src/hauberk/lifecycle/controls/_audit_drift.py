@@ -1,4 +1,4 @@
-"""Drift of a registered set since an earlier state, of which a sample of rows was kept."""
+"""The part of an audit that measures drift, against a sample of rows that was kept of an earlier state."""
 
 from __future__ import annotations
 
@@ -6,28 +6,24 @@ import tempfile
 from pathlib import Path
 
 from hauberk.core.findings import Finding, Severity
-from hauberk.lifecycle.datasets import sets
-from hauberk.lifecycle.datasets.auditing_content import Look, schema_of
-from hauberk.lifecycle.datasets.sets import Registered
-from hauberk.records.workshop import Workshop
+from hauberk.lifecycle.controls._audited import Look, State
 
 
-def drift_since(look: Look, workshop: Workshop, base: Registered | None) -> str:
-    """Measure drift of the table against the sample of `base`; return a note where it cannot be, or what was left out."""
+def drift_since(look: Look, base: State | None) -> str:
+    """Measure drift of the table against the sample of `base`; return a note on what was not compared."""
     from hauberk.data.verification.drift import drift
     from hauberk.data.verification.opening import opened
     from hauberk.data.verification.schema import VERSION, parse_schema
 
     if base is None:
-        return "This is the first state on record: there is nothing that it could have drifted from."
-    sample = sets.sample_of(workshop, base)
-    if sample is None or len(look.places) != 1:
-        return "No sample of rows was kept of the state before: drift was not measured."
-    text = schema_of(workshop, look.known)
-    with tempfile.TemporaryDirectory(dir=workshop.folder) as scratch:
+        return "This is the first state on record: there is no earlier state to compare it with."
+    sample, text = look.of.memory.sample(base), look.of.schema
+    if sample is None or len(look.of.places) != 1:
+        return "No sample of the earlier state's rows was kept: drift was not measured."
+    with tempfile.TemporaryDirectory(dir=look.of.scratch) as scratch:
         reference = Path(scratch) / f"sample{sample.ending}"
         reference.write_bytes(sample.data)
-        with opened(look.places[0]) as table, opened(str(reference)) as earlier:
+        with opened(look.of.places[0]) as table, opened(str(reference)) as earlier:
             limits = parse_schema(text or f"version = {VERSION}\n", where="the registered schema")
             found = drift(table, earlier, limits)
     moved = [measure for measure in found.measures if measure.drifted]

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hauberk.core.errors import InvalidInput
-from hauberk.lifecycle.updating.comparing import paired, tango
-from hauberk.lifecycle.updating.fairness import gap_change, gaps
+from hauberk.lifecycle.comparing.gaps import gap_change, gaps
+from hauberk.lifecycle.comparing.paired import paired, tango
 
 
 def masks(both, won, lost, neither):

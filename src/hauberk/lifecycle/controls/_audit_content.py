@@ -1,10 +1,9 @@
-"""What an audit asks of a set's rows: that they meet the registered schema, and that new ones do not look like poison."""
+"""The parts of an audit that read rows: do they meet the registered schema, and do new ones look like poison?"""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
 
@@ -12,44 +11,23 @@ from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.manifest import Change, File, Manifest, compare
 from hauberk.data.manifest.places import is_remote
-from hauberk.lifecycle.datasets.sets import Registered
-from hauberk.records.workshop import Workshop
+from hauberk.lifecycle.controls._audited import Look, State
 
 _LISTED = 50
 
 
-@dataclass
-class Look:
-    """What is gathered about one set. now: what is there, once it was read. standing: findings by part evaluated."""
-
-    known: Registered
-    places: Sequence[str]
-    now: Manifest | None = None
-    changes: tuple[Change, ...] = ()
-    findings: list[Finding] = field(default_factory=list)
-    metrics: dict[str, float] = field(default_factory=dict)
-    notes: list[str] = field(default_factory=list)
-    standing: dict[str, list[Finding]] = field(default_factory=dict)
-
-
-def schema_of(workshop: Workshop, known: Registered) -> str | None:
-    """Return the text of the schema file that was registered with a set, or None."""
-    digest = str(known.details.get("schema", ""))
-    return workshop.artifacts.get(digest).decode("utf-8") if digest else None
-
-
-def verify_schema(look: Look, workshop: Workshop) -> str:
-    """Verify each place against the registered schema; return a note where there is none."""
+def verify_schema(look: Look) -> str:
+    """Verify each place against the registered schema; return a note when there is none."""
     from hauberk.data.verification.opening import opened
     from hauberk.data.verification.schema import parse_schema
     from hauberk.data.verification.verifying import verify
 
-    text = schema_of(workshop, look.known)
+    text = look.of.schema
     if text is None:
         return "No schema file is registered: hauberk data import ... --schema FILE."
     schema = parse_schema(text, where="the registered schema")
     look.metrics |= {"rows": 0.0, "rules": 0.0, "rules_broken": 0.0}
-    for place in look.places:
+    for place in look.of.places:
         with opened(place) as table:
             verified = verify(table, schema)
         broken = verified.findings()
@@ -60,20 +38,20 @@ def verify_schema(look: Look, workshop: Workshop) -> str:
     return ""
 
 
-def screen_new(look: Look, base: Registered | None, *, seed: int, task: Task) -> str:
-    """Screen all rows, for poison is seen beside honest rows, and report those in parts that are new since `base`.
+def screen_new(look: Look, base: State | None, *, seed: int, task: Task) -> str:
+    """Screen all rows, because poison shows beside honest rows, and report the rows in parts that are new since `base`.
 
-    base: the state before; None when everything is new. Returns a note where nothing is screened.
+    base: the state before; None when everything is new. Returns a note when nothing is screened.
     """
     from hauberk.data.poison.detectors import Rows
     from hauberk.data.poison.screening import screen_rows
     from hauberk.data.reading.loading import DataSpec, load_whole
 
     assert look.now is not None
-    known, now, places = look.known, look.now, look.places
+    known, now, places = look.of, look.now, look.of.places
     new = None if base is None else compare(base.manifest, now)
-    target = str(known.details.get("target", ""))
-    kind = str(known.details.get("kind", "")) or ("table" if target else "")
+    target = known.target
+    kind = known.kind or ("table" if target else "")
     if not kind:
         return "No target is registered, so new rows are not screened: hauberk data import ... --target COLUMN."
     if any(is_remote(place) for place in places):
@@ -113,7 +91,7 @@ def screen_new(look: Look, base: Registered | None, *, seed: int, task: Task) ->
 
 
 def _files(now: Manifest, places: Sequence[str]) -> dict[str, File | None]:
-    """Return the files of a table in the order of their rows, each with its entry in the manifest where that is sure."""
+    """Return the files of a table in the order of their rows, each with its manifest entry, None where it is uncertain."""
     if len(places) == 1 and Path(places[0]).is_dir():
         return {f"{places[0]}/{file.name}": file for file in now.files}
     return {place: now.by_name.get(Path(place).name) for place in places}
@@ -122,9 +100,9 @@ def _files(now: Manifest, places: Sequence[str]) -> dict[str, File | None]:
 def _fresh(
     files: Sequence[File | None], now: Manifest, new: Sequence[Change] | None, locate: Callable[[int], str]
 ) -> Callable[[int], bool]:
-    """Return what says of a row whether it lies in a part that is new.
+    """Return a function that says whether a row, by its number, lies in a new part.
 
-    Exact for row groups of Parquet and for pictures in folders; of other formats all rows count as new.
+    Exact for row groups of Parquet and for pictures in folders; in other formats all rows count as new.
     """
     if new is None:
         return lambda _row: True

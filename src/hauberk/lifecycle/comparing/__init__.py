@@ -1,0 +1,1 @@
+"""Two models on the same rows: paired tests and intervals, for shares (`paired`) and for gaps between groups (`gaps`)."""
