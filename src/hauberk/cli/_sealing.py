@@ -11,12 +11,10 @@ import click
 from hauberk.cli._output import OutputPath
 
 if TYPE_CHECKING:
-    from hauberk.core.errors import HauberkError
     from hauberk.custody.keys.port import KeyService
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-ENDING = ".sealed"
 KEY = "data"
 HOME = Path(".hauberk")
 
@@ -41,25 +39,3 @@ def plain(text: object) -> str:
     from rich.markup import escape
 
     return escape(str(text))
-
-
-def erased(error: HauberkError, key: str, sha256: str | None = None) -> HauberkError:
-    """Return what to say of a file that does not open: that its key was erased, if the ledger here says so."""
-    from hauberk.core.errors import InvalidInput
-    from hauberk.records.erasure import receipts_of
-
-    receipts = receipts_of(HOME, key)
-    named = [receipt for receipt in receipts if sha256 in {subject.sha256 for subject in receipt.subjects}]
-    if not receipts:
-        return error
-    receipt = (named or receipts)[0]
-    gone = (
-        f"its holder deletes it {receipt.waiting_days} days after that, and nobody"
-        if receipt.waiting_days
-        else "nobody"
-    )
-    certain = "The receipt names this very file." if named else "The receipt does not name this file."
-    return InvalidInput(
-        f"its key {key!r} was erased on {receipt.time} by {receipt.by}, as ledger entry {receipt.index} says: {gone} can "
-        f"open it any more. {certain} `hauberk ledger prove {receipt.index}` proves the entry. (It said: {error})"
-    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
@@ -51,8 +52,9 @@ keys.add_command(tls)
 @json_option
 def list_(uri: str, *, json: bool) -> None:
     """List the keys: name, algorithm, versions and current key id."""
-    service = open_service(uri)
-    rows = [_described(service, name, algorithm) for name, algorithm in service.names().items()]
+    from hauberk.custody.keys.describing import listed
+
+    rows = [asdict(one) for one in listed(open_service(uri))]
     out = Output(json)
     out.document({"keys": rows})
     if not rows:
@@ -142,18 +144,10 @@ def passphrase(uri: str, *, json: bool) -> None:
     out.console.print(f"The passphrase of {uri} is changed.", markup=False, soft_wrap=True)
 
 
-def _described(service: KeyService, name: str, algorithm: str) -> dict[str, Any]:
-    from hauberk.custody.keys import AES_256
-
-    if algorithm == AES_256:  # it has no public half, and so no id that means anything outside
-        return {"name": name, "algorithm": algorithm, "key_id": None, "versions": len(service.ids(name))}
-    publics = service.publics(name)
-    return {"name": name, "algorithm": algorithm, "key_id": publics[0].key_id, "versions": len(publics)}
-
-
 def _tell(service: KeyService, name: str, verb: str, *, json: bool) -> None:
-    row = _described(service, name, service.names()[name])
-    out = Output(json)
-    out.document(row)
-    identity = f", key id {row['key_id']}" if row["key_id"] else ""
-    out.console.print(f"{verb} {name} ({row['algorithm']}{identity}).", markup=False, soft_wrap=True)
+    from hauberk.custody.keys.describing import described
+
+    key, out = described(service, name), Output(json)
+    out.document(asdict(key))
+    identity = f", key id {key.key_id}" if key.key_id else ""
+    out.console.print(f"{verb} {name} ({key.algorithm}{identity}).", markup=False, soft_wrap=True)

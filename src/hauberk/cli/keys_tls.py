@@ -12,7 +12,7 @@ from hauberk.cli._output import Output, json_option
 from hauberk.cli._sealing import plain
 
 if TYPE_CHECKING:
-    from hauberk.custody.authority import Authority, Issued
+    from hauberk.custody.issuing import Issuance
 
 
 @click.command("tls")
@@ -41,35 +41,28 @@ def tls(  # noqa: PLR0913 - click's arguments
     A server of several names is one word: api.example.org,10.0.0.7. Every machine gets ca.pem and its own two files;
     ca.key stays on the machine that issues. A certificate that is there is renewed with the same key.
     """
-    from hauberk.core.errors import InvalidInput
-    from hauberk.custody.authority import Authority, read_names
+    from hauberk.custody.issuing import issue
 
-    wanted = [(tuple(name.split(",")), client) for name in names]
-    for which, kind in wanted:  # before anything is made
-        read_names(which, client=kind)
-    now, made = datetime.now(UTC), not (folder / "ca.pem").exists()
-    if made and not names:
-        raise InvalidInput(f"there is no authority in {folder}: name a server, such as localhost, to make one.")
-    if only and not made:
-        raise InvalidInput(f"the authority in {folder} is there already, and its limits cannot be changed.")
-    if made:
-        authority = Authority.make(folder, name=f"Hauberk CA of {Path.cwd().name}", now=now, only=only)
-    else:
-        authority = Authority.open(folder, now=now)
-    if not names:
-        wanted = [(issued.names, issued.client) for issued in authority.issued() if issued.due(now)]
-    written = [authority.issue(which, client=kind, now=now, days=days) for which, kind in wanted]
-    _show(Output(json), authority, written, made=made)
+    done = issue(
+        folder,
+        [name.split(",") for name in names],
+        now=datetime.now(UTC),
+        authority=f"Hauberk CA of {Path.cwd().name}",
+        client=client,
+        days=days,
+        only=only,
+    )
+    _show(Output(json), done)
 
 
-def _show(out: Output, authority: Authority, written: list[Issued], *, made: bool) -> None:
+def _show(out: Output, done: Issuance) -> None:
     from rich.table import Table
 
-    everything, fresh = authority.issued(), {issued.name for issued in written}
+    authority, everything, fresh = done.authority, done.authority.issued(), {one.name for one in done.written}
     out.document(
         {
             "ca": str(authority.certificate),
-            "ca_made": made,
+            "ca_made": done.made,
             "ca_ends": authority.ends.isoformat(),
             "certificates": [
                 {
@@ -85,7 +78,7 @@ def _show(out: Output, authority: Authority, written: list[Issued], *, made: boo
             ],
         }
     )
-    if made:
+    if done.made:
         out.console.print(
             f"Made an authority in [bold]{plain(authority.folder)}[/]. Keep ca.key on this machine alone."
         )

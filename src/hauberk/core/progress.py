@@ -37,6 +37,7 @@ class Part:
 
     def update(self, done: float, *, text: str = "") -> None:
         """`done` in [0, 1] of this part."""
+        text = text or f"{self._number + 1} of {self._parts}"
         self._task.update((self._number + done) / self._parts, text=text)
 
 
