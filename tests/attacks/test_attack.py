@@ -9,7 +9,7 @@ from hauberk.attacks import evasion
 from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.verdict import Tried
+from hauberk.attacks.verdict import SearchResult
 from hauberk.core.errors import InvalidInput
 from hauberk.models.adapting import as_model
 
@@ -161,7 +161,7 @@ def test_the_judge_believes_no_attack(linear):
         moved, nothing = rows.copy(), np.zeros(len(rows), np.int64)
         moved[0] += 0.3
         moved[1] = np.nan
-        return Tried(moved, nothing, nothing)
+        return SearchResult(moved, nothing, nothing)
 
     ball = Ball("linf", 0.02)
     found = attack(cheat, model, x[:5], y[:5], ball, entry.make({}), rng=np.random.default_rng(0))
@@ -177,5 +177,5 @@ def test_the_judge_believes_no_attack(linear):
 def test_scores_that_lie_close_to_rounding_are_told_of(linear, linear_model):
     model, x, y, _, _ = linear
     faint = linear_model(1e-6 * model.weights, 1e-6 * model.bias)
-    assert any("near what rounding is" in word for word in pgd(faint, x[:8], y[:8]).warnings)
+    assert any("close to rounding" in word for word in pgd(faint, x[:8], y[:8]).warnings)
     assert not any("rounding" in word for word in pgd(model, x[:8], y[:8]).warnings)

@@ -8,7 +8,7 @@ import pytest
 
 from hauberk.attacks.evaluation import evaluate
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.verdict import Tried
+from hauberk.attacks.verdict import SearchResult
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Evasion, Norm
@@ -180,7 +180,7 @@ def test_an_attack_that_breaks_its_budget_ends_the_evaluation(linear):
 
     def outside_the_ball(_model, inputs, *_a, **_k):
         nothing = np.zeros(len(inputs), np.int64)
-        return Tried(inputs + np.float32(0.5), nothing, nothing)
+        return SearchResult(inputs + np.float32(0.5), nothing, nothing)
 
     object.__setattr__(entry, "run", outside_the_ball)
     try:

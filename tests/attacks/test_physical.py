@@ -7,8 +7,8 @@ import pytest
 from sklearn.datasets import load_digits
 
 from hauberk.attacks import evasion
-from hauberk.attacks.evasion._corruptions import FAMILIES
-from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.evasion.methods._corruptions import FAMILIES
+from hauberk.attacks.evasion.methods.corruptions import Corrupted
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.errors import InvalidInput
 from hauberk.models.adapting import as_model
@@ -83,7 +83,7 @@ def test_a_sticker_fools_where_one_of_noise_does_not(model, held_out):
 
 
 def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, held_out):
-    from hauberk.attacks.evasion import _stickers
+    from hauberk.attacks.evasion.methods import _stickers
 
     x, y = held_out
     shape = Patch(0.2)
@@ -114,7 +114,8 @@ def test_one_sticker_for_all_is_one_and_fools_more_than_noise(model, held_out):
     inside = found.x[right][:, :, down[0] : down[-1] + 1, along[0] : along[-1] + 1]
     np.testing.assert_allclose(inside, np.broadcast_to(inside[:1], inside.shape), atol=1e-6)
     noise = (model.scores(noise_patch(x, 0.25)).argmax(axis=1) == y).mean()
-    assert found.robust < noise - 0.2
+    again = evasion.patch(model, x, y, share=0.25, steps=40, universal=True, generator=1)
+    assert (found.robust + again.robust) / 2 < noise - 0.2
 
 
 def test_a_target_is_reached(model, held_out):

@@ -195,7 +195,7 @@ def test_trees_have_no_gradient_and_pictures_no_columns(cancer, trees, linear):
         evasion.capgd(trees, x[:2], y[:2], box=box)
     model, images, labels, _, _ = linear
     for name in ("capgd", "evolutionary"):
-        with pytest.raises(InvalidInput, match="column"):
+        with pytest.raises(InvalidInput, match="works in a ColumnBox, found a Ball"):
             by_name(name, model, images, labels, evasion_ball())
 
 

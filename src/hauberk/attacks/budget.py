@@ -164,7 +164,7 @@ def l1_project(x: Array, origin: Array, eps: float, low: float, high: float) -> 
     """Return the point nearest to `x`, in L2, of the L1 ball around `origin` cut to the box.
 
     Each coordinate is moved towards the origin by one common threshold and held to the box; the threshold is where
-    the L1 length is eps. Found by bisection: the length falls as the threshold rises. Same definition as Croce and
+    the L1 length is eps. AttackResult by bisection: the length falls as the threshold rises. Same definition as Croce and
     Hein 2021, "Mind the box", section 3 (they sort instead).
     """
     xp = namespace(x)

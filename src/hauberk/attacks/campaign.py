@@ -1,8 +1,8 @@
-"""Campaign: attacks on row after row until the answer is precise enough, the rows are spent, or somebody stops it.
+"""Campaign: attacks in growing batches until the estimate is precise enough, no rows are left, or it is interrupted.
 
-Rows come in random order and in growing batches. Each attack tries those that the attacks before it left standing, so
-what is counted is the worst of all. After each batch there is an estimate of robust accuracy with an interval, and what
-was finished is kept whatever comes: an interrupt, or a service that goes away, gives a partial result that says so.
+Rows come in random order. Each attack tries the rows that the earlier attacks did not fool, so that the result is the
+worst case over all attacks. After each batch there is an estimate of robust accuracy with an interval. Finished batches
+are kept: after an interrupt, or when a service becomes unavailable, the result is partial and says so.
 """
 
 from __future__ import annotations
@@ -15,21 +15,22 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.attack import Attack, attack
+from hauberk.attacks.attack import ATTACKS, Attack, attack
 from hauberk.attacks.budget import Region
-from hauberk.attacks.verdict import Found
+from hauberk.attacks.params import by_cost
+from hauberk.attacks.verdict import AttackResult
 from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.core.progress import Quiet, Task
 from hauberk.models.port import Floats, Labels, Model
 
 Flags = NDArray[np.bool_]
 
-_FIRST, _MOST = 32, 512  # rows of the first batch, and of the largest
+_FIRST, _MOST = 32, 512  # rows of the first batch and of the largest batch
 INTERRUPTED = "interrupted"
 
 
 class Chosen(NamedTuple):
-    """An attack with its settings. name: how it is told of, unique in a campaign."""
+    """An attack with its settings. name: its name in results, unique in a campaign."""
 
     name: str
     run: Attack
@@ -38,9 +39,10 @@ class Chosen(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What one attack did to the rows it was given. All (r,): which rows of the campaign, and what came of each.
+    """The result of one attack. All arrays are (r,).
 
-    asked: scores and gradients. distance: in the budget's measure, of the attack's best try.
+    rows: indices in the campaign's order. fooled: whether the attack fooled the row. asked: number of scores and
+    gradients. distance: of the attack's best attempt, in the budget's measure.
     """
 
     name: str
@@ -51,7 +53,7 @@ class Attempt:
 
     @property
     def success(self) -> float:
-        """Share of the rows it was given that it fooled; 0 where there were none."""
+        """Share of its rows that the attack fooled; 0 if it had none."""
         return float(self.fooled.mean()) if len(self.rows) else 0.0
 
 
@@ -64,17 +66,18 @@ class Interval(NamedTuple):
 
     @property
     def half(self) -> float:
-        """Half of its width."""
+        """Half of the interval's width."""
         return (self.high - self.low) / 2
 
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """The result. order: (m,) places in the caller's rows, as they were attacked; the other arrays follow it.
+    """The result of a campaign.
 
-    x: the worst that was found of each row. right: right as it is; fooled: right, and fooled by one of the attacks.
-    robust: with its interval. partial: why it ended before its time, "" where it did not. warnings: what a reader
-    should know of the model. seconds: it took.
+    order: (m,) indices of the caller's rows in the order of the attacks; the other arrays follow it. x: the worst input
+    for each row. right: classified correctly unchanged. fooled: right, and fooled by one of the attacks. robust: robust
+    accuracy with its interval. wanted: number of rows in the request. partial: why the campaign ended early, "" if it did
+    not. warnings: about the model. seconds: duration.
     """
 
     order: NDArray[np.int64]
@@ -92,11 +95,11 @@ class Campaign:
 
     @property
     def clean(self) -> float:
-        """Share of the rows that are right as they are."""
+        """Share of the rows that are classified correctly unchanged."""
         return float(self.right.mean())
 
     def success_by_queries(self, attempt: Attempt, *, most: int = 100) -> list[dict[str, float]]:
-        """Return the share of right rows that one attack had fooled after x scores and gradients of a row."""
+        """Return the share of right rows that one attack fooled within x scores and gradients for each row."""
         spent = np.sort(attempt.asked[attempt.fooled & self.right[attempt.rows]])
         right = max(1, int(self.right[attempt.rows].sum()))
         picked = np.unique(np.linspace(0, len(spent) - 1, most).astype(int)) if len(spent) else np.zeros(0, int)
@@ -116,16 +119,16 @@ def campaign(  # noqa: PLR0913 - the model, the rows, and how far to go
     confidence: float = 0.95,
     task: Task | None = None,
 ) -> Campaign:
-    """Attack rows of x, y, and return what was found.
+    """Attack rows of x, y and return the results.
 
-    model: a Model. budgets: one for each attack. precision: stop once the interval of robust accuracy is no wider than
-    this on either side of its middle; None: attack every row. With it the interval is looked at after each batch, and
-    looking often would make it wrong more often than `confidence` says: the error is shared out over the looks, the
-    k-th getting 1 / (k (k + 1)) of it, so that the one that ends it all holds as it says.
+    model: a Model. budgets: one for each attack. precision: stop when half the width of the interval of robust accuracy is
+    at most this; None attacks every row. With a precision the interval is checked after each batch. Repeated checks would
+    make it wrong more often than `confidence` promises; therefore check k gets 1 / (k (k + 1)) of the total error, and
+    the interval that ends the campaign holds with `confidence`.
 
-    An interrupt (KeyboardInterrupt) and a service that is gone (Unavailable) end it with what was finished before, as
-    a partial result; where nothing was, they are raised. Raises InvalidInput for no rows, no attacks, and whatever
-    `attacks.attack.attack` refuses; AssertionError for an attack that broke its budget.
+    KeyboardInterrupt and Unavailable end the campaign with the finished batches as a partial result; they are raised if
+    no batch was finished. Raises InvalidInput for no rows, no attacks, and whatever `attacks.attack.attack` refuses;
+    AssertionError for an attack that left its budget.
     """
     _check(x, attacks, budgets, precision, confidence)
     task = task or Quiet()
@@ -140,8 +143,8 @@ def campaign(  # noqa: PLR0913 - the model, the rows, and how far to go
             first, look = first + len(rows), look + 1
             error = (1 - confidence) / (look * (look + 1) if precision else 1)
             estimate = interval(state.standing, first, confidence=1 - error)
-            told = f"robust {estimate.share:.1%} [{estimate.low:.1%}, {estimate.high:.1%}] of {first} rows"
-            task.update(first / len(order), text=told)
+            text = f"robust {estimate.share:.1%} [{estimate.low:.1%}, {estimate.high:.1%}] of {first} rows"
+            task.update(first / len(order), text=text)
             if precision is not None and estimate.half <= precision:
                 break
     except (KeyboardInterrupt, Unavailable) as error:
@@ -149,6 +152,16 @@ def campaign(  # noqa: PLR0913 - the model, the rows, and how far to go
             raise
         partial = INTERRUPTED if isinstance(error, KeyboardInterrupt) else str(error)
     return state.result(order[:first], y, estimate, confidence, len(order), partial, monotonic() - started)
+
+
+def usual(kind: str) -> list[Chosen]:
+    """Return the attacks that a campaign runs by default on this kind of data, with their defaults.
+
+    Attacks with gradients come first, then attacks with scores, then attacks with labels only.
+    """
+    entries = [entry for entry in ATTACKS if kind in entry.params.campaign]
+    entries.sort(key=lambda entry: by_cost(entry.name, entry.params))
+    return [Chosen(entry.name, entry.run, entry.make({})) for entry in entries]
 
 
 def interval(successes: int, of: int, *, confidence: float) -> Interval:
@@ -168,17 +181,19 @@ def _check(
         raise InvalidInput(f"expected attacks with a budget each, found {len(attacks)} and {len(budgets)}.")
     if precision is not None and not 0 < precision < 0.5:
         raise InvalidInput(
-            f"`precision` is half the width of an interval of shares, in (0, 0.5), found {precision}."
+            f"`precision` is half the width of an interval of shares: expected a number in (0, 0.5), found {precision}."
         )
     if not 0 < confidence < 1:
-        raise InvalidInput(f"`confidence` is in (0, 1), such as 0.95, found {confidence}.")
+        raise InvalidInput(f"expected `confidence` in (0, 1), such as 0.95, found {confidence}.")
 
 
 class _Batch(NamedTuple):
     x: Floats
     right: Flags
     fooled: Flags
-    tried: list[tuple[NDArray[np.int64], Found]]  # for each attack, which rows of the batch it was given
+    tried: list[
+        tuple[NDArray[np.int64], AttackResult]
+    ]  # for each attack, indices of the batch's rows and the result
 
 
 def _batch(  # noqa: PLR0913, PLR0917 - as campaign
@@ -186,7 +201,7 @@ def _batch(  # noqa: PLR0913, PLR0917 - as campaign
 ) -> _Batch:
     worst, fooled = x.copy(), np.zeros(len(x), np.bool_)
     right = np.ones(len(x), np.bool_)
-    tried: list[tuple[NDArray[np.int64], Found]] = []
+    tried: list[tuple[NDArray[np.int64], AttackResult]] = []
     for number, (chosen, budget) in enumerate(zip(attacks, budgets, strict=True)):
         rows = np.flatnonzero(right & ~fooled)
         rng = np.random.default_rng([seed, number])
@@ -204,7 +219,7 @@ def _batch(  # noqa: PLR0913, PLR0917 - as campaign
 
 @dataclass(slots=True)
 class _State:
-    """What the finished batches came to."""
+    """The finished batches."""
 
     attacks: Sequence[Chosen]
     batches: list[_Batch] = field(default_factory=list)

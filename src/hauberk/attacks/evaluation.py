@@ -1,7 +1,7 @@
-"""Evaluate one model under one declared evasion threat: accuracy as it is, and accuracy under attack.
+"""Evaluate one model under one declared evasion threat: clean accuracy and accuracy under attack.
 
-A row counts as robust only if it is right as it is and right under every attack. Every adversarial input is judged by
-`attacks.verdict`: one that broke its budget would be a bug here, and ends the evaluation.
+A row counts as robust only if it is classified correctly unchanged and under every attack. `attacks.verdict` judges every
+adversarial input; an input outside its budget would be a bug of an attack and ends the evaluation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball, Budget, budget_of
 from hauberk.attacks.evasion import ATTACKS
 from hauberk.attacks.examples import examples
-from hauberk.attacks.verdict import Found
+from hauberk.attacks.params import by_cost
+from hauberk.attacks.verdict import AttackResult
 from hauberk.core import canonical
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
@@ -28,15 +29,18 @@ from hauberk.core.threats import Evasion
 from hauberk.models.port import Differentiable, Floats, Labels, Model
 
 Attacks = Sequence[tuple[str, Mapping[str, Any]]]
-# Where a project names none. On tables the search by columns is cheap, and 20 generations found on all examples what 50 find.
-USUAL: Mapping[str, Attacks] = {
-    "image": (("pgd", {}), ("square", {})),
-    "table": (("capgd", {}), ("coordinate-search", {}), ("evolutionary", {"generations": 20})),
-}
+Chosen = tuple[Entry[Any], Any]
 
-_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # radii of the curve, as shares of the declared budget
+_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # radii of the curve, as multiples of the declared budget
 _CURVE_ROWS = 256
-_MASKED = 0.05  # a black-box attack that beats the white-box one by this share points to masked gradients
+_MASKED = 0.05  # a black-box attack that is better by this share of rows is a sign of masked gradients
+
+
+def usual(kind: str) -> list[Chosen]:
+    """Return the attacks that `evaluate` runs by default on this kind of data, cheapest access first."""
+    entries = [entry for entry in ATTACKS if kind in entry.params.evaluation]
+    entries.sort(key=lambda entry: by_cost(entry.name, entry.params))
+    return [(entry, entry.make(entry.params.evaluation[kind])) for entry in entries]
 
 
 def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has to name
@@ -51,13 +55,13 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
     seed: int,
     task: Task | None = None,
 ) -> Measurement:
-    """Measure accuracy on x, y as they are and under attack.
+    """Measure accuracy on x, y unchanged and under attack.
 
-    x: float32, as `models.port` says; y: int64 (n,), n >= 1. attacks: names and parameters; none named means the
-    usual ones for this data and model (`USUAL`). Metrics: clean_accuracy, robust_accuracy,
-    robust_accuracy_<attack>, queries_<attack> (scores and gradients asked for each row), seconds. Series:
-    accuracy_by_radius. Outputs: examples.json; verdicts.json, whether each row is right as it is, and robust. Raises
-    InvalidInput when the model fails or returns NaN.
+    x: float32, as described in `models.port`; y: int64 (n,), n >= 1. attacks: names and parameters; if none is named, the
+    attacks of `usual` that fit this model and budget. Metrics: clean_accuracy, robust_accuracy, robust_accuracy_<attack>,
+    queries_<attack> (mean number of scores and gradients for each row), seconds. Series: accuracy_by_radius. Outputs:
+    examples.json; verdicts.json with, for each row, whether it is right and whether it is robust. Raises InvalidInput
+    when the model fails or returns NaN.
     """
     started = monotonic()
     task = task or Quiet()
@@ -90,7 +94,7 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
         series={"accuracy_by_radius": curve},
         outputs={
             "examples.json": examples(model, x, worst, y, np.flatnonzero(right & ~standing), budget, classes),
-            # Row by row, in the order of x: what a paired comparison of two models is made from.
+            # Row by row, in the order of x: a paired comparison of two models needs it.
             "verdicts.json": canonical.encode(
                 {"version": 1, "right": right.astype(int).tolist(), "robust": standing.astype(int).tolist()}
             ),
@@ -99,29 +103,25 @@ def evaluate(  # noqa: PLR0913 - the model, the rows, and what the evidence has 
     )
 
 
-Chosen = tuple[Entry[Any], Any]
-
-
 def _chosen(attacks: Attacks, model: Model, x: Floats, budget: Budget) -> list[Chosen]:
     if attacks:
         return [(ATTACKS[name], ATTACKS[name].make(params)) for name, params in attacks]
     kind = "image" if x.ndim == 4 else "table"
-    usual = [(ATTACKS[name], params) for name, params in USUAL[kind]]
+    candidates = usual(kind)
     fitting = [
-        (entry, entry.make(params))
-        for entry, params in usual
-        if (entry.params.access != "gradients" or isinstance(model, Differentiable))
-        and (not isinstance(budget, Ball) or budget.norm in entry.params.norms)
+        (entry, params)
+        for entry, params in candidates
+        if (params.access != "gradients" or isinstance(model, Differentiable))
+        and (not isinstance(budget, Ball) or budget.norm in params.norms)
     ]
     if not fitting:
-        raise InvalidInput(
-            f"none of the usual attacks ({', '.join(name for name, _ in USUAL[kind])}) fits this model and budget: name one."
-        )
+        known = ", ".join(entry.name for entry, _ in candidates) or "none"
+        raise InvalidInput(f"none of the default attacks ({known}) fits this model and budget: name one.")
     return fitting
 
 
-def _sound(found: Found, name: str) -> Found:
-    """Return it if it can be counted. Raises for attacks that broke their budget and models that answer NaN."""
+def _sound(found: AttackResult, name: str) -> AttackResult:
+    """Return the result. Raises for an attack that left its budget, and for a model that returned NaN."""
     broken = np.flatnonzero(~found.verdicts.allowed)
     if len(broken):
         raise AssertionError(f"attack {name} left its budget in {len(broken)} rows: its results do not count.")
@@ -137,7 +137,7 @@ def _sound(found: Found, name: str) -> Found:
 def _curve(  # noqa: PLR0913, PLR0917 - as evaluate
     model: Model, x: Floats, y: Labels, budget: Budget, threat: Evasion, chosen: Chosen, seed: int, task: Task
 ) -> list[dict[str, float]]:
-    """Accuracy of the first rows under the first attack, at growing shares of the budget."""
+    """Return the accuracy of the first rows under the first attack, at growing multiples of the budget."""
     entry, params = chosen
     x, y = x[:_CURVE_ROWS], y[:_CURVE_ROWS]
     unit = threat.eps or 1.0
@@ -161,10 +161,10 @@ def _findings(
     if clean - robust > 0.5 * clean:
         findings.append(
             Finding(
-                "the declared attack breaks most of what the model gets right",
+                "the declared attack breaks most of the model's correct predictions",
                 "model",
                 Severity.HIGH,
-                "harden it to this threat, or do not serve it where inputs can be chosen by others",
+                "harden it against this threat, or do not serve it where others choose the inputs",
                 threat="evasion",
                 value=robust,
                 limit=clean,
@@ -176,7 +176,7 @@ def _findings(
     black = [by_name[entry.name] for entry, params in chosen if params.access != "gradients"]
     flat = curve[-1]["y"] > 0.9 * curve[0]["y"] > 0
     if white and black and min(black) < min(white) - _MASKED:
-        findings.append(_masked("a black-box attack succeeds more often than those with gradients", min(white)))
+        findings.append(_masked("a black-box attack succeeds more often than the white-box attacks", min(white)))
     elif white and flat and robust > 0.9 * clean and min(white) == robust:
         findings.append(_masked("accuracy hardly falls at twice the radius", curve[-1]["y"], Severity.LOW))
     return tuple(findings)

@@ -19,7 +19,7 @@ Counts = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class SearchResult:
     """What an attack returns: x like its input, and what each row cost it.
 
     queries: (n,) how often the row's scores were asked alone. gradients: (n,) how often with a gradient. warnings: what
@@ -55,7 +55,7 @@ class Verdicts:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class AttackResult:
     """The adversarial rows, like x, with their verdicts, and what a reader should know before trusting them."""
 
     x: Floats
@@ -86,7 +86,7 @@ def predictions(scores: Floats) -> NDArray[np.int64]:
 
 def judge(  # noqa: PLR0913 - everything that a verdict is about
     model: Model,
-    tried: Tried,
+    tried: SearchResult,
     origin: Floats,
     y: Labels,
     budget: Region,

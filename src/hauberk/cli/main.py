@@ -59,6 +59,9 @@ def main() -> None:
 def run(arguments: list[str]) -> int:
     """Run one command line and return its exit code; every error is printed here and nowhere else."""
     warnings.showwarning = _show_warning
+    os.environ.setdefault(
+        "TORCH_LOGS", "-onnx"
+    )  # before torch is imported: its exporter logs what is no user's concern
     try:
         return _answer(arguments)
     except Exception as error:  # noqa: BLE001 - whatever nobody foresaw ends here, in words

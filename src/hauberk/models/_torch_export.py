@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
-import logging
-import warnings
-from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from hauberk.core.errors import InvalidInput
@@ -21,22 +17,27 @@ if TYPE_CHECKING:
     from torch import nn
 
 
-def torch_to_onnx(model: Model, module: nn.Module, spec: Spec, device: str) -> bytes:
+def torch_to_onnx(model: Model, module: nn.Module, spec: Spec) -> bytes:
     """Return deterministic ONNX bytes of a torch module. Raises InvalidInput when it cannot be exported.
 
-    model: the module as a Model, whose scores the exported bytes must give. device: where the module is; it is moved to
-    the CPU for the export and back.
+    model: the module as a Model; the exported bytes must give its scores. An isolated copy on the CPU is exported, so that
+    the module itself is not changed.
+
+    torch writes a few warnings and log lines about its own exporter. They are left alone, because silencing them would
+    change the process's settings; a program can set TORCH_LOGS=-onnx before torch is imported, as the command line does.
     """
     torch, onnx = need("torch"), need("onnx")
     need("onnxscript")
-    module.to("cpu").eval()
+    from hauberk.models.isolation import isolated  # imports torch
+
+    copy = isolated(module).to("cpu")
     buffer = io.BytesIO()
-    # Two rows, not one: a dimension of 1 would be taken for a constant.
+    # Two rows, because the exporter treats a dimension of 1 as a constant.
     example = torch.from_numpy(probes(spec, 2))
     try:
-        with _silent(), torch.no_grad():
+        with torch.no_grad():
             torch.onnx.export(
-                module,
+                copy,
                 (example,),
                 buffer,
                 input_names=["input"],
@@ -54,21 +55,5 @@ def torch_to_onnx(model: Model, module: nn.Module, spec: Spec, device: str) -> b
             f"{place}: the model cannot be exported to ONNX: {_blame.told(cause)}. Use layers and operations that "
             "do not depend on the values or on the number of the rows."
         ) from error
-    finally:
-        module.to(device)
     proto = onnx.load_model_from_string(buffer.getvalue())
     return finished(proto, model, spec)
-
-
-@contextlib.contextmanager
-def _silent() -> Iterator[None]:
-    """Keep exporters from writing to the terminal: their progress, warnings and log lines are not the user's."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        logger.setLevel(level)

@@ -1,26 +1,25 @@
-"""Network: a torch module as attacks see it. Imports torch when it is imported."""
+"""Network: a torch module as a `Differentiable`. Imports torch."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from copy import deepcopy
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
 from hauberk.core.errors import InvalidInput
+from hauberk.models.isolation import isolated
 from hauberk.models.layers import fold_norms, quicken
 from hauberk.models.port import Floats, passes
 
-_NO_COPY = (RuntimeError, TypeError, AttributeError, NotImplementedError)  # what copying a module may raise
-
 
 class Network:
-    """A module that takes (n, ...) float32 and returns logits: `models.port.Differentiable`.
+    """A module that takes (n, ...) float32 and returns logits, as a `models.port.Differentiable`.
 
-    The module stays the caller's: it is put into evaluation mode for each call only, and comes back as it was.
+    The caller's module is never changed: each call asks an isolated copy that shares its weights and is in evaluation
+    mode. Weights that the caller trains later are seen. Several threads may ask at once.
     """
 
     def __init__(
@@ -32,26 +31,27 @@ class Network:
         std: Sequence[float] = (),
         sample: Floats | None = None,
     ) -> None:
-        """As `models.adapting.as_model`, which explains the arguments."""
+        """Arguments as in `models.adapting.as_model`."""
         if len(mean) != len(std) or any(not value > 0 for value in std):
-            raise InvalidInput("`mean` and `std` go together, one for each channel, and each std is above 0.")
+            raise InvalidInput(
+                "expected `mean` and `std` together, one value for each channel, and each std above 0."
+            )
         self.module = module
         first = next(module.parameters(), None)
         self.device = "cpu" if first is None else str(first.device)
         self._scale = (_channels(mean, self.device), _channels(std, self.device)) if len(mean) else None
         if classes is None:
             if sample is None:
-                raise InvalidInput("how many classes there are cannot be read from a module: say `classes=`.")
+                raise InvalidInput("the number of classes cannot be read from a module: pass `classes=`.")
             classes = int(self.scores_of(sample[:1]).shape[-1])
         self.classes = classes
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return what the module says of x, differentiable by x."""
-        with frozen(self.module):
-            return self._forward(self.module, x)
+        """Return (n, classes) logits, differentiable by x."""
+        return self._forward(isolated(self.module, share=True), x)
 
     def held(self) -> Held:
-        """Return a copy for a search."""
+        """Return a fast copy for a search."""
         return Held(self.module, self.classes, self.device, self._forward)
 
     def _forward(self, module: nn.Module, x: Tensor) -> Tensor:
@@ -64,13 +64,15 @@ class Network:
         return self.scores_of(x) if len(x) else np.zeros((0, self.classes), np.float32)
 
     def scores_of(self, x: Floats) -> Floats:
-        """Return the module's answer in whatever shape it has."""
+        """Return the module's output in the shape that it has."""
+        module = isolated(self.module, share=True)
         with torch.no_grad():
-            return np.concatenate([self.logits(part).float().cpu().numpy() for part in batches(x, self.device)])
+            parts = [self._forward(module, part).cpu().numpy() for part in batches(x, self.device)]
+        return np.concatenate(parts)
 
 
 class Held:
-    """A frozen copy of a model that a search asks many times, without the care that the caller's own needs."""
+    """A fast isolated copy of a model, for searches that ask it many times; its weights are fixed when it is made."""
 
     def __init__(
         self,
@@ -79,7 +81,7 @@ class Held:
         device: str,
         forward: Callable[[nn.Module, Tensor], Tensor] | None = None,
     ) -> None:
-        """`forward` asks a module like `module` about x."""
+        """forward: a function of a module like `module` and of x that returns logits."""
         self._copy, self._forward = laid_out(module), forward or ask
         self.classes, self.device = classes, device
 
@@ -87,56 +89,41 @@ class Held:
         """Return (n, classes), differentiable by x."""
         try:
             return self._forward(self._copy, x)
-        except RuntimeError:  # such as a `view` that wants the usual layout; what is wrong in itself raises again
+        except RuntimeError:  # such as a `view` that needs contiguous rows; other errors raise again below
             self._copy.to(memory_format=torch.contiguous_format)  # type: ignore[call-overload]
             return self._forward(self._copy, x)
 
     def scores(self, x: Floats) -> Floats:
         """Return (n, classes) logits."""
-        with torch.no_grad():  # not inference mode: what a module keeps of it could not be differentiated through
+        with (
+            torch.no_grad()
+        ):  # not inference mode: tensors that a module caches could not be differentiated through later
             parts = [self.logits(part).float().cpu().numpy() for part in batches(x, self.device)]
         return np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
 
 
 def laid_out(module: nn.Module) -> nn.Module:
-    """Return a copy in evaluation mode, without weight gradients, quick to differentiate by its input.
+    """Return an isolated copy that is fast to differentiate by its input.
 
-    Batch norms are part of the convolutions before them, and convolutions are laid out channels last, which takes less
-    time for few channels, on processors and on GPUs. Scores differ in the last bits, which is why verdicts are the
-    caller's own model's. A module that cannot be copied stands behind `frozen` instead, at its own speed.
+    Batch norms are folded into the convolutions before them, and convolutions use the channels-last layout, which is
+    faster for few channels on processors and on GPUs. Scores differ in the last bits; therefore verdicts ask the caller's
+    own model.
     """
-    try:
-        # Of a compiled module the one inside: a search asks with ever fewer rows, and for several gradients of a pass.
-        copied = deepcopy(getattr(module, "_orig_mod", module)).eval().requires_grad_(False)
-    except _NO_COPY:
-        return _Frozen(module)
+    copied = isolated(module)
     fold_norms(copied)
     quicken(copied)
     return last_channels(copied)
 
 
 def last_channels(module: nn.Module) -> nn.Module:
-    """Lay the weights of convolutions out channels last, in place."""
-    if not any(weight.ndim == 5 for weight in module.parameters()):  # volumes have another name for the layout
+    """Change the weights of convolutions to the channels-last layout, in place, and return the module."""
+    if not any(weight.ndim == 5 for weight in module.parameters()):  # for volumes the layout has another name
         module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # missing in torch's types
     return module
 
 
-class _Frozen(nn.Module):
-    """A module that is frozen for each call."""
-
-    def __init__(self, inner: nn.Module) -> None:
-        super().__init__()
-        self._inner = [inner]  # in a list, so that it is no part of this one
-
-    def forward(self, x: Tensor) -> Tensor:
-        with frozen(self._inner[0]):
-            logits: Tensor = self._inner[0](x)
-        return logits
-
-
 def ask(module: nn.Module, x: Tensor) -> Tensor:
-    """Return module(x) in float32, of a copy of x: a first layer that works in place would change the caller's rows."""
+    """Return module(x) in float32. x is copied, because a first layer that works in place would change the caller's rows."""
     logits: Tensor = module(x.clone())
     return logits.float()
 
@@ -149,7 +136,11 @@ def batches(x: Floats, device: str) -> Iterator[Tensor]:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Hold the module in evaluation mode, its weights asking for no gradient, and give it back as it was."""
+    """Set the module to evaluation mode without weight gradients for the block, and restore it afterwards.
+
+    Only for a module that one thread owns, such as a training loop's: every holder of the module sees the change. To ask
+    a module that belongs to somebody else, use `isolation.isolated`.
+    """
     training = [part for part in module.modules() if part.training]
     learning = [weight for weight in module.parameters() if weight.requires_grad]
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from typing import Any
 
 import numpy as np
@@ -85,9 +84,7 @@ def fitted(estimator: Any, rows: Floats, y: Labels, spec: Spec, seed: int) -> An
     if missing:
         raise InvalidInput(f"the training rows hold no row of class {missing[0]} (of {spec.classes} classes).")
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # convergence and the like show in the measured accuracy
-            clone.fit(rows, y)
+        clone.fit(rows, y)
     except HauberkError:
         raise
     except Exception as error:
@@ -100,15 +97,13 @@ def _to_onnx(model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
     skl2onnx, types = need("skl2onnx"), need("skl2onnx.common.data_types")
     estimator, width = model.estimator, model.spec.features
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            proto = skl2onnx.convert_sklearn(
-                estimator,
-                name="model",
-                initial_types=[(_OURS + "features", types.FloatTensorType([None, width]))],
-                options={id(estimator): {"zipmap": False}},
-                target_opset={"": OPSET, "ai.onnx.ml": 3},
-            )
+        proto = skl2onnx.convert_sklearn(
+            estimator,
+            name="model",
+            initial_types=[(_OURS + "features", types.FloatTensorType([None, width]))],
+            options={id(estimator): {"zipmap": False}},
+            target_opset={"": OPSET, "ai.onnx.ml": 3},
+        )
     except Exception as error:
         raise InvalidInput(
             f"{type(estimator).__name__} cannot be exported to ONNX: {_blame.told(error.__cause__ or error)}. Use "

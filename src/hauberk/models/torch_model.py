@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.models import _blame, _scores
 from hauberk.models.encoding import Encoding
-from hauberk.models.network import Held, batches, frozen
+from hauberk.models.isolation import isolated
+from hauberk.models.network import Held, batches
 from hauberk.models.port import Floats
 from hauberk.models.spec import Spec
 
@@ -80,19 +81,18 @@ class TorchModel:
 
     def scores(self, x: Floats) -> Floats:
         """Return (n, classes) logits in evaluation mode. Raises InvalidInput for NaN or another shape."""
-        self.module.eval()
+        module = isolated(self.module, share=True)
         with torch.no_grad():
-            parts = [self._forward(part).cpu().numpy() for part in batches(x, self.device)]
+            parts = [forward(module, part).float().cpu().numpy() for part in batches(x, self.device)]
         raw = np.concatenate(parts) if parts else np.zeros((0, self.classes), np.float32)
         return _scores.checked(raw, len(x), self.classes, who="the model")
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return (n, classes) differentiable by x: evaluation mode, weights without gradients, all back as it was."""
-        with frozen(self.module):
-            return self._forward(x)
+        """Return (n, classes) logits, differentiable by x; in evaluation mode, the module itself is not changed."""
+        return forward(isolated(self.module, share=True), x).float()
 
     def held(self) -> Held:
-        """Return a copy for a search."""
+        """Return a fast copy for a search."""
         return Held(self.module, self.classes, self.device)
 
     def weights(self) -> bytes:
@@ -118,10 +118,7 @@ class TorchModel:
         """
         from hauberk.models._torch_export import torch_to_onnx
 
-        return torch_to_onnx(self, self.module, self.spec, self.device)
-
-    def _forward(self, x: Tensor) -> Tensor:
-        return forward(self.module, x).float()
+        return torch_to_onnx(self, self.module, self.spec)
 
 
 def forward(module: nn.Module, x: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import pytest
 from hauberk.attacks.attack import attack
 from hauberk.attacks.budget import Ball
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.evasion.methods.corruptions import Corrupted
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
@@ -16,44 +16,29 @@ from hauberk.models.adapting import as_model
 
 torch = pytest.importorskip("torch")
 
-# Smaller than the defaults, so that each law takes a second.
-SHORT = {
-    "pgd": {"steps": 10},
-    "apgd": {"steps": 12},
-    "fab": {"steps": 6, "classes": 2},
-    "square": {"queries": 40},
-    "auto-attack": {"steps": 6, "classes": 2, "queries": 30},
-    "deepfool": {"steps": 10},
-    "fmn": {"steps": 15},
-    "ddn": {"steps": 15},
-    "carlini-wagner": {"steps": 10, "searches": 2},
-    "hop-skip-jump": {"queries": 150, "directions": 20},
-    "label-search": {"queries": 30},
-    "patch": {"steps": 12, "views": 2},
-}
-# Settings of which more never gives a weaker result: the shorter search is the beginning of the longer one.
-ANYTIME = {
-    "pgd": ("restarts", 1, 3),
-    "apgd": ("restarts", 1, 3),
-    "fab": ("classes", 1, 3),
-    "deepfool": ("steps", 1, 6),
-    "label-search": ("queries", 3, 30),
-    "spatial": ("tries", 5, 40),
-}
 BALLS = {norm: Ball(norm, eps) for norm, eps in ((Norm.LINF, 0.15), (Norm.L2, 0.8), (Norm.L1, 3.0))}
-SHAPES = {"spatial": Affine(20.0, 1.0), "corruptions": Corrupted(3), "patch": Patch(0.15)}
-MOST = {"spatial": 1.0, "corruptions": 3.0, "patch": 0.15}  # of what is measured: reach, severity, share
-CASES = [
-    (entry.name, norm) for entry in ATTACKS if "image" in entry.kinds for norm in entry.params.norms or (None,)
-]
-NAMES = sorted({name for name, _ in CASES})
+# For each other region that attacks on images know: an example, and the largest distance in its own measure.
+SHAPES = {Affine: (Affine(20.0, 1.0), 1.0), Corrupted: (Corrupted(3), 3.0), Patch: (Patch(0.15), 0.15)}
+IMAGE = [entry for entry in ATTACKS if "image" in entry.kinds]
+CASES = [(entry.name, norm) for entry in IMAGE for norm in entry.params.norms or (None,)]
+NAMES = [entry.name for entry in IMAGE]
+SHAPED = [entry.name for entry in IMAGE if entry.params.regions[0] in SHAPES]
+ANYTIME = [entry.name for entry in IMAGE if entry.params.anytime]
+
+
+def budget_of(name, norm=None):
+    """Return the example budget of an attack, and the largest distance that it allows."""
+    params = ATTACKS[name].params
+    if params.regions[0] is Ball:
+        ball = BALLS[norm or params.norms[0]]
+        return ball, ball.eps
+    return SHAPES[params.regions[0]]
 
 
 def run(name, model, x, y, norm=None, seed=0, **settings):  # noqa: PLR0917 - reads like the attack's own signature
     entry = ATTACKS[name]
-    budget = SHAPES[name] if name in SHAPES else BALLS[norm or entry.params.norms[0]]
-    params = entry.make(SHORT.get(name, {}) | settings)
-    return attack(entry.run, model, x, y, budget, params, rng=np.random.default_rng(seed))
+    params = entry.make({**entry.params.trial} | settings)
+    return attack(entry.run, model, x, y, budget_of(name, norm)[0], params, rng=np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize(("name", "norm"), CASES)
@@ -61,7 +46,7 @@ def test_it_stays_in_its_budget_and_the_box_and_fools_some(name, norm, pictures)
     x, y = pictures.x[:30], pictures.y[:30]
     found = run(name, pictures.net, x, y, norm)
     assert found.verdicts.allowed.all()
-    assert (found.verdicts.distance <= (BALLS[norm].eps if norm else MOST[name]) + 1e-5).all()
+    assert (found.verdicts.distance <= budget_of(name, norm)[1] + 1e-5).all()
     assert found.x.min() >= 0
     assert found.x.max() <= 1
     assert found.x.dtype == np.float32
@@ -106,14 +91,14 @@ def test_a_row_that_is_wrong_already_costs_nothing(name, pictures):
 @pytest.mark.parametrize("rows", [0, 1, 259])
 def test_none_one_and_a_ragged_number_of_rows(name, rows, pictures):
     x, y = pictures.x[:rows], pictures.y[:rows]
-    few = {key: min(value, 3) for key, value in SHORT.get(name, {}).items()}
+    few = {key: min(value, 3) for key, value in ATTACKS[name].params.trial.items()}
     found = run(name, pictures.net, x, y, **few)
     assert found.x.shape == x.shape
     assert len(found.verdicts.fooled) == rows
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_the_models_mode_and_the_random_states_come_back(name, pictures):
+def test_the_models_mode_and_the_random_states_stay(name, pictures):
     net = torch.nn.Sequential(pictures.net, torch.nn.Dropout(0.5)).train()
     torch.manual_seed(5)
     np.random.seed(5)  # noqa: NPY002 - the state that must not move
@@ -154,7 +139,7 @@ def test_what_an_attack_says_it_asked_is_what_was_asked(name, pictures):
     claimed = int(found.verdicts.queries.sum() + found.verdicts.gradients.sum())
     around = 2 * right.sum() + min(16, right.sum())  # clean scores, verdict, and the look for randomness
     assert claimed > 0
-    if name == "deepfool":  # one forward pass serves the gradients of all ten classes
+    if ATTACKS[name].params.shares_passes:  # one forward pass serves the gradients of all ten classes
         claimed = int(found.verdicts.queries.sum() + found.verdicts.gradients.sum() // 10)
     # Rows that fell may be asked about until their batch is packed anew; signs of masking cost up to 40 passes.
     assert 0.3 * claimed <= counted.rows - around <= 1.35 * claimed + 45 * right.sum()
@@ -177,15 +162,15 @@ class Counted:
             return self.logits(torch.from_numpy(x)).numpy()
 
 
-@pytest.mark.parametrize("name", sorted(ANYTIME))
+@pytest.mark.parametrize("name", ANYTIME)
 def test_more_budget_never_gives_a_weaker_result(name, pictures):
-    setting, less, more = ANYTIME[name]
+    setting = ATTACKS[name].params.anytime
     x, y = pictures.x[:40], pictures.y[:40]
-    weak, strong = (run(name, pictures.net, x, y, **{setting: value}).verdicts.fooled for value in (less, more))
+    weak, strong = (run(name, pictures.net, x, y, **{setting: value}).verdicts.fooled for value in (1, 4))
     assert not (weak & ~strong).any()
 
 
-@pytest.mark.parametrize("name", sorted(SHAPES))
+@pytest.mark.parametrize("name", SHAPED)
 @pytest.mark.parametrize(
     ("change", "message"), [(lambda x: x * 255, "outside"), (lambda x: x[:, 0, 0], "pictures")]
 )

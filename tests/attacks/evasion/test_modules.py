@@ -9,9 +9,8 @@ torch = pytest.importorskip("torch")
 
 from torch import nn  # noqa: E402 - after torch is known to be there
 
-from hauberk.attacks.evasion._slope import fell, reached, rounding  # noqa: E402
-from hauberk.attacks.evasion.fab import fab  # noqa: E402
-from hauberk.attacks.evasion.pgd import pgd  # noqa: E402
+from hauberk.attacks.evasion import fab, pgd  # noqa: E402
+from hauberk.attacks.evasion.methods._slope import fell, reached, rounding  # noqa: E402
 from hauberk.models.adapting import as_model  # noqa: E402
 
 X = np.random.default_rng(0).random((16, 3, 6, 6), dtype=np.float32)

@@ -1,49 +1,53 @@
-"""Evasion: attacks on a model's input at prediction time, one file each, found by name in `ATTACKS`.
+"""Evasion: attacks on a model's input at prediction time.
 
-Each is also a function: `evasion.pgd(model, x, y, norm="linf", eps=8 / 255)` returns the adversarial inputs with a
-verdict for each row (`attacks.verdict.Found`).
+Each file in `methods` registers one attack in `ATTACKS`, and each registered attack is a function of this package, with
+underscores in its name: `evasion.pgd(model, x, y, norm="linf", eps=8 / 255)` returns the adversarial inputs with a verdict
+for each row (`attacks.verdict.AttackResult`). `function(name)` returns the same by the registered name. `transfer`, which
+needs other models, is not registered. `accuracy_by_corruption` returns a table instead of inputs.
+
+`__init__.pyi` lists the functions for type checkers; `tests/attacks/evasion/test_functions.py` writes and checks it.
 """
 
-from hauberk.attacks.attack import ATTACKS, Attack
-from hauberk.attacks.evasion.apgd import apgd
-from hauberk.attacks.evasion.auto_attack import auto_attack
-from hauberk.attacks.evasion.capgd import capgd
-from hauberk.attacks.evasion.carlini_wagner import carlini_wagner
-from hauberk.attacks.evasion.corruptions import accuracy_by_corruption, corruptions
-from hauberk.attacks.evasion.ddn import ddn
-from hauberk.attacks.evasion.deepfool import deepfool
-from hauberk.attacks.evasion.evolutionary import evolutionary
-from hauberk.attacks.evasion.fab import fab
-from hauberk.attacks.evasion.fgsm import fgsm
-from hauberk.attacks.evasion.fmn import fmn
-from hauberk.attacks.evasion.hop_skip_jump import hop_skip_jump
-from hauberk.attacks.evasion.label_search import label_search
-from hauberk.attacks.evasion.patch import patch
-from hauberk.attacks.evasion.pgd import pgd
-from hauberk.attacks.evasion.spatial import spatial
-from hauberk.attacks.evasion.square import square
-from hauberk.attacks.evasion.transfer import transfer
+from __future__ import annotations
 
-__all__ = [
-    "ATTACKS",
-    "Attack",
-    "accuracy_by_corruption",
-    "apgd",
-    "auto_attack",
-    "capgd",
-    "carlini_wagner",
-    "corruptions",
-    "ddn",
-    "deepfool",
-    "evolutionary",
-    "fab",
-    "fgsm",
-    "fmn",
-    "hop_skip_jump",
-    "label_search",
-    "patch",
-    "pgd",
-    "spatial",
-    "square",
-    "transfer",
-]
+from functools import cache
+from typing import Any
+
+from hauberk.attacks.attack import ATTACKS, Attack
+from hauberk.attacks.evasion._functions import AttackFunction, function_of
+from hauberk.core.errors import InvalidInput
+
+__all__ = ["ATTACKS", "Attack", "AttackFunction", "function"]  # and one function for each registered attack
+
+
+def function(name: str) -> AttackFunction:
+    """Return the registered attack `name` as a function. Raises InvalidInput listing the known names."""
+    return _function(name)
+
+
+@cache
+def _function(name: str) -> AttackFunction:
+    entry = ATTACKS[name]
+    return function_of(entry.name, entry.run, entry.params, summary=entry.summary)
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - an attack's function
+    if name == "accuracy_by_corruption":
+        from hauberk.attacks.evasion.methods.corruptions import accuracy_by_corruption
+
+        return accuracy_by_corruption
+    if name == "transfer":
+        from hauberk.attacks.evasion.methods.transfer import transfer
+
+        return transfer
+    if not name.startswith("_"):
+        try:
+            return _function(name.replace("_", "-"))
+        except InvalidInput as error:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}: {error}") from error
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    names = [entry.name.replace("-", "_") for entry in ATTACKS]
+    return sorted([*__all__, *names, "accuracy_by_corruption", "transfer"])

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from hauberk.attacks.budget import Region, budget_of
-from hauberk.attacks.campaign import Chosen
+from hauberk.attacks.campaign import Chosen, usual
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.evasion.corruptions import Corrupted
+from hauberk.attacks.evasion.methods.corruptions import Corrupted
 from hauberk.attacks.shapes import Affine, Patch
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
@@ -23,10 +23,6 @@ _EXAMPLES = (
     "linf:8/255, l2:0.5, patch:0.1 (share of the area), spatial:30,3 (degrees, pixels), corruptions:3 (severity), or a "
     "file with [[threats]] such as hauberk.toml#applicant"
 )
-_USUAL = {
-    "image": ("apgd", "square", "hop-skip-jump"),
-    "table": ("capgd", "coordinate-search", "evolutionary"),
-}  # in the order of their cost; those that the model or the norm cannot serve are left out
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +128,22 @@ def choose(names: Sequence[str], model: Model, aim: Aim, *, kind: str, labels_on
 def _usual(model: Model, aim: Aim, kind: str, *, labels_only: bool) -> list[str]:
     if aim.only:
         return [aim.only]
-    found = []
-    for name in _USUAL[kind]:
-        params = ATTACKS[name].params
-        gradients = isinstance(model, Differentiable)
-        serves = params.access == "labels" or (not labels_only and (params.access != "gradients" or gradients))
-        norm = None if aim.threat is None else aim.threat.norm
-        fits = norm is None or norm in params.norms
-        # Labels are asked alone only where there is no more to be had: it takes far more queries.
-        if serves and fits and (name != "hop-skip-jump" or labels_only):
-            found.append(name)
-    return found or ["label-search" if kind == "table" else "hop-skip-jump"]
+    """Return the default attacks that the model and the norm allow; attacks with labels only if there are no others.
+
+    They come last because they need far more queries.
+    """
+    norm = None if aim.threat is None else aim.threat.norm
+    gradients = isinstance(model, Differentiable)
+    candidates = usual(kind)
+    fitting = [
+        chosen
+        for chosen in candidates
+        if chosen.params.access != "labels"
+        and not labels_only
+        and (gradients or chosen.params.access != "gradients")
+        and (norm is None or norm in chosen.params.norms)
+    ]
+    return [chosen.name for chosen in fitting or candidates if fitting or chosen.params.access == "labels"]
 
 
 def _fitting(kind: str) -> list[str]:

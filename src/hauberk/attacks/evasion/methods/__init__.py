@@ -1,0 +1,1 @@
+"""The registered evasion attacks, one file each; files that begin with an underscore are shared by several."""
