@@ -107,12 +107,12 @@ def test_a_person_reads_a_table_and_the_rows_with_their_changes(capsys):
 
 @pytest.mark.usefixtures("project")
 def test_ctrl_c_gives_the_result_so_far(capsys, monkeypatch):
-    from hauberk.lifecycle.attacking import measuring
+    from hauberk.lifecycle.controls import attack
 
     def interrupted(*_arguments):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(measuring, "_curve", interrupted)
+    monkeypatch.setattr(attack, "_curve", interrupted)
     found = document(capsys, "model:build", "--attack", "coordinate-search:restarts=1,passes=1", code=130)
     assert found["partial"] == "interrupted"
     assert found["metrics"]["rows"] > 0
