@@ -9,6 +9,7 @@ from pathlib import Path
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkWarning
 from hauberk.core.principal import UNKNOWN, Principal
+from hauberk.custody.keys import KeyService, open_keys
 from hauberk.custody.keys.standing import standing_passphrase
 from hauberk.custody.seen import Seen
 from hauberk.project import FILE_NAME, Keys, Project, load
@@ -49,6 +50,18 @@ def open_workshop(  # noqa: PLR0913 - all but place and principal are for tests 
         by=by,
         job=job,
     )
+
+
+def open_project_keys(
+    place: Project | Path, *, passphrase: Callable[[], bytes] | None = None, disk: Disk | None = None
+) -> KeyService:
+    """Open the keys that a project's file names, for reading: nothing is made. place, passphrase: as `open_workshop`.
+
+    Raises InvalidInput where the keyring is missing or the passphrase is wrong, Unavailable when a key service does not answer.
+    """
+    _, _, keys = _declared(place)
+    disk = disk or Disk()
+    return open_keys(keys.uri, passphrase=passphrase or standing_passphrase(disk=disk), create=False, disk=disk)
 
 
 def _declared(place: Project | Path) -> tuple[Path, str, Keys]:

@@ -16,7 +16,7 @@ holder may have); models that were trained on the data; a principal who acts und
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,14 +26,14 @@ from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.evidence import Subject
 from hauberk.core.principal import Principal
 from hauberk.core.progress import Quiet, Task
-from hauberk.custody import parquet, sealing, statements
-from hauberk.custody.artifacts import Artifacts
+from hauberk.custody import parquet, sealing
 from hauberk.custody.folders import files_of, is_sealed
 from hauberk.custody.keys import AES_256, KeyService
-from hauberk.custody.ledger import Ledger
 from hauberk.custody.statements import Statement
-from hauberk.records.reader import read_publics
-from hauberk.records.workshop import SIGNING, Workshop
+from hauberk.records.index import Question
+from hauberk.records.model import Attested
+from hauberk.records.reader import open_records
+from hauberk.records.workshop import Workshop
 
 ERASING, ERASED = "key.erasing", "key.erased"
 _CHUNK = 2**20
@@ -110,19 +110,14 @@ def erase(
     Raises InvalidInput for a key that is not there or signs, Unavailable when its holder does not answer; the
     ledger then has at most an intent, and the same call goes on from it.
     """
-    intent = _unfinished(workshop, key)
+    intent: Statement | Attested | None = _unfinished(workshop, key)
     algorithm = keys.names().get(key)
     if algorithm is not None:
         if algorithm != AES_256:
             raise InvalidInput(f"key {key!r} is {algorithm}: erasure is for keys that data is sealed under.")
         ids = keys.ids(key)
-        intent = workshop.event(
-            ERASING,
-            _subjects(key, ids, unreadable, task or Quiet()),
-            key=key,
-            ids=list(ids),
-        )
-        workshop.attest(intent)
+        subjects = _subjects(key, ids, unreadable, task or Quiet())
+        intent = workshop.attest(workshop.event(ERASING, subjects, key=key, ids=list(ids))).statement
     elif intent is None:
         raise InvalidInput(f"no key is named {key[:80]!r}; known: {', '.join(keys.names()) or 'none'}.")
     gone = _destroyed(keys, key, there=algorithm is not None)
@@ -149,29 +144,15 @@ def receipts_of(folder: Path, key: str) -> list[Receipt]:
     """
     if not (folder / "ledger" / "checkpoint").is_file() or not (folder / "signing.pub").is_file():
         return []
-    ledger = Ledger.open(folder / "ledger", publics=read_publics(folder / "ledger.pub"))
-    artifacts, publics = Artifacts(folder / "store"), read_publics(folder / "signing.pub")
-    found = []
-    for index, entry in enumerate(ledger.entries(0)):
-        record = _record(entry)
-        if record.get("kind") != ERASED or not _about(record, key):
-            continue
-        envelope = artifacts.get(str(record["envelope"]))
-        found.append(_receipt(index, statements.open_attestation(envelope, publics, what=f"entry {index}")))
-    return found[::-1]
+    found = open_records(folder).find(Question(kinds=(ERASED,)))
+    return [_receipt(one.index, one) for one in found[::-1] if _about(one, key)]
 
 
-def _unfinished(workshop: Workshop, key: str) -> Statement | None:
-    """Return the last intent to erase this key that no receipt followed."""
-    intent: str | None = None
-    for entry in workshop.ledger.entries(0):
-        record = _record(entry)
-        if record.get("kind") in (ERASING, ERASED) and _about(record, key):
-            intent = str(record["envelope"]) if record["kind"] == ERASING else None
-    if intent is None:
-        return None
-    publics = workshop.keys.publics(SIGNING)
-    return statements.open_attestation(workshop.artifacts.get(intent), publics, what="the intent to erase")
+def _unfinished(workshop: Workshop, key: str) -> Attested | None:
+    """Return the last intent to erase this key when no receipt followed it."""
+    found = workshop.records.find(Question(kinds=(ERASING, ERASED)))
+    last = next((one for one in reversed(found) if _about(one, key)), None)
+    return last if last is not None and last.predicate["event"] == ERASING else None
 
 
 def _subjects(key: str, ids: Sequence[str], unreadable: Sequence[Path], task: Task) -> tuple[Subject, ...]:
@@ -188,27 +169,19 @@ def _name(key: str) -> str:
     return f"key:{key}"
 
 
-def _record(entry: bytes) -> Mapping[str, Any]:
-    try:
-        value = canonical.decode(entry, what="a ledger entry")
-    except InvalidInput:
-        return {}
-    return value if isinstance(value, dict) else {}
+def _about(one: Attested, key: str) -> bool:
+    return any(subject.name == _name(key) for subject in one.subjects)
 
 
-def _about(record: Mapping[str, Any], key: str) -> bool:
-    return any(subject.get("name") == _name(key) for subject in record.get("subjects", []))
-
-
-def _receipt(index: int, statement: Statement) -> Receipt:
-    details = statement.predicate["details"]
+def _receipt(index: int, said: Statement | Attested) -> Receipt:
+    details = said.predicate["details"]
     return Receipt(
         index=index,
         key=str(details["key"]),
         ids=tuple(details["ids"]),
-        time=str(statement.predicate["time"]),
-        by=str(Principal.read(statement.predicate.get("by"))),
+        time=str(said.predicate["time"]),
+        by=str(Principal.read(said.predicate.get("by"))),
         waiting_days=int(details["waiting_days"]),
         remains=str(details["remains"]),
-        subjects=tuple(subject for subject in statement.subjects if subject.name != _name(str(details["key"]))),
+        subjects=tuple(subject for subject in said.subjects if subject.name != _name(str(details["key"]))),
     )

@@ -4,54 +4,33 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from hauberk.core import canonical
-from hauberk.core.errors import InvalidInput, NotProven
+from hauberk.core.errors import InvalidInput
 from hauberk.custody import statements
-from hauberk.custody.artifacts import Artifacts
-from hauberk.custody.entries import entry_of, time_of
-from hauberk.custody.keys.port import PublicKey
-from hauberk.custody.ledger import Ledger, open_checkpoint
+from hauberk.records.index import Question
 from hauberk.records.model import Attested, Source
-from hauberk.records.reader import read_publics
+from hauberk.records.reader import Records, open_records
 
 
 def read_source(name: str, home: Path) -> Source:
-    """Return what the report is made from: the last verdict, the attestations it decided on, and the release."""
-    if not (home / "ledger" / "checkpoint").exists():
-        raise InvalidInput(f"{home} holds no ledger yet: run `hauberk protect` first.")
-    log_keys = read_publics(home / "ledger.pub")
-    signers = read_publics(home / "signing.pub")
-    artifacts = Artifacts(home / "store")
-    with Ledger.open(home / "ledger", publics=log_keys) as ledger:
-        head = open_checkpoint(ledger.checkpoint(), log_keys, what=str(home / "ledger"))
-        entries = [canonical.decode(data, what=f"ledger entry {i}") for i, data in enumerate(ledger.entries())]
-        chosen = _last_run(entries, artifacts, signers)
-        attested = tuple(
-            _attested(ledger, artifacts, signers, index, entries[index]["envelope"]) for index in chosen
-        )
-    ids = tuple(key.key_id for key in signers)
-    return Source(name, head.origin, head.size, head.root.hex(), ids, attested, artifacts.get)
+    """Return the input of a report: the last verdict, the attestations that it decided on, and the release.
+
+    name: of the project. home: its `.hauberk` folder. Needs neither lock nor passphrase. Raises InvalidInput where no
+    verdict was logged, NotProven when ledger, store or a signature does not hold.
+    """
+    records = open_records(home)
+    ledger, ids = records.ledger, tuple(key.key_id for key in records.signers)
+    return Source(
+        name, ledger.origin, ledger.size, ledger.root().hex(), ids, _last_run(records), records.artifacts.get
+    )
 
 
-def _last_run(entries: list[dict[str, str]], artifacts: Artifacts, signers: tuple[PublicKey, ...]) -> list[int]:
-    """Return the indices of the last verdict, of what it names as its inputs, and of what followed it."""
-    verdicts = [i for i, entry in enumerate(entries) if entry["predicateType"] == statements.VSA]
+def _last_run(records: Records) -> tuple[Attested, ...]:
+    """Return the last verdict, the attestations that it names as its inputs, and everything after it."""
+    verdicts = records.find(Question(types=(statements.VSA,)), newest=1)
     if not verdicts:
         raise InvalidInput("the ledger holds no verdict yet: run `hauberk protect` first.")
-    last = verdicts[-1]
-    envelope = artifacts.get(entries[last]["envelope"])
-    verdict = statements.open_attestation(envelope, signers, what=f"attestation {last}")
-    inputs = {given["digest"]["sha256"] for given in verdict.predicate["inputAttestations"]}
-    return [i for i, entry in enumerate(entries) if entry["envelope"] in inputs or i >= last]
-
-
-def _attested(
-    ledger: Ledger, artifacts: Artifacts, signers: tuple[PublicKey, ...], index: int, digest: str
-) -> Attested:
-    envelope = artifacts.get(digest)
-    statement = statements.open_attestation(envelope, signers, what=f"attestation {index}")
-    if ledger.entry(index) != entry_of(envelope, statement):
-        raise NotProven(f"ledger entry {index} does not say what its envelope says: the store was tampered with.")
-    return Attested(
-        index, digest, time_of(statement), statement.predicate_type, statement.subjects, statement.predicate
-    )
+    (verdict,) = verdicts
+    inputs = [given["digest"]["sha256"] for given in verdict.predicate["inputAttestations"]]
+    before = records.find(Question(envelopes=inputs)) if inputs else []
+    after = records.find(Question(first=verdict.index))
+    return tuple({one.index: one for one in sorted((*before, *after), key=lambda one: one.index)}.values())

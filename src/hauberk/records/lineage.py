@@ -15,16 +15,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hauberk.core import canonical
-from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Subject
 from hauberk.core.principal import Principal
 from hauberk.custody import statements
-from hauberk.custody.artifacts import Artifacts
-from hauberk.custody.keys.port import PublicKey
-from hauberk.custody.ledger import Ledger
 from hauberk.custody.statements import Statement
-from hauberk.records.reader import read_publics
+from hauberk.records.index import Question
+from hauberk.records.model import Attested
+from hauberk.records.reader import Records, open_records
 from hauberk.records.workshop import Workshop
 
 IMPORTED, REPAIRED, SPLIT = "data.imported", "data.repaired", "data.split"
@@ -89,44 +86,34 @@ def transaction(
 def read(home: Path) -> tuple[Transaction, ...]:
     """Return every transaction of a project's `.hauberk` folder in the order of the ledger, each one verified.
 
-    Raises InvalidInput where there is no ledger, NotProven when ledger, store or a signature does not hold.
+    Needs neither lock nor passphrase. Raises InvalidInput where there is no ledger, NotProven when ledger, store or a
+    signature does not hold.
     """
-    if not (home / "ledger" / "checkpoint").is_file() or not (home / "signing.pub").is_file():
-        raise InvalidInput(
-            f"there is no ledger in {home}: nothing was recorded. Start with `hauberk data import FILES --name NAME`."
-        )
-    ledger = Ledger.open(home / "ledger", publics=read_publics(home / "ledger.pub"))
-    return transactions(ledger, Artifacts(home / "store"), read_publics(home / "signing.pub"))
+    return transactions(open_records(home))
 
 
-def transactions(ledger: Ledger, artifacts: Artifacts, publics: Sequence[PublicKey]) -> tuple[Transaction, ...]:
-    """As `read`, from an open ledger and store. publics: the keys that attestations verify with."""
-    found = []
-    for index, data in enumerate(ledger.entries()):
-        entry = canonical.decode(data, what=f"ledger entry {index}")
-        kind = str(entry.get("kind", ""))
-        if kind not in _KINDS and not kind.startswith(f"{AUDIT} ("):
-            continue
-        digest = str(entry["envelope"])
-        statement = statements.open_attestation(artifacts.get(digest), publics, what=f"ledger entry {index}")
-        found.append(_read(index, digest, statement))
-    return tuple(found)
+def transactions(records: Records, *kinds: str) -> tuple[Transaction, ...]:
+    """Return the transactions of these kinds (default: all, audits too) in the order of the ledger, each one verified."""
+    found = records.find(Question(kinds=kinds or _KINDS))
+    if not kinds or AUDITED in kinds:
+        found += records.find(Question(control=AUDIT))
+    return tuple(_read(one) for one in sorted(found, key=lambda one: one.index))
 
 
-def _read(index: int, envelope: str, statement: Statement) -> Transaction:
-    told, by = statement.predicate, str(Principal.read(statement.predicate.get("by")))
-    if statement.predicate_type == statements.EVIDENCE:
-        details = {name: told[name] for name in ("metrics", "findings", "parameters", "details")}
-        return Transaction(index, str(told["finished"]), AUDITED, by, "", statement.subjects, (), details, envelope)
-    event = str(told["event"])
-    details = dict(told["details"])
+def _read(one: Attested) -> Transaction:
+    said, by = one.predicate, str(Principal.read(one.predicate.get("by")))
+    if one.predicate_type == statements.EVIDENCE:
+        details = {name: said[name] for name in ("metrics", "findings", "parameters", "details")}
+        return Transaction(one.index, one.time, AUDITED, by, "", one.subjects, (), details, one.digest)
+    event = str(said["event"])
+    details = dict(said["details"])
     if event == RELEASED:
-        made = tuple(subject for subject in statement.subjects if subject.name == "manifest.json")
-        models = tuple(subject for subject in statement.subjects if subject.name != "manifest.json")
-        return Transaction(index, str(told["time"]), event, by, "", models, made, details, envelope)
+        made = tuple(subject for subject in one.subjects if subject.name == "manifest.json")
+        models = tuple(subject for subject in one.subjects if subject.name != "manifest.json")
+        return Transaction(one.index, one.time, event, by, "", models, made, details, one.digest)
     source = str(details.pop("source", ""))
     inputs, outputs = _read_subjects(details.pop("inputs", [])), _read_subjects(details.pop("outputs", []))
-    return Transaction(index, str(told["time"]), event, by, source, inputs, outputs, details, envelope)
+    return Transaction(one.index, one.time, event, by, source, inputs, outputs, details, one.digest)
 
 
 def _read_subjects(value: Sequence[Mapping[str, Any]]) -> tuple[Subject, ...]:

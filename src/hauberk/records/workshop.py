@@ -197,9 +197,14 @@ class Workshop(AbstractContextManager["Workshop"]):
             self._seen.record(self._remembered, self.ledger.checkpoint())
         self.ledger.close()
 
-    @cached_property
+    @property
     def records(self) -> Records:
-        """What ledger and store hold, for reading; it sees each entry that this workshop logs."""
+        """Ledger and store for reading, up to the newest entry of any process at this moment."""
+        self.ledger.refresh()
+        return self._records
+
+    @cached_property
+    def _records(self) -> Records:
         index = open_index(self.folder, self.artifacts, self._seen)
         return Records(self.ledger, self.artifacts, self.keys.publics(SIGNING), index)
 

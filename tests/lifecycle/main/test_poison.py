@@ -16,13 +16,11 @@ from hauberk.core.errors import InvalidInput, Refused
 from hauberk.core.progress import Progress
 from hauberk.custody.seen import Seen
 from hauberk.data.reading.dataset import Dataset, Split
-from hauberk.data.reading.onerow import one_row
 from hauberk.lifecycle.datasets import proving
 from hauberk.lifecycle.datasets.checking import check_proof
 from hauberk.lifecycle.main.poison import without
 from hauberk.records import lineage
 from hauberk.records.lineage_graph import graph
-from hauberk.records.workshop import Workshop
 
 COLUMN = Column("a", ColumnKind.NUMBER, 0.0, 1.0)
 
@@ -124,24 +122,11 @@ def proven_gone(folder, row, removed):
     assert [nodes[parent].of.event for parent in repair.parents] == [lineage.IMPORTED]
     assert f"{removed} rows set aside" in repair.says
     assert used.of.details["rows"]["train"]["rows"] == 430 - removed
-    with Workshop.open(
-        folder / ".hauberk", name="p", keys_uri=f"keyring:{folder}/.hauberk/keyring",
-        passphrase=lambda: b"correct horse", seen=Seen(folder / "s"),
-    ) as workshop:  # fmt: skip
-        event = proving.trainings(workshop)[0]
-        schema = proving.tree_of(workshop, event).schema.value
-        names = [column["name"] for column in schema["columns"]]
-        asked = one_row(
-            [str(folder / "train.csv")],
-            row,
-            kind="table",
-            shape=schema["shape"],
-            target=schema["target"],
-            columns=names,
-        )
-        assert asked[1]
-        document = proving.prove(workshop, proving.Row(*asked), event=event)
-    (folder / "proof.json").write_bytes(canonical.encode(document))
+    found = proving.prove_row(
+        folder, proving.Asked((str(folder / "train.csv"),), row), passphrase=lambda: b"correct horse"
+    )
+    assert found.claims
+    (folder / "proof.json").write_bytes(canonical.encode(dict(found.document)))
     checked = check_proof(folder / "proof.json", release=folder / "release", seen=Seen(folder / "s"))
     assert (checked.ok, checked.present) == (True, False)
 

@@ -171,8 +171,8 @@ def sound(folder) -> None:
 def known(folder):
     """Return the releases on record. Raises NotProven when what is served is none of them."""
     with open_workshop(projects.load(folder), **_keys(folder)) as workshop:
-        found = releases.releases(workshop)
-        assert releases.served(workshop, folder / "release", found)
+        found = releases.releases(workshop.records)
+        assert releases.served(workshop.records, folder / "release", found)
         return found
 
 

@@ -1,4 +1,4 @@
-"""`hauberk data prove`: that a row was, or was not, among those a model was trained on; and the check of such a proof."""
+"""`hauberk data prove`: prove that a row was, or was not, in the training set of a model; check such a proof."""
 
 from __future__ import annotations
 
@@ -13,13 +13,11 @@ from hauberk.cli._sealing import HOME
 from hauberk.cli.data._project import project_option
 
 if TYPE_CHECKING:
-    from hauberk.custody.rows import Schema
     from hauberk.lifecycle.datasets.checking import Checked
-    from hauberk.lifecycle.datasets.proving import Row
 
 
 @click.command("prove")
-@click.option("--data", "files", multiple=True, help="The file that the row stands in; again for an idx pair.")
+@click.option("--data", "files", multiple=True, help="The file with the row; repeat it for an idx pair.")
 @click.option("--row", "number", type=click.IntRange(min=0), help="Its number in the file, from 0.")
 @click.option("--values", help='The row itself, as JSON: \'{"age": 39, "job": "clerk", "paid": "no"}\'.')
 @click.option("--label", default="", help="The row's class; without one, every class is asked about.")
@@ -56,12 +54,12 @@ def prove(  # noqa: PLR0913 - click's options
 ) -> None:
     """Write a proof that a row was, or was not, in the set a model was trained on; or --check one.
 
-    Name the row by --data FILE --row N, or give it with --values. A proof that the row was there tells nothing of
-    other rows; one that it was not lets its reader test guesses against two rows of the set.
+    Name the row by --data FILE --row N, or give it with --values. A proof of presence discloses nothing about other
+    rows; a proof of absence lets its reader test guesses against two rows of the set. Needs the project's keys, because
+    the tree of rows is sealed; --check needs none. Takes no lock: other commands may run meanwhile.
     """
     from rich.markup import escape
 
-    from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
 
     out, progress = Output(json), Progress(visible=False if json else None)
@@ -75,41 +73,20 @@ def prove(  # noqa: PLR0913 - click's options
         if not checked.ok:
             ctx.exit(1)
         return
-    if (values is None) == (not files) or (files and number is None):
-        raise InvalidInput("name a row: --data FILE --row N, or --values JSON.")
     from hauberk.core import canonical, outputs
-    from hauberk.lifecycle.datasets import proving
-    from hauberk.project.opening import open_workshop
+    from hauberk.lifecycle.datasets.proving import Asked, prove_row
 
-    with progress.task("Proving"), open_workshop(folder) as workshop:
-        event = proving.chosen(proving.trainings(workshop), model)
-        schema = proving.tree_of(workshop, event, side).schema
-        asked = _asked(schema, files, number, values, label)
-        document = proving.prove(workshop, asked, event=event, side=side)
-    outputs.write(output, canonical.encode(document))
-    claims = {claim["label"]: claim["claim"] for claim in document["claims"]}
-    present = "present" in claims.values()
-    everywhere = document["unknown"] is not None or claims.keys() == set(schema.classes)
-    out.document(
-        {
-            "present": present,
-            "everywhere": everywhere,
-            "claims": claims,
-            "unknown": document["unknown"],
-            "entry": event.index,
-            "role": event.details["role"],
-            "side": side,
-            "output": str(output),
-        }
-    )
-    word = "[bold]was[/]" if present else "[bold]was not[/]"
+    asked = Asked(files, number, _values(values), label)
+    with progress.task("Proving"):
+        found = prove_row(folder, asked, model=model, side=side)
+    outputs.write(output, canonical.encode(dict(found.document)))
+    out.document(found.to_json() | {"output": str(output)})
+    role, entry = found.event.details["role"], found.event.index
+    word = "[bold]was[/]" if found.present else "[bold]was not[/]"
+    some = "" if found.present or found.everywhere else f" as {', '.join(map(repr, found.claims))}"
+    rest = "; other labels were not asked about" if some else ""
     out.console.print(
-        f"The row {word} among the {side} rows of the {event.details['role']} model (ledger entry {event.index})"
-        + (
-            "."
-            if present or everywhere
-            else f" as {escape(', '.join(map(repr, claims)))}; other labels were not asked."
-        )
+        f"The row {word} among the {side} rows of the {role} model (ledger entry {entry}){escape(some)}{rest}."
     )
     out.console.print(
         f"The proof is in {output}. Check it: hauberk data prove --check {output} --ledger {folder / HOME}",
@@ -118,25 +95,18 @@ def prove(  # noqa: PLR0913 - click's options
     )
 
 
-def _asked(schema: Schema, files: tuple[str, ...], number: int | None, values: str | None, label: str) -> Row:
+def _values(text: str | None) -> dict[str, Any] | None:
     from hauberk.core.errors import InvalidInput
-    from hauberk.data.reading.onerow import one_row
-    from hauberk.lifecycle.datasets.proving import Row
 
-    told, target = schema.value, schema.value["target"]
-    if values is None:
-        assert number is not None
-        columns = [column["name"] for column in told["columns"]]
-        row, found = one_row(files, number, kind=told["kind"], shape=told["shape"], target=target, columns=columns)
-        return Row(row, label or found)
+    if text is None:
+        return None
     try:
-        given: Any = json_module.loads(values)
+        given: Any = json_module.loads(text)
     except ValueError as error:
         raise InvalidInput(f"--values is not JSON: {error}.") from error
     if not isinstance(given, dict):
         raise InvalidInput("--values is an object of columns and values, such as '{\"age\": 39}'.")
-    named = given.get(target)
-    return Row(given, label or ("" if named is None else str(named)))
+    return given
 
 
 def _show(out: Output, checked: Checked) -> None:

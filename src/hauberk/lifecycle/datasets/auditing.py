@@ -24,7 +24,7 @@ from hauberk.lifecycle.datasets import sets
 from hauberk.lifecycle.datasets.sets import Registered
 from hauberk.records import lineage, running
 from hauberk.records.lineage import AUDIT, AUDITED, Transaction
-from hauberk.records.workshop import SIGNING, Workshop
+from hauberk.records.workshop import Workshop
 
 ROLE = "audit"
 
@@ -77,7 +77,7 @@ def audit(  # noqa: PLR0913 - what is audited, and how
     Raises InvalidInput for a name that is not registered and when nothing is, NotProven when the ledger or a manifest
     was tampered with. Files that are missing or cannot be read are findings.
     """
-    history = lineage.transactions(workshop.ledger, workshop.artifacts, workshop.keys.publics(SIGNING))
+    history = lineage.transactions(workshop.records)
     known = sets.registered(history, workshop.artifacts)
     for name in names:
         if name not in known:

@@ -24,7 +24,7 @@ from hauberk.data.manifest.places import is_remote
 from hauberk.data.manifest.sampling import TableSample, sample_table
 from hauberk.records import lineage
 from hauberk.records.lineage import Transaction
-from hauberk.records.workshop import SEALING, SIGNING, Workshop
+from hauberk.records.workshop import SEALING, Workshop
 
 _SAMPLED = 20_000
 
@@ -156,7 +156,7 @@ def _sample(workshop: Workshop, places: Sequence[str]) -> dict[str, str]:
 
 
 def _known(workshop: Workshop) -> tuple[Transaction, ...]:
-    return lineage.transactions(workshop.ledger, workshop.artifacts, workshop.keys.publics(SIGNING))
+    return lineage.transactions(workshop.records)
 
 
 def _relative(place: str, folder: Path) -> str:

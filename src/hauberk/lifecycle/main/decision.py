@@ -67,7 +67,7 @@ def make_release(
     """
     place = job.project.folder / releases.FOLDER
     released = models[-1]
-    known = releases.releases(job.workshop)
+    known = releases.releases(job.workshop.records)
 
     def work(_task: Task) -> Product:
         made = job.workshop.now()

@@ -10,7 +10,6 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from hauberk.core import canonical
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Task
 from hauberk.custody import sealing
@@ -22,6 +21,7 @@ from hauberk.data.reading.formats import shipped
 from hauberk.data.reading.rowdigests import row_digests, schema_of
 from hauberk.lifecycle.main.job import About, Job
 from hauberk.records import lineage
+from hauberk.records.index import Question
 from hauberk.records.steps import Product
 from hauberk.records.workshop import SEALING
 
@@ -115,12 +115,9 @@ def _imported(job: Job, subject: Subject, **details: Any) -> Statement:  # noqa:
 
 def _known(job: Job, root: str) -> Subject | None:
     """Return the set that was imported or repaired to this very state."""
-    for index, data in enumerate(job.workshop.ledger.entries()):
-        entry = canonical.decode(data, what=f"ledger entry {index}")
-        if entry.get("kind") not in (lineage.IMPORTED, lineage.REPAIRED):
-            continue
-        details = job.workshop.recall(index, entry["envelope"]).statement.predicate["details"]
-        for output in details.get("outputs", []):
+    question = Question(kinds=(lineage.IMPORTED, lineage.REPAIRED), subject=root)
+    for one in job.workshop.records.find(question):
+        for output in one.predicate["details"].get("outputs", []):
             if output["sha256"] == root:
                 return Subject(output["name"], root)
     return None

@@ -16,7 +16,10 @@ from hauberk.core.errors import HauberkError, InvalidInput, NotProven
 from hauberk.core.evidence import Subject
 from hauberk.custody import dsse, sealing, statements
 from hauberk.records import lineage
-from hauberk.records.workshop import MODELS, SIGNING, Workshop
+from hauberk.records.index import Question
+from hauberk.records.model import Attested
+from hauberk.records.reader import Records
+from hauberk.records.workshop import MODELS, Workshop
 from hauberk.release import bundle
 from hauberk.release.bundle import Manifest
 
@@ -63,51 +66,46 @@ class Made:
         }
 
 
-def releases(workshop: Workshop) -> list[Made]:
+def releases(records: Records) -> list[Made]:
     """Return every release in the order of the ledger, each one's attestation verified. Raises NotProven."""
-    found: list[Made] = []
-    for index, data in enumerate(workshop.ledger.entries()):
-        entry = canonical.decode(data, what=f"ledger entry {index}")
-        if entry["kind"] != lineage.RELEASED:
-            continue
-        told = workshop.recall(index, entry["envelope"]).statement
-        subjects = {subject.name: subject.sha256 for subject in told.subjects}
-        models = tuple(subject for subject in told.subjects if subject.name != bundle.MANIFEST)
-        found.append(
-            Made(
-                len(found) + 1,
-                index,
-                str(told.predicate["time"]),
-                subjects[bundle.MANIFEST],
-                models,
-                told.predicate["details"],
-            )
-        )
-    return found
+    return [
+        _made(number, one) for number, one in enumerate(records.find(Question(kinds=(lineage.RELEASED,))), start=1)
+    ]
 
 
-def manifest_of(workshop: Workshop, made: Made) -> tuple[Manifest, dict[str, str]]:
+def _made(number: int, one: Attested) -> Made:
+    subjects = {subject.name: subject.sha256 for subject in one.subjects}
+    models = tuple(subject for subject in one.subjects if subject.name != bundle.MANIFEST)
+    return Made(number, one.index, one.time, subjects[bundle.MANIFEST], models, one.predicate["details"])
+
+
+def manifest_of(records: Records, made: Made) -> tuple[Manifest, dict[str, str]]:
     """Return the manifest of a release and its files by digest, from the store. Raises NotProven, InvalidInput."""
-    what = f"the manifest of release {made.number}"
-    statement = statements.open_attestation(
-        workshop.artifacts.get(made.manifest), workshop.keys.publics(SIGNING), what=what
-    )
+    statement = records.statement(made.manifest, what=f"the manifest of release {made.number}")
     return Manifest.read(statement.predicate), {subject.name: subject.sha256 for subject in statement.subjects}
 
 
-def served(workshop: Workshop, place: Path, known: Sequence[Made]) -> Made:
-    """Return the release that is at its place. Raises InvalidInput without one, NotProven for one that is not on record."""
-    manifest = place / bundle.MANIFEST
-    if not manifest.is_file() or not known:
+def served(records: Records, place: Path, known: Sequence[Made]) -> Made:
+    """Return the release that is at its place.
+
+    Raises InvalidInput without one, NotProven for a release that the ledger does not know.
+    """
+    digest = digest_at(place)
+    if not digest or not known:
         raise InvalidInput(f"there is no release in {place.parent} yet. Run `hauberk protect` first.")
-    digest = canonical.sha256(manifest.read_bytes())
     found = next((made for made in known if made.manifest == digest), None)
     if found is None:
         raise NotProven(
-            f"{place} is not a release that the ledger {workshop.ledger.origin} knows of. Do not serve it; "
+            f"{place} is not a release that the ledger {records.ledger.origin} knows of. Do not serve it; "
             "`hauberk rollback` puts one that it knows in its place."
         )
     return found
+
+
+def digest_at(place: Path) -> str:
+    """Return the SHA-256 of the manifest in a release folder, "" when there is none."""
+    manifest = place / bundle.MANIFEST
+    return canonical.sha256(manifest.read_bytes()) if manifest.is_file() else ""
 
 
 def sizes(known: Sequence[Made]) -> list[int]:
@@ -116,15 +114,14 @@ def sizes(known: Sequence[Made]) -> list[int]:
 
 
 def announced(workshop: Workshop, **details: Any) -> Callable[[Path, bytes], None]:  # noqa: ANN401 - JSON
-    """Return what logs a release that is built and not yet at its place. details: beside the checkpoint's size."""
-    size = workshop.ledger.size  # of the checkpoint that the release is built with
+    """Return the function that logs a release once it is built, before it is at its place. details: JSON values."""
 
     def log(_built: Path, manifest: bytes) -> None:
         digest = workshop.artifacts.put(manifest)
         predicate = Manifest.read(statements.parse(dsse.decode(manifest, what=bundle.MANIFEST).payload).predicate)
         models = tuple(Subject(model.name, model.sha256) for model in predicate.models)
         subjects = (Subject(bundle.MANIFEST, digest), *models)
-        workshop.attest(workshop.event(lineage.RELEASED, subjects, size=size, **details))
+        workshop.attest(workshop.event(lineage.RELEASED, subjects, size=predicate.ledger.size, **details))
 
     return log
 

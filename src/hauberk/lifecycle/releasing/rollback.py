@@ -23,7 +23,6 @@ from time import monotonic
 from typing import Any
 
 from hauberk import project as projects
-from hauberk.core import canonical
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.core.evidence import Subject
@@ -33,8 +32,9 @@ from hauberk.custody.entries import entry_of
 from hauberk.custody.seen import Seen
 from hauberk.lifecycle.releasing import releases
 from hauberk.lifecycle.releasing.releases import Made
-from hauberk.project.opening import open_workshop
+from hauberk.project.opening import HOME, open_workshop
 from hauberk.records import lineage
+from hauberk.records.reader import open_records
 from hauberk.records.workshop import LOGGING, SIGNING, Clock, Workshop, utc_now
 from hauberk.release import bundle, verification
 
@@ -88,11 +88,11 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
     ) as workshop:
         clock_started = monotonic()
         place = project.folder / releases.FOLDER
-        known = releases.releases(workshop)
+        known = releases.releases(workshop.records)
         left = _left(workshop, place, known)
         target = chosen(known, left, to)
         _return(workshop, place, known, target, left, reason or "no reason was given", memory, disk)
-        made = releases.releases(workshop)[-1]
+        made = releases.releases(workshop.records)[-1]
         key_id, seconds = workshop.signer.public.key_id, monotonic() - clock_started
     return Returned(target, left, made, place, key_id, seconds)
 
@@ -128,7 +128,7 @@ def _origin(known: Sequence[Made], made: Made) -> Made:
 def _left(workshop: Workshop, place: Path, known: Sequence[Made]) -> Made | None:
     """Return what is served, or None for a folder that is missing or not on record: going back heals that too."""
     try:
-        return releases.served(workshop, place, known)
+        return releases.served(workshop.records, place, known)
     except (InvalidInput, NotProven):
         if not known:
             raise
@@ -145,7 +145,7 @@ def _return(  # noqa: PLR0913, PLR0917 - what is left, what comes, and where
     seen: Seen,
     disk: Disk,
 ) -> None:
-    manifest, files = releases.manifest_of(workshop, target)  # 1
+    manifest, files = releases.manifest_of(workshop.records, target)  # 1
     attestations = _attestations(workshop, target, files)
     models = {model.name: workshop.artifacts.get(model.sha256) for model in manifest.models}
     card = workshop.artifacts.get(files["card.md"]).decode("utf-8")
@@ -216,11 +216,13 @@ def _verified(workshop: Workshop, built: Path, seen: Seen) -> None:
         verification.verify(built, key=workshop.signer.public, keys=workshop.keys, seen=memory)
 
 
-def past(folder: Path | str, *, passphrase: Callable[[], bytes] | None = None) -> tuple[list[Made], int | None]:
-    """Return every release on record and the number of the one that is at its place, None where that is not known."""
+def past(folder: Path | str, *, seen: Seen | None = None) -> tuple[list[Made], int | None]:
+    """Return every release on record and the number of the one that is at its place, None when that is not on record.
+
+    Needs neither lock nor passphrase nor write access. seen: this user's memory of checkpoints. Raises InvalidInput where
+    there is no ledger, NotProven when it was rolled back behind that memory or a record does not hold.
+    """
     project = projects.load(Path(folder))
-    with open_workshop(project, passphrase=passphrase) as workshop:
-        known = releases.releases(workshop)
-        manifest = project.folder / releases.FOLDER / bundle.MANIFEST
-        now = canonical.sha256(manifest.read_bytes()) if manifest.is_file() else ""
+    known = releases.releases(open_records(project.folder / HOME, seen=seen, check_seen=True))
+    now = releases.digest_at(project.folder / releases.FOLDER)
     return known, next((made.number for made in known if made.manifest == now), None)

@@ -25,7 +25,7 @@ from hauberk.data.reading.dataset import Dataset, Labels, Mask, Split
 from hauberk.data.reading.loading import DataSpec, load_whole
 from hauberk.records import lineage
 from hauberk.records.lineage import Transaction
-from hauberk.records.workshop import SEALING, SIGNING, Workshop
+from hauberk.records.workshop import SEALING, Workshop
 
 SHIFT = 32  # a row of batch b has the number (b << 32) + its place in the batch's files
 _SHOWN = 5
@@ -245,7 +245,7 @@ def _read(workshop: Workshop, one: Transaction, base: Dataset) -> Batch:
 
 def transactions_of(workshop: Workshop) -> tuple[Transaction, ...]:
     """Return the transactions of an open workshop, each one verified."""
-    return lineage.transactions(workshop.ledger, workshop.artifacts, workshop.keys.publics(SIGNING))
+    return lineage.transactions(workshop.records)
 
 
 def _numbered(side: Dataset, number: int) -> Dataset:

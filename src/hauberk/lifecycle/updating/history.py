@@ -94,8 +94,8 @@ def read_history(project: Project, workshop: Workshop, *, seen: Seen | None = No
     release, ledger or a batch was tampered with.
     """
     place = project.folder / releases.FOLDER
-    known = releases.releases(workshop)
-    champion = releases.served(workshop, place, known)
+    known = releases.releases(workshop.records)
+    champion = releases.served(workshop.records, place, known)
     failed = verification.check(place, key=workshop.signer.public, keys=workshop.keys, seen=seen).failed
     if failed is not None:
         raise NotProven(
@@ -103,7 +103,7 @@ def read_history(project: Project, workshop: Workshop, *, seen: Seen | None = No
             "`hauberk rollback --to N` puts one that does in its place."
         )
     transactions = transactions_of(workshop)
-    manifest, _ = releases.manifest_of(workshop, champion)
+    manifest, _ = releases.manifest_of(workshop.records, champion)
     extended = {_output(one): one for one in transactions if one.event == lineage.EXTENDED}
     told = extended.get(manifest.about[DATA])
     base_digest = str(told.details["base"]) if told else manifest.about[DATA]
@@ -203,7 +203,7 @@ def _anchor(workshop: Workshop, known: Sequence[Made], champion: Made, state: st
     A person ran the main job, and vouched with it for what it made. Updates on known rows learn from the same state, and would
     let small losses add up; whether a person asked for them is not known.
     """
-    same = [made for made in known if releases.manifest_of(workshop, made)[0].about[DATA] == state]
+    same = [made for made in known if releases.manifest_of(workshop.records, made)[0].about[DATA] == state]
     main = [made for made in same if made.made_by == "protect"]
     return main[-1] if main else same[0] if same else champion
 

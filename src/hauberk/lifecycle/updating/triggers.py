@@ -15,11 +15,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
-from hauberk.custody import statements
-from hauberk.custody.artifacts import Artifacts
-from hauberk.custody.ledger import Ledger
 from hauberk.data.reading.loading import DataSpec, fingerprint, load
 from hauberk.lifecycle.controls.drift import drifted
 from hauberk.lifecycle.updating.batches import read_new
@@ -27,7 +23,8 @@ from hauberk.lifecycle.updating.update import PROMOTED, REFUSED
 from hauberk.project import Project, scheduling
 from hauberk.project.opening import HOME
 from hauberk.records import lineage
-from hauberk.records.reader import read_publics
+from hauberk.records.index import Question
+from hauberk.records.reader import open_records
 
 INCIDENTS = "incidents"
 POLL = "* * * * *"  # each minute, as a watching process looks
@@ -95,20 +92,13 @@ def _past(project: Project) -> _Past:
     home = project.folder / HOME
     if not (home / "ledger" / "checkpoint").is_file():
         raise InvalidInput(f"there is no release in {project.folder} yet. Run `hauberk protect` first.")
-    publics, artifacts = read_publics(home / "signing.pub"), Artifacts(home / "store")
+    records = open_records(home)
     last, batches, answered = None, set[str](), set[str]()
-    with Ledger.open(home / "ledger", publics=read_publics(home / "ledger.pub")) as ledger:
-        for index, data in enumerate(ledger.entries()):
-            entry = canonical.decode(data, what=f"ledger entry {index}")
-            if entry["kind"] not in (PROMOTED, REFUSED, lineage.RELEASED):
-                continue
-            told = statements.open_attestation(
-                artifacts.get(str(entry["envelope"])), publics, what=f"entry {index}"
-            ).predicate
-            last = datetime.fromisoformat(str(told["time"])).astimezone()
-            batches.add(str(told["details"].get("batch")))
-            answered |= {str(reason) for reason in told["details"].get("reasons", [])}
-    offered = [one for one in lineage.read(home) if one.event == lineage.OFFERED]
+    for one in records.find(Question(kinds=(PROMOTED, REFUSED, lineage.RELEASED))):
+        last = datetime.fromisoformat(one.time).astimezone()
+        batches.add(str(one.predicate["details"].get("batch")))
+        answered |= {str(reason) for reason in one.predicate["details"].get("reasons", [])}
+    offered = lineage.transactions(records, lineage.OFFERED)
     taken = {file.sha256 for one in offered if one.outputs[0].sha256 in batches for file in one.inputs}
     return _Past(last, frozenset(taken), frozenset(answered))
 

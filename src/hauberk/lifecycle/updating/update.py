@@ -162,7 +162,7 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
             make_release(
                 job, about, models, judged, made_by="update", batch=None if batch is None else batch.number
             )
-        made = releases.releases(workshop)[-1] if verdict.allowed else None
+        made = releases.releases(workshop.records)[-1] if verdict.allowed else None
         key_id = workshop.signer.public.key_id
     return Updated(
         history.champion,
