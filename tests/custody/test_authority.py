@@ -169,7 +169,7 @@ def test_renewal_keeps_the_key_and_moves_the_end(authority, server):
 
 
 def test_an_authority_that_is_over_or_in_pieces_issues_nothing(authority, tmp_path):
-    with pytest.raises(InvalidInput, match="ended on"):
+    with pytest.raises(InvalidInput, match="expired on"):
         Authority.open(authority.folder, now=NOW + timedelta(days=3651))
     other = Authority.make(tmp_path / "other", name="other", now=NOW)
     (authority.folder / "ca.pem").write_bytes(other.certificate.read_bytes())

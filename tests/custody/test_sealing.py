@@ -229,11 +229,11 @@ class Forgetful(Keys):
 
 
 def test_a_service_that_gives_back_another_key_costs_no_file(plain, tmp_path, keys, sealed):
-    with pytest.raises(NotProven, match="gives back another data key"):
+    with pytest.raises(NotProven, match="returns a data key other"):
         sealing.seal_file(plain, tmp_path / "new", Forgetful("data"), "data")
     assert not (tmp_path / "new").exists()
     before = sealed.read_bytes()
-    with pytest.raises(NotProven, match="gives back another data key"):
+    with pytest.raises(NotProven, match="returns a data key other"):
         sealing.rewrap(sealed, Forgetful("data"), "data", held_by=keys)
     assert sealed.read_bytes() == before
 
@@ -266,7 +266,7 @@ def test_reordered_segments_are_called_so(keys, sealed, target):
     start = stream_start(data)
     one, two = start + SEGMENT, start + 2 * SEGMENT
     sealed.write_bytes(data[:one] + data[two : two + SEGMENT] + data[one:two] + data[two + SEGMENT :])
-    refused(sealed, target, keys, "out of order: at place 2 stands the one sealed as number 3")
+    refused(sealed, target, keys, "out of order: at position 2 is the one sealed as number 3")
 
 
 def test_a_segment_of_another_file_is_called_spliced(tmp_path, keys, plain, sealed, target):
@@ -296,7 +296,7 @@ def test_wrong_associated_data_is_called_so_and_the_key_is_not_blamed(keys, seal
 
 
 def test_a_wrong_key_is_called_so(sealed, target):
-    refused(sealed, target, Keys("data"), "the key 'data' at hand is not the one it was sealed under")
+    refused(sealed, target, Keys("data"), "this key 'data' is not the one it was sealed under")
 
 
 def test_a_key_that_is_not_there_is_bad_input(sealed, target):

@@ -1,4 +1,4 @@
-r"""The envelope of a sealed file: its first bytes, which say how to open the rest, and prove that they say it.
+r"""The envelope of a sealed file: the authenticated header that says how to open the rest.
 
     line       b"hauberk-sealed-v1\n"
     length     uint32 big endian, of the header, at most 65536
@@ -13,11 +13,11 @@ r"""The envelope of a sealed file: its first bytes, which say how to open the re
                  uint64(length of core) || core || uint64(length of the caller's) || the caller's associated data
 
 *core* is the magic line and the canonical JSON of the header without `key` and `wrapped`. The key service binds the
-wrapped data key to the same core. So every member is authenticated, and yet the data key can be wrapped anew,
-under another key-encryption key, while the stream stays as it is: that is what an envelope is for.
+wrapped data key to the same core. So every member is authenticated, and the data key can still be wrapped
+under another key-encryption key without re-encrypting the stream.
 
 The HMAC commits the file to its data key and to its associated data (AES-GCM alone commits to neither), and lets a
-reader tell wrong associated data from a wrong key. Under a secret key it tells nobody else what the data are.
+reader tell wrong associated data from a wrong key. Because its key is secret, it reveals nothing about the data to others.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ _MEMBERS = {"associated": str, "cipher": str, "key": str, "plain_size": int, "wr
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a sealed file says of itself. Not to be believed before the data key has been unwrapped with it.
+    """The header of a sealed file. It is not authenticated until the data key has been unwrapped with it.
 
     key: name of the key-encryption key. plain_size: bytes. associated: HMAC as hex. wrapped: the data key.
     """
@@ -58,7 +58,7 @@ class Header:
 
     @property
     def core(self) -> bytes:
-        """The bytes that both the wrapped key and the stream are bound to."""
+        """The bytes to which both the wrapped key and the stream are bound."""
         return MAGIC + canonical.encode(self._core())
 
     def _core(self) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class Header:
         return MAGIC + len(body).to_bytes(4, "big") + body
 
     def stream_associated(self, associated: bytes) -> bytes:
-        """Return the stream's associated data for the caller's."""
+        """Return the associated data of the stream, given the caller's."""
         core = self.core
         return len(core).to_bytes(8, "big") + core + len(associated).to_bytes(8, "big") + associated
 
@@ -84,18 +84,18 @@ class Header:
         if not hmac.compare_digest(commit(data_key, associated), self.associated):
             raise NotProven(
                 f"{what} does not open: the associated data is not what it was sealed with. The key is right; give "
-                "the associated data of the time it was sealed, or find out who swapped the file."
+                "the associated data that was given when it was sealed, or find out who swapped the file."
             )
 
 
 def commit(data_key: bytes, associated: bytes) -> str:
-    """Return HMAC-SHA-256 over `associated`, as hex, under a key made from the data key for this use alone."""
-    # No salt, where the stream's derivation has 32 random bytes: the two can never give the same key.
+    """Return HMAC-SHA-256 over `associated`, as hex, under a key that is derived from the data key for this purpose only."""
+    # The empty salt separates this derivation from the stream's, which uses 32 random bytes.
     return hmac.new(derive(data_key, b"", _COMMITMENT, size=32), associated, "sha256").hexdigest()
 
 
 def header_length(start: bytes, *, what: str) -> int:
-    """Check the first `FIXED` bytes of a file and return how long its header is. Raises InvalidInput."""
+    """Check the first `FIXED` bytes of a file and return the length of its header. Raises InvalidInput."""
     if start[: len(MAGIC)] != MAGIC:
         if start[:15] == MAGIC[:15] and len(start) == FIXED:
             raise InvalidInput(
@@ -111,7 +111,7 @@ def header_length(start: bytes, *, what: str) -> int:
 
 
 def parse(body: bytes, *, what: str) -> Header:
-    """Read the header's JSON. Raises InvalidInput for anything but the one canonical form."""
+    """Parse the header's JSON. Raises InvalidInput unless it is in canonical form."""
     found = canonical.decode(body, what=f"the header of {what}")
     _check_members(found, what=what)
     if found["cipher"] != CIPHER:
@@ -123,7 +123,7 @@ def parse(body: bytes, *, what: str) -> Header:
             f"{what} has a damaged header: `wrapped` is not base64. Fetch the file again."
         ) from error
     header = Header(found["key"], found["plain_size"], found["associated"], wrapped)
-    # One form only: otherwise a file could be altered, if harmlessly, without anybody noticing.
+    # Only the canonical form is accepted; otherwise a file could be altered, if harmlessly, without notice.
     if header.to_bytes()[FIXED:] != body:
         raise InvalidInput(f"{what} has a damaged header: it is not in canonical form. Fetch the file again.")
     return header

@@ -1,8 +1,8 @@
-"""Local files as sealing and the artifact store need them: read whole or not at all, appear whole or not at all.
+"""Local files for sealing and the artifact store: reads notice a concurrent writer, and writes are atomic.
 
-A draft is a file that has no name until it is complete. Where the system can do so (Linux, most file systems) it
-really has none, so that even a killed process leaves nothing of it behind; elsewhere it stands beside its target
-under a name that ends in `.tmp`.
+A draft is a file that gets its name when it is complete. On Linux and most file systems it is created without a name
+(O_TMPFILE), so that even a killed process leaves nothing behind; elsewhere it is written beside its target under a name
+that ends in `.tmp`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _NO_UNNAMED_FILES = {errno.EOPNOTSUPP, errno.EISDIR, errno.ENOENT, errno.EINVAL}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """An open regular file; `size` in bytes and `state` as they were when it was opened."""
+    """An open regular file; `size` in bytes and `state`, both as of the moment when it was opened."""
 
     path: Path
     descriptor: int
@@ -37,7 +37,7 @@ class Source:
     state: tuple[int, int]
 
     def read_at(self, offset: int, view: memoryview) -> None:
-        """Fill `view` from `offset` on. Raises InvalidInput when the file has become shorter. Safe in threads."""
+        """Fill `view` with the bytes from `offset` on. Raises InvalidInput if the file became shorter. Thread-safe."""
         while view:
             try:
                 taken = os.preadv(self.descriptor, [view], offset)
@@ -48,12 +48,12 @@ class Source:
             view, offset = view[taken:], offset + taken
 
     def unchanged(self) -> None:
-        """Raise InvalidInput when somebody wrote to the file since it was opened."""
+        """Raise InvalidInput if the file was written to since it was opened."""
         if _state(os.fstat(self.descriptor)) != self.state:
             raise self.changed()
 
     def changed(self) -> InvalidInput:
-        """Return the error for a file that somebody wrote to."""
+        """Return the error for a file that was written to while it was read."""
         return InvalidInput(
             f"{self.path} changed while it was being read. Wait until its writer is done, then repeat."
         )
@@ -65,7 +65,7 @@ def _state(status: os.stat_result) -> tuple[int, int]:
 
 @contextmanager
 def source(path: Path) -> Iterator[Source]:
-    """Open a regular file for reading. Raises InvalidInput for what is absent, unreadable or no regular file."""
+    """Open a regular file for reading. Raises InvalidInput if it is absent, unreadable or not a regular file."""
     opened = open_source(path)
     try:
         yield opened
@@ -76,7 +76,7 @@ def source(path: Path) -> Iterator[Source]:
 def open_source(path: Path) -> Source:
     """As `source`; the caller closes the descriptor."""
     try:
-        # Without O_NONBLOCK a named pipe in the place of a file would hold us up for ever.
+        # Without O_NONBLOCK, opening a named pipe would block forever.
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
         raise cannot_read(error, path) from error
@@ -97,7 +97,7 @@ def cannot_read(error: OSError, path: Path) -> InvalidInput | Unavailable:
 
 
 def digest_of(file: Source, *, copy_to: Draft | None = None) -> str:
-    """Return the SHA-256 of a file as hex; on the way copy it into a draft, where one is given."""
+    """Return the SHA-256 of a file as hex, and copy the file into `copy_to` if it is given."""
     digest, buffer = hashlib.sha256(), memoryview(bytearray(min(CHUNK, max(1, file.size))))
     for offset in range(0, file.size, CHUNK):
         view = buffer[: min(CHUNK, file.size - offset)]
@@ -110,13 +110,13 @@ def digest_of(file: Source, *, copy_to: Draft | None = None) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A file being written that nobody else sees."""
+    """A file that is being written and that no other process sees yet."""
 
     target: Path
     descriptor: int
 
     def write_at(self, offset: int, view: memoryview) -> None:
-        """Put all of `view` at `offset`. Raises Unavailable or InvalidInput. Safe in threads."""
+        """Write all of `view` at `offset`. Raises Unavailable or InvalidInput. Thread-safe."""
         while view:
             try:
                 given = os.pwrite(self.descriptor, view, offset)
@@ -127,10 +127,10 @@ class Draft:
 
 @contextmanager
 def draft(target: Path, *, disk: Disk, mode: int) -> Iterator[Draft]:
-    """Give a draft; when the block ends well it replaces `target` in one step and durably, otherwise it is gone.
+    """Yield a draft. If the block succeeds, the draft atomically and durably replaces `target`; otherwise it is deleted.
 
-    "Otherwise" is every exception, KeyboardInterrupt included. Missing folders are made. A kill leaves the old
-    target or the new one. Raises Unavailable (disk full) or InvalidInput (no right to write).
+    "Otherwise" means any exception, KeyboardInterrupt included. Missing folders are created. After a kill, `target` is
+    the old file or the new one. Raises Unavailable (disk full) or InvalidInput (no right to write).
     """
     name: Path | None = None
     descriptor = -1

@@ -1,4 +1,4 @@
-"""The wire format of Tink's AES-GCM-HKDF streaming encryption: sizes, places, keys and nonces of the segments.
+"""The wire format of Tink's AES-GCM-HKDF streaming encryption: sizes, offsets, keys and nonces of the segments.
 
 This is Tink's "AES-GCM-HKDF Streaming AEAD" with the RAW prefix (none):
 
@@ -9,8 +9,8 @@ This is Tink's "AES-GCM-HKDF Streaming AEAD" with the RAW prefix (none):
     segment key = HKDF(hash, key, salt, info = associated data)
     nonce       = prefix || segment index as uint32 big endian || 1 if it is the last segment, else 0
 
-The index in the nonce stops reordering, repeating and leaving out; the end mark stops truncation at a border;
-the salt gives each stream its own key, which stops splicing; the associated data enters the segment key.
+The index in the nonce prevents reordering, repetition and omission; the end mark prevents truncation at a segment border;
+the salt gives each stream its own key, which prevents splicing; the associated data enters the segment key.
 
 `streams` reads and writes streams of such segments.
 """
@@ -29,7 +29,7 @@ from hauberk.core.errors import InvalidInput
 TAG = 16
 _PREFIX = 7
 _MOST_SEGMENTS = 2**32
-# Tink's parameter space. HKDF with SHA-1 is sound all the same, and not our default.
+# Tink's parameter space. HKDF with SHA-1 is sound, but is not the default.
 _HASHES: dict[str, Callable[[], hashes.HashAlgorithm]] = {
     "SHA1": hashes.SHA1,
     "SHA256": hashes.SHA256,
@@ -50,7 +50,7 @@ class Parameters:
         if self.hash not in _HASHES:
             raise InvalidInput(f"unknown hash {self.hash!r}: expected one of {', '.join(_HASHES)}.")
         if self.derived_key_size not in (16, 32) or self.key_size < max(16, self.derived_key_size):
-            raise InvalidInput("a derived key has 16 or 32 bytes, and the key at least as many.")
+            raise InvalidInput("a derived key must have 16 or 32 bytes, and the key at least as many.")
         if self.segment_size <= self.header_size + TAG:
             raise InvalidInput(f"a segment must be larger than {self.header_size + TAG} bytes.")
 
@@ -64,7 +64,7 @@ class Parameters:
         return max(1, -(-sealed_size // self.segment_size))
 
     def sealed_size(self, plain_size: int) -> int:
-        """Return the bytes that a plaintext takes when sealed."""
+        """Return the size in bytes of a sealed plaintext."""
         first = self.segment_size - self.header_size - TAG
         more = max(0, -(-(plain_size - first) // (self.segment_size - TAG)))
         if more >= _MOST_SEGMENTS:
@@ -72,7 +72,7 @@ class Parameters:
         return self.header_size + plain_size + (1 + more) * TAG
 
     def plain_size(self, sealed_size: int) -> int:
-        """Return the plaintext's size, as the sealed size claims it; only the last segment's tag proves it."""
+        """Return the size of the plaintext that the sealed size implies; only the last segment's tag proves it."""
         return sealed_size - self.header_size - self.count(sealed_size) * TAG
 
     def sealed_span(self, index: int, sealed_size: int) -> tuple[int, int]:
@@ -81,7 +81,7 @@ class Parameters:
         return start, min((index + 1) * self.segment_size, sealed_size) - start
 
     def plain_start(self, index: int) -> int:
-        """Return where a segment's plaintext begins."""
+        """Return the offset at which a segment's plaintext begins."""
         return index * (self.segment_size - TAG) - (self.header_size if index else 0)
 
 
@@ -98,15 +98,15 @@ class Cipher:
         self._prefix = header[1 + parameters.derived_key_size :]
         self._aead = AESGCM(derive(key, salt, associated, size=parameters.derived_key_size, hash=parameters.hash))
 
-    def _nonce(self, index: int, last: bool) -> bytes:  # noqa: FBT001 - the end mark is a part of the nonce
+    def _nonce(self, index: int, last: bool) -> bytes:  # noqa: FBT001 - the end mark is part of the nonce
         return self._prefix + index.to_bytes(4, "big") + bytes([last])
 
     def encrypt(self, index: int, last: bool, data: memoryview, into: memoryview) -> None:  # noqa: FBT001 - as above
-        """Put ciphertext and tag of segment `index` into `into`."""
+        """Write ciphertext and tag of segment `index` into `into`."""
         self._aead.encrypt_into(self._nonce(index, last), data, None, into)
 
     def decrypt(self, index: int, last: bool, data: memoryview, into: memoryview) -> None:  # noqa: FBT001 - as above
-        """Put the plaintext of segment `index` into `into`. Raises InvalidTag."""
+        """Write the plaintext of segment `index` into `into`. Raises InvalidTag."""
         self._aead.decrypt_into(self._nonce(index, last), data, None, into)
 
 

@@ -1,15 +1,15 @@
-"""A small certificate authority of one's own, for a team that has none: TLS and mTLS between its own machines.
+"""A small certificate authority for a team that has none: TLS and mTLS between its own machines.
 
     FOLDER/ca.pem      the authority's certificate: every machine trusts this file, and nothing else
-    FOLDER/ca.key      its secret key (0600): belongs on the one machine that issues, not on servers
+    FOLDER/ca.key      its secret key (0600): keep it on the machine that issues certificates, not on servers
     FOLDER/NAME.pem    a certificate, with FOLDER/NAME.key (0600)
 
-EC P-256 keys, SHA-256, X.509 v3 with strict extensions (RFC 5280). The authority lives ten years and may sign no
-other authority; certificates live 90 days, and are renewed with the same key from 30 days before their end.
+EC P-256 keys, SHA-256, X.509 v3 with strict extensions (RFC 5280). The authority is valid for ten years and may sign no
+other authority; certificates are valid for 90 days, and can be renewed with the same key from 30 days before they expire.
 
 Answers: who is at the other end, for machines that trust this file (see `core.tls`).
-Does not answer: withdrawal before the end (there are no revocation lists: a short life is what limits a stolen key);
-whoever reads `ca.key`, who can be anybody. Limit what it may sign with `only` when it is made.
+Does not answer: revocation (there are no revocation lists; the short validity limits the use of a stolen key); an attacker
+who reads `ca.key`, and can then impersonate any machine. `only` limits the names that the authority can certify.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ CA = "ca"
 DAYS = 90
 RENEW_DAYS = 30
 _CA_DAYS = 3650
-_SKEW = timedelta(minutes=5)  # a reader's clock may be a little behind ours
+_SKEW = timedelta(minutes=5)  # the verifier's clock may be a little behind ours
 _HOST = re.compile(
     r"(\*\.)?[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?(\.[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?)*", re.ASCII
 )
@@ -47,7 +47,7 @@ _Subtree = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A certificate in the folder. names: those it is for. client: whether it shows a client, not a server."""
+    """A certificate in the folder. names: its subject names. client: whether it is for a client, not a server."""
 
     name: str
     certificate: Path
@@ -88,9 +88,9 @@ class Authority:
     def make(
         cls, folder: Path, *, name: str, now: datetime, only: Sequence[str] = (), disk: Disk | None = None
     ) -> Authority:
-        """Make an authority. only: domains and networks beyond which it can sign nothing that is believed.
+        """Create an authority. only: the domains and networks to which its certificates are limited (name constraints).
 
-        Raises InvalidInput when one is there, or for a name or domain that is none.
+        Raises InvalidInput if the folder has an authority, or for a malformed name or domain.
         """
         disk = disk or Disk()
         if (folder / f"{CA}.pem").exists():
@@ -108,14 +108,14 @@ class Authority:
         if only:
             builder = builder.add_extension(_constraints(only), critical=True)
         certificate = builder.sign(key, hashes.SHA256())
-        # The certificate last: without it there is no authority, and a run that was cut short begins anew.
+        # The certificate is written last: without it there is no authority, and an interrupted run can be repeated.
         outputs.write(folder / f"{CA}.key", _private(key), mode=0o600, disk=disk)
         outputs.write(folder / f"{CA}.pem", certificate.public_bytes(serialization.Encoding.PEM), disk=disk)
         return cls(folder, certificate, key, disk)
 
     @classmethod
     def open(cls, folder: Path, *, now: datetime, disk: Disk | None = None) -> Authority:
-        """Open an authority to issue with. Raises InvalidInput when a file is not usable, or its time is over."""
+        """Open an authority, to issue certificates. Raises InvalidInput if a file is not usable, or the authority expired."""
         certificate, key = _read_certificate(folder / f"{CA}.pem"), _read_key(folder / f"{CA}.key")
         if certificate.public_key() != key.public_key():
             raise InvalidInput(
@@ -123,7 +123,7 @@ class Authority:
             )
         if certificate.not_valid_after_utc < now:
             raise InvalidInput(
-                f"the authority in {folder} ended on {certificate.not_valid_after_utc:%Y-%m-%d}: make another one in "
+                f"the authority in {folder} expired on {certificate.not_valid_after_utc:%Y-%m-%d}: make another one in "
                 "another folder, and let every machine trust it."
             )
         return cls(folder, certificate, key, disk or Disk())
@@ -131,12 +131,12 @@ class Authority:
     def issue(self, names: Sequence[str], *, client: bool, now: datetime, days: int = DAYS) -> Issued:
         """Write a certificate for a server's names (hosts and addresses) or for a client, and its key.
 
-        The first name names the files. Where they are there, it is renewed with the same key: remove NAME.key for a
-        new one. days: 1 to 397. Raises InvalidInput for names that do not fit, or that the authority may not sign.
+        The first name names the files. If the key file exists, the certificate is renewed with the same key: remove NAME.key
+        for a new one. days: 1 to 397. Raises InvalidInput for malformed names, or names that the authority may not sign.
         """
         file, identities = read_names(names, client=client)
         if not 1 <= days <= 397:
-            raise InvalidInput(f"a certificate lives 1 to 397 days, found {days}.")
+            raise InvalidInput(f"a certificate is valid for 1 to 397 days, found {days}.")
         pem, secret = self.folder / f"{file}.pem", self.folder / f"{file}.key"
         fresh = not secret.exists()
         key = ec.generate_private_key(ec.SECP256R1()) if fresh else _read_key(secret)
@@ -171,7 +171,7 @@ class Authority:
 
 
 def read_names(names: Sequence[str], *, client: bool) -> tuple[str, list[x509.GeneralName]]:
-    """Return the file name for a certificate and the names in it. Raises InvalidInput for names that do not fit."""
+    """Return the file name for a certificate and the names in it. Raises InvalidInput for malformed names."""
     if not names:
         raise InvalidInput("a certificate needs at least one name, found none.")
     identities = [_client_name(one) if client else _server_name(one) for one in names]
@@ -220,7 +220,7 @@ def _usage(*, signs_certificates: bool) -> x509.KeyUsage:
 
 
 def _constraints(only: Sequence[str]) -> x509.NameConstraints:
-    """Return RFC 5280 name constraints. A kind of name that is not listed would be free: what is left is excluded."""
+    """Return RFC 5280 name constraints. An unlisted kind of name would be unconstrained, so it is excluded."""
     networks = [network for network in map(_network, only) if network is not None]
     domains = [text for text in only if _network(text) is None]
     for domain in domains:
@@ -270,7 +270,7 @@ def _read_certificate(path: Path) -> x509.Certificate:
     except OSError as error:
         raise InvalidInput(f"cannot read the certificate {path}: {error.strerror or error}.") from error
     except ValueError as error:
-        raise InvalidInput(f"{path} is no PEM certificate. Restore it from a backup.") from error
+        raise InvalidInput(f"{path} is not a PEM certificate. Restore it from a backup.") from error
 
 
 def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
@@ -278,10 +278,10 @@ def _read_key(path: Path) -> ec.EllipticCurvePrivateKey:
     try:
         key = serialization.load_pem_private_key(path.read_bytes(), password=None)
     except (ValueError, TypeError):
-        # `from None`: a parser's error may carry what it read.
-        raise InvalidInput(f"{path} is no PEM private key without a password. Restore it from a backup.") from None
-    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        # `from None`: a parser's error may contain what it read.
         raise InvalidInput(
-            f"{path} is no elliptic-curve key, which this authority makes. Restore it from a backup."
-        )
+            f"{path} is not a PEM private key without a password. Restore it from a backup."
+        ) from None
+    if not isinstance(key, ec.EllipticCurvePrivateKey):
+        raise InvalidInput(f"{path} is not an elliptic-curve key. Restore it from a backup.")
     return key

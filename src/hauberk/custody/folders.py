@@ -1,4 +1,4 @@
-"""Which files of a folder sealing is about: found in a stable order, links not followed, hidden ones passed over."""
+"""The files of a folder that are sealed or rewrapped, in a stable order; links are not followed, hidden files are skipped."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from pathlib import Path
 from hauberk.core.errors import InvalidInput
 from hauberk.custody._envelope import MAGIC
 
-# A release names its files by digest under a signature, and the artifact store (hidden, in `.hauberk`) likewise:
-# a sealed file that is wrapped anew has another digest, so these are left as they were signed.
+# A release names its files by digest under a signature, as does the artifact store (hidden, in `.hauberk`). Rewrapping a
+# sealed file changes its digest, so these files are left unchanged.
 _RELEASE = ("manifest.json", "checkpoint")
 
 
 def files_of(folder: Path) -> Iterator[Path]:
-    """Give every regular file below a folder, sorted; nothing whose name begins with a dot, no links.
+    """Yield every regular file below a folder, sorted, without links and names that begin with a dot.
 
-    Raises InvalidInput for a folder that cannot be read.
+    Raises InvalidInput if a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -32,7 +32,7 @@ def files_of(folder: Path) -> Iterator[Path]:
 
 
 def others_of(folder: Path, files: Collection[Path]) -> list[Path]:
-    """Return what else lies below a folder, sorted: hidden files, links and whatever is not among `files`."""
+    """Return the sorted paths below a folder that are not among `files`: hidden files and links too."""
     known = set(files)
     found = []
     for place, folders, names in os.walk(folder):
@@ -42,7 +42,7 @@ def others_of(folder: Path, files: Collection[Path]) -> list[Path]:
 
 
 def is_release(folder: Path) -> bool:
-    """Whether a folder is a signed release, by the files that each has."""
+    """Whether a folder is a signed release: it has the files that every release has."""
     return all((folder / name).is_file() for name in _RELEASE)
 
 
@@ -52,7 +52,7 @@ def in_release(path: Path, root: Path) -> bool:
 
 
 def is_sealed(path: Path) -> bool:
-    """Whether a file begins as sealed files of any version do. Raises InvalidInput when it cannot be read."""
+    """Whether a file begins as sealed files of any version do. Raises InvalidInput if it cannot be read."""
     try:
         with path.open("rb") as file:
             return file.read(len(MAGIC))[:15] == MAGIC[:15]
@@ -61,9 +61,9 @@ def is_sealed(path: Path) -> bool:
 
 
 def sealed_files(paths: tuple[Path, ...]) -> tuple[list[Path], list[Path]]:
-    """Return the sealed files among files and folders, and those that are kept because a release is signed over them.
+    """Return the sealed files among files and folders, and the ones that must not change because a release signs them.
 
-    Raises InvalidInput for a path that is not there, and for a named file that is not sealed.
+    Raises InvalidInput for a path that does not exist, and for a named file that is not sealed.
     """
     found: dict[Path, None] = {}
     kept: list[Path] = []

@@ -1,18 +1,18 @@
 """Parquet sealed column by column: Parquet modular encryption, with data keys wrapped by any key service.
 
-Chosen columns are encrypted (AES-256-GCM, one data key a column), the rest stays readable by whoever may read the
-footer. What comes out is a standard file: pyarrow, Spark and others read it with the right keys.
+Chosen columns are encrypted (AES-256-GCM, one data key a column); the others stay readable by whoever can read the
+footer. The result is a standard file: pyarrow, Spark and others read it with the right keys.
 
-    seal_columns   write such a file, open it again and compare, and only then give it its name
+    seal_columns   write such a file, open it again, compare, and only then give it its name
     open_columns   write the plain file
     decryption     what `pyarrow.parquet.read_table(..., decryption_properties=)` takes
 
-The footer is encrypted as well, which hides names, sizes and statistics, or stays "plaintext" and signed: then
-programs without any key read the columns that were left open.
+The footer is either encrypted, which hides names, sizes and statistics, or "plaintext" and signed, so that programs
+without keys can read the columns that are not encrypted.
 
-Answers: readers of a shared table who may not see every column; a stolen file; change of an encrypted module.
-Does not answer: columns that were left open (with a plaintext footer they are not authenticated against exchange);
-whole files put in the place of others; that sizes of encrypted columns can be seen. `rewrap` does not reach these
+Answers: readers of a shared table who may not see every column; a stolen file; changes to an encrypted column.
+Does not answer: changes to columns that are not encrypted (with a plaintext footer they are not authenticated);
+replacement of a whole file by another; the sizes of encrypted columns are visible. `rewrap` does not move these
 keys, which are in the footer: open and seal again instead.
 Source: github.com/apache/parquet-format Encryption.md; Arrow's key tools (data keys wrapped one by one).
 """
@@ -43,7 +43,7 @@ FORMAT = "https://hauberk.dev/sealed-columns/v1"
 _ABOUT = b"hauberk.sealed-columns"
 _CONTEXT = b"hauberk.dev/parquet-key/v1\0"
 _ENCRYPTED, _PLAIN = b"PARE", b"PAR1"
-_NANOSECONDS_END = 2**63 // 10**9  # seconds from 1970 to the last that 64-bit nanoseconds reach, in 2262
+_NANOSECONDS_END = 2**63 // 10**9  # the last second after 1970 that 64-bit nanoseconds can represent, in 2262
 _LARGEST_FOOTER = 64 * 1024 * 1024
 _MASTER = re.compile(rb'"masterKeyID":"([^"\\]{1,64})"')
 
@@ -59,12 +59,12 @@ def seal_columns(  # noqa: PLR0913 - where from, where to, under which keys, and
     task: Task | None = None,
     disk: Disk | None = None,
 ) -> tuple[str, ...]:
-    """Write `path` to `target` with some columns encrypted; return the leaf columns that are.
+    """Write `path` to `target` with some columns encrypted; return the encrypted leaf columns.
 
-    columns: column to the name of its key; "*" stands for every column that is not named. footer_key: encrypts or,
+    columns: column to the name of its key; "*" means every column that is not named. footer_key: encrypts or,
     with a plaintext footer, signs the footer. One row group is in memory at a time. The result is opened again and
-    compared, bit by bit, before it gets its name. Raises InvalidInput for no Parquet, a column or key that is not
-    there, or a file that is sealed already; NotProven when the copy does not compare; otherwise as the key service.
+    compared, bit by bit, before it gets its name. Raises InvalidInput if the file is not Parquet, has
+    sealed columns already, or lacks a column, and for an unknown key; NotProven if the copy differs; else as the key service.
     """
     pq = need("pyarrow.parquet")
     with source(path) as plain, _as_file(plain.descriptor, "rb") as data, _ours(path):
@@ -88,9 +88,9 @@ def seal_columns(  # noqa: PLR0913 - where from, where to, under which keys, and
 def open_columns(
     path: Path, target: Path, keys: KeyService, *, task: Task | None = None, disk: Disk | None = None
 ) -> None:
-    """Write the plain Parquet of a file with sealed columns, readable by its owner alone; all of it or nothing.
+    """Write the plain Parquet of a file with sealed columns, readable by its owner only; complete or not at all.
 
-    Raises NotProven when a key or a byte is not what it was, InvalidInput when the file has no sealed columns.
+    Raises NotProven if a key is wrong or a byte was changed, InvalidInput if the file has no sealed columns.
     """
     pq = need("pyarrow.parquet")
     with source(path) as sealed, _as_file(sealed.descriptor, "rb") as data, _ours(path):
@@ -104,7 +104,7 @@ def open_columns(
 
 
 def decryption(keys: KeyService) -> Any:  # noqa: ANN401 - pyarrow.parquet.encryption's type, imported late
-    """Return the decryption properties that pyarrow's readers take, which ask `keys` for each column that is read."""
+    """Return the decryption properties that pyarrow's readers take, which ask `keys` for the key of each column that is read."""
     encryption = need("pyarrow.parquet.encryption")
     return _factory(keys).file_decryption_properties(
         encryption.KmsConnectionConfig(), encryption.DecryptionConfiguration(cache_lifetime=timedelta(seconds=60))
@@ -132,7 +132,7 @@ def _at(file: Source, offset: int, size: int) -> bytes:
 
 
 def _leaves(file: Any, columns: Mapping[str, str], *, what: str) -> dict[str, str]:  # noqa: ANN401 - a ParquetFile
-    """Return leaf path to key name: a nested column is encrypted with all that it holds."""
+    """Return leaf path to key name: a nested column is encrypted with all its leaves."""
     paths = [file.schema.column(at).path for at in range(len(file.schema))]
     wanted = {name: key for name, key in columns.items() if name != "*"}
     under: dict[str, str] = {}
@@ -145,7 +145,7 @@ def _leaves(file: Any, columns: Mapping[str, str], *, what: str) -> dict[str, st
     if "*" in columns:
         under = dict.fromkeys(paths, columns["*"]) | under
     if not under:
-        raise InvalidInput("no column was named to be sealed: name at least one, or * for all.")
+        raise InvalidInput("no column was named: name at least one to seal, or * for all.")
     return under
 
 
@@ -161,7 +161,7 @@ def _check_dates(original: Any, data: BinaryIO, *, what: str) -> None:  # noqa: 
             for array in column.chunks:
                 if any(abs(second) >= _NANOSECONDS_END for second in _seconds(array)):
                     raise InvalidInput(
-                        f"{what} keeps dates outside 1678 to 2261 in INT96 columns ({', '.join(old)[:120]}), which cannot be "
+                        f"{what} has dates outside 1678 to 2261 in INT96 columns ({', '.join(old)[:120]}), which cannot be "
                         "copied exactly: write these columns as timestamp[us] (INT64), then seal the file."
                     )
 
@@ -191,7 +191,7 @@ def _encryption(keys: KeyService, under: Mapping[str, str], *, footer_key: str, 
         column_keys=by_key,
         encryption_algorithm="AES_GCM_V1",
         plaintext_footer=footer == "plaintext",
-        double_wrapping=False,  # its extra key has 128 bits; the key service wraps data keys of 256 as they are
+        double_wrapping=False,  # double wrapping adds a 128-bit key; the key service wraps the 256-bit data keys directly
         data_key_length_bits=256,
         internal_key_material=True,
     )
@@ -201,14 +201,16 @@ def _encryption(keys: KeyService, under: Mapping[str, str], *, footer_key: str, 
 def _factory(keys: KeyService) -> Any:  # noqa: ANN401 - as above
     encryption = need("pyarrow.parquet.encryption")
 
-    class Bridge(encryption.KmsClient):  # type: ignore[misc, name-defined] # a base that is imported late
-        """What Arrow asks of a key management service, answered by ours."""
+    class Bridge(encryption.KmsClient):  # type: ignore[misc, name-defined] # a base class that is imported late
+        """Arrow's interface to a key management service, implemented by ours."""
 
         def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
             associated = _CONTEXT + master_key_identifier.encode()
             wrapped = keys.wrap(master_key_identifier, bytes(key_bytes), associated)
             if keys.unwrap(master_key_identifier, wrapped, associated) != bytes(key_bytes):
-                raise NotProven(f"the key {master_key_identifier!r} gives back another data key than it wrapped.")
+                raise NotProven(
+                    f"the key {master_key_identifier!r} returns a data key other than the one it wrapped."
+                )
             return base64.b64encode(wrapped).decode("ascii")
 
         def unwrap_key(self, wrapped_key: str | bytes, master_key_identifier: str) -> bytes:
@@ -237,7 +239,7 @@ def _write(
     ):
         for at in range(groups):
             table = original.read_row_group(at)
-            # Arrow splits groups above a limit of its own unless it is told how many rows the group has.
+            # Arrow splits large row groups unless `row_group_size` says how many rows the group has.
             writer.write_table(table.replace_schema_metadata(schema.metadata), row_group_size=max(1, len(table)))
             task.update((at + 1) / groups, text=f"row group {at + 1} of {groups}")
 
@@ -251,8 +253,8 @@ def _compression(original: Any) -> dict[str, str]:  # noqa: ANN401 - as above
 
 
 def _compression_told(original: Any) -> dict[str, str]:  # noqa: ANN401 - as above
-    # As it was noted when the file was sealed: Arrow ends the whole process when the metadata of an encrypted column
-    # is asked for and its key is denied (26.0), and a file of somebody else's says nothing that is needed.
+    # Read from the note that sealing wrote: Arrow 26.0 aborts the process when the metadata of an encrypted column is read
+    # and its key is denied. A file that other programs sealed has no such note, and needs none.
     told = (original.schema_arrow.metadata or {}).get(_ABOUT)
     value = canonical.decode(told, what="the file's note on its sealed columns") if told else {}
     return dict(value.get("compression", {})) if isinstance(value, dict) else {}
@@ -268,19 +270,19 @@ def _compare(original: Any, sealed: Draft, keys: KeyService, *, what: str) -> No
             one, other = original.read_row_group(at), again.read_row_group(at)
             same = same and all(_same(a, b) for a, b in zip(one.columns, other.columns, strict=True))
     if not same:
-        raise NotProven(f"{what} does not come back the same when its sealed form is opened. Nothing was written.")
+        raise NotProven(f"{what} differs after sealing and opening again. Nothing was written.")
 
 
 def _same(one: Any, other: Any) -> bool:  # noqa: ANN401 - chunked arrays
     if one.equals(other):
         return True
     pa = need("pyarrow")
-    # Arrow holds that NaN is not NaN, also within lists and structs; their bytes are compared instead.
+    # Arrow compares NaN as unequal to NaN, also within lists and structs; so bytes are compared instead.
     return bool(one.type == other.type and len(one) == len(other) and _bytes(pa, one) == _bytes(pa, other))
 
 
 def _bytes(pa: Any, column: Any) -> bytes:  # noqa: ANN401 - as above
-    # Taking every row makes one array without offsets, whose padding and null slots Arrow fills alike.
+    # Taking every row makes one array without offsets, in which Arrow fills padding and null slots the same way.
     whole = pa.chunked_array(column.chunks, type=column.type).combine_chunks()
     array = whole.combine_chunks() if isinstance(whole, pa.ChunkedArray) else whole
     batch = pa.record_batch([array.take(pa.array(range(len(array)), pa.int64()))], names=["c"])
@@ -294,7 +296,7 @@ def _with_metadata(schema: Any, changes: Mapping[bytes, bytes | None]) -> Any:  
 
 @contextmanager
 def _as_file(descriptor: int, mode: Literal["rb", "wb"]) -> Iterator[BinaryIO]:
-    """Lend a descriptor to a library that wants a file object, from its start."""
+    """Yield a file object on a descriptor, at its start, for a library that takes file objects."""
     os.lseek(descriptor, 0, os.SEEK_SET)
     with os.fdopen(os.dup(descriptor), mode) as file:
         yield file
@@ -302,7 +304,7 @@ def _as_file(descriptor: int, mode: Literal["rb", "wb"]) -> Iterator[BinaryIO]:
 
 @contextmanager
 def _ours(path: Path) -> Iterator[None]:
-    """Turn Arrow's exceptions into ours; those of the key service come through its C++ as they were raised."""
+    """Convert Arrow's exceptions to ours; exceptions of the key service pass through Arrow's C++ unchanged."""
     pa = need("pyarrow")
     try:
         yield
@@ -313,9 +315,7 @@ def _ours(path: Path) -> Iterator[None]:
     except (pa.ArrowException, OSError) as error:
         if getattr(error, "errno", None):
             raise  # the disk's own error, which `named_draft` explains
-        raise NotProven(
-            f"{path} does not open: a key is not the one it was sealed under, or a byte was changed ({_line(error)})."
-        ) from error
+        raise NotProven(f"{path} does not open: a key is wrong, or a byte was changed ({_line(error)}).") from error
 
 
 def _line(error: Exception) -> str:

@@ -1,8 +1,7 @@
-"""Moving many sealed files to a key's current version, or to another key, without touching their ciphertext.
+"""Moves many sealed files to a key's current version, or to another key, without re-encrypting them.
 
-Each file is moved in one step, and a file that is where it should be is left alone. So a run that was cut short, by
-a kill or by a key service that went away, is repeated and goes on where it stopped; at no moment is there a file
-that opens under no key.
+Each file is replaced atomically, and a file under the right key is left alone. So a run that was interrupted, by a kill
+or by a key service that became unreachable, continues when it is repeated, and every file opens under a key at any moment.
 """
 
 from __future__ import annotations
@@ -20,10 +19,10 @@ from hauberk.custody.keys.port import KeyService
 
 @dataclass(slots=True)
 class Moved:
-    """What became of the files; each is in one of the lists.
+    """The outcome: each file is in one of the lists.
 
-    rewrapped: moved. current: were there already. others: sealed under another key than was asked for. failed: with
-    the reason, as they were before. left: not reached, because of `stopped`.
+    rewrapped: moved. current: under the current version already. others: sealed under a key other than `only`. failed:
+    unchanged, with the reason. left: not reached, because of `stopped`.
     """
 
     rewrapped: list[Path] = field(default_factory=list)
@@ -35,7 +34,7 @@ class Moved:
 
     @property
     def complete(self) -> bool:
-        """Whether no file is left behind."""
+        """Whether every file was handled."""
         return not (self.failed or self.left)
 
 
@@ -51,9 +50,9 @@ def rewrap_all(  # noqa: PLR0913 - which files, from which key to which, and how
 ) -> Moved:
     """Move sealed files to the current version of `key_name`, held by `keys`.
 
-    key_name: None keeps for each file the key that it names. only: leave files under other keys alone. held_by: who
-    holds their present keys, when they move to another service. A file that fails is reported and the others go on;
-    a service that does not answer, or an interrupt, stops the run. Raises nothing of its own.
+    key_name: None keeps the key that each file names. only: skip files under other keys. held_by: the service that holds
+    their present keys, if they move to another service. A file that fails is reported and the others are moved;
+    a service that does not answer, or an interrupt, stops the run. Raises no errors of its own.
     """
     moved, task = Moved(), task or Quiet()
     for at, path in enumerate(paths):

@@ -1,23 +1,23 @@
 """Encryption at rest by envelope: each file under its own data key, the data key wrapped by a key service.
 
-`seal_file` and `unseal_file` work on files of any size in constant memory, `seal_bytes` and `unseal_bytes` on small
-things in memory, `open_sealed` gives a seekable file that opens only what is read, and `rewrap` moves a file to a
-new key-encryption key without touching its ciphertext. The bytes are described in `_envelope` and `_segments`.
+`seal_file` and `unseal_file` work on files of any size in constant memory, `seal_bytes` and `unseal_bytes` on bytes
+in memory, `open_sealed` returns a seekable file that decrypts only what is read, and `rewrap` moves a file to a
+new key-encryption key without re-encrypting it. `_envelope` and `_segments` describe the format.
 
-Opening goes through these steps; each stops an attack and has its own message:
+Opening takes these steps; each prevents an attack and has its own message:
 
-    1. the header parses strictly           hostile and foreign files               InvalidInput
-    2. the key is the one asked for         a file sealed under a key that an
-                                            attacker may use (only with `key_name`) InvalidInput
+    1. the header parses strictly           hostile files, other formats            InvalidInput
+    2. the key is `key_name`, if given      a file sealed under a key that an
+                                            attacker may use                        InvalidInput
     3. the data key unwraps                 wrong key, altered header               NotProven
     4. the associated data commits          a genuine file in the wrong place       NotProven
     5. the size is the header's             truncation, appended bytes              NotProven
     6. every segment authenticates          change, reordering, splicing            NotProven
-    7. only then the plaintext gets a name  use of what has not been proven
+    7. only then the plaintext gets a name  use of unverified data
 
-Step 3 cannot tell a wrong key from an altered header, nor step 6 a changed segment from one taken from another
-file. Answers: theft and alteration of stored files. Does not answer: who may use the key service; an old sealed
-file put back in the place of a newer one (the ledger's digests do); that size and key name can be read by all.
+Step 3 cannot distinguish a wrong key from an altered header, nor step 6 a changed segment from one of another
+file. Answers: theft and alteration of stored files. Does not answer: who may use the key service; replacement of a
+sealed file by an older one (the ledger's digests detect it); size and key name are readable by anyone.
 """
 
 from __future__ import annotations
@@ -56,8 +56,8 @@ def seal_file(  # noqa: PLR0913 - where from, where to, under which key, and how
 ) -> str:
     """Encrypt `path` into `target`, replacing it in one step; return the SHA-256 of the sealed file, as hex.
 
-    associated: is not stored; whoever opens the file has to give the same (what it is, which release it is of).
-    Raises InvalidInput (no such file, it changed meanwhile, no such key, unwritable folder) and Unavailable (disk
+    associated: context of the file, such as its purpose and release. It is not stored; opening needs the same bytes.
+    Raises InvalidInput (no such file, the file changed meanwhile, no such key, unwritable folder) and Unavailable (disk
     full).
     """
     with source(path) as plain:
@@ -89,10 +89,10 @@ def unseal_file(  # noqa: PLR0913 - as seal_file
     task: Task | None = None,
     disk: Disk | None = None,
 ) -> None:
-    """Decrypt `path` into `target`, readable by its owner alone; on any failure no plaintext is left anywhere.
+    """Decrypt `path` into `target`, readable by its owner only; on failure no plaintext remains on disk.
 
-    key_name: the key it has to be sealed under; None takes the one that the header names, and so accepts a file
-    made by anybody who may use any key of the service. Raises as the steps above say; also as `seal_file`.
+    key_name: the key under which it must be sealed; None accepts the key that the header names, and so a file that
+    anyone who may use any key of the service has made. Raises as the steps above say, and as `seal_file`.
     """
     with source(path) as sealed:
         opened = _Opened(sealed, keys, key_name, associated)
@@ -111,8 +111,8 @@ def unseal_file(  # noqa: PLR0913 - as seal_file
 def open_sealed(path: Path, keys: KeyService, key_name: str | None = None, *, associated: bytes = b"") -> BinaryIO:
     """Open a sealed file for reading and seeking; segments are decrypted and verified as they are read.
 
-    The size is proven at once; a changed segment raises NotProven when it is reached, which may be after earlier
-    ones were given out. Whoever must not act on a part uses `unseal_file`. Errors as there.
+    The size is verified at once; a changed segment raises NotProven when it is reached, which may be after earlier
+    segments were returned. Use `unseal_file` if no unverified whole may be acted on. Raises as `unseal_file`.
     """
     sealed = open_source(path)
     try:
@@ -150,7 +150,7 @@ def unseal_bytes(
     associated: bytes = b"",
     what: str = "the sealed data",
 ) -> bytes:
-    """Return the plaintext of what `seal_bytes` or `seal_file` made; raises as `unseal_file`, naming it `what`."""
+    """Return the plaintext of a result of `seal_bytes` or `seal_file`. Raises as `unseal_file`; `what` names it in errors."""
     length = header_length(data[:FIXED], what=what)
     header = parse(data[FIXED : FIXED + length], what=what)
     stream = memoryview(data)[FIXED + length :]
@@ -164,7 +164,7 @@ def unseal_bytes(
 
 
 def read_header(path: Path) -> Header:
-    """Return what a sealed file says of itself; nothing of it is proven yet. Raises InvalidInput."""
+    """Return the header of a sealed file, which is not authenticated yet. Raises InvalidInput."""
     with source(path) as sealed:
         return _read_header(sealed)[0]
 
@@ -174,11 +174,10 @@ def rewrap(
 ) -> None:
     """Wrap the data key of `path` under the current version of `key_name`.
 
-    held_by: who holds the key it is wrapped under now, when it moves from one key service to another; None is
-    `keys`. The ciphertext is copied, not decrypted; the file is replaced in one step, after the new wrapping was
-    unwrapped again. For rotation: afterwards the old key-encryption key is not needed for this file. A data key that
-    has leaked asks for `unseal_file` and `seal_file` instead. Raises NotProven when the present key does not unwrap
-    it; the stream is not verified.
+    held_by: the service that holds the present key, if the file moves from one key service to another; None is `keys`.
+    The ciphertext is copied, not decrypted. The file is replaced atomically, after the new wrapped key was unwrapped as a
+    test. After rotation the old key-encryption key is not needed for this file. If the data key itself leaked, use
+    `unseal_file` and `seal_file` instead. Raises NotProven if the present key does not unwrap it; the stream is not verified.
     """
     with source(path) as sealed:
         old, start = _read_header(sealed)
@@ -193,10 +192,10 @@ def rewrap(
 
 
 def _copy(sealed: Source, start: int, fresh: Draft, at: int) -> None:
-    """Copy a file from `start` on to `at` of a draft: within the kernel where it can do so."""
+    """Copy a file from offset `start` to offset `at` of a draft, within the kernel if the system supports it."""
     try:
         while start < sealed.size:
-            # At most 1 GiB a call, so that an interrupt is heard.
+            # At most 1 GiB a call, so that an interrupt is handled in between.
             copied = os.copy_file_range(
                 sealed.descriptor, fresh.descriptor, min(2**30, sealed.size - start), start, at
             )
@@ -218,7 +217,7 @@ def _copy_by_hand(sealed: Source, start: int, fresh: Draft, at: int) -> None:
 
 
 class _Opened:
-    """Steps 1 to 5 for a file: what is left is to decrypt the stream."""
+    """A sealed file after steps 1 to 5; the stream remains to be decrypted."""
 
     def __init__(self, sealed: Source, keys: KeyService, key_name: str | None, associated: bytes) -> None:
         what = str(sealed.path)
@@ -241,11 +240,11 @@ def _new_envelope(keys: KeyService, key_name: str, size: int, associated: bytes)
 
 
 def _wrap(keys: KeyService, key_name: str, data_key: bytes, core: bytes) -> bytes:
-    """Wrap a data key and look at once that it comes back: a service that errs must not cost anybody a file."""
+    """Wrap a data key, and unwrap it as a test, so that a faulty key service cannot make a file unreadable."""
     wrapped = keys.wrap(key_name, data_key, core)
     if not hmac.compare_digest(keys.unwrap(key_name, wrapped, core), data_key):
         raise NotProven(
-            f"the key {key_name!r} gives back another data key than it wrapped. Nothing was written; ask who runs the "
+            f"the key {key_name!r} returns a data key other than the one it wrapped. Nothing was written; ask who runs the "
             "key service."
         )
     return wrapped
@@ -256,7 +255,7 @@ def _open_envelope(
 ) -> bytes:
     if key_name is not None and header.key != key_name:
         raise InvalidInput(
-            f"{what} says it is sealed under the key {header.key!r}, expected {key_name!r}. Name the right one."
+            f"{what} is sealed under the key {header.key!r}, expected {key_name!r}. Name the right one."
         )
     data_key = _unwrap(header, keys, what=what)
     header.check_associated(data_key, associated, what=what)
@@ -268,8 +267,8 @@ def _unwrap(header: Header, keys: KeyService, *, what: str) -> bytes:
         data_key = keys.unwrap(header.key, header.wrapped, header.core)
     except NotProven as error:
         raise NotProven(
-            f"{what} does not open: the key {header.key!r} at hand is not the one it was sealed under, or its "
-            "header was altered. Use the keyring of that time; if it is the one, fetch the file again."
+            f"{what} does not open: this key {header.key!r} is not the one it was sealed under, or its "
+            "header was altered. Use the keyring that sealed it; if this is the one, fetch the file again."
         ) from error
     if len(data_key) != _DATA_KEY:
         raise NotProven(f"{what} does not open: its data key has {len(data_key)} bytes, expected {_DATA_KEY}.")
@@ -277,7 +276,7 @@ def _unwrap(header: Header, keys: KeyService, *, what: str) -> bytes:
 
 
 def _read_header(sealed: Source) -> tuple[Header, int]:
-    """Return the header and where the stream begins."""
+    """Return the header and the offset of the stream."""
     what = str(sealed.path)
     length = header_length(_take(sealed, 0, FIXED), what=what)
     return parse(_take(sealed, FIXED, length), what=what), FIXED + length

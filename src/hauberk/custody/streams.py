@@ -1,11 +1,11 @@
 """Tink's AES-GCM-HKDF streaming encryption: bytes of any length under one key, in segments, in constant memory.
 
-The wire format stands in `_segments`; `AES256_GCM_HKDF_1MB` is the default. Segments are worked on in parallel,
-for AES-GCM and file access release the interpreter's lock. `sealing` puts an envelope around such a stream, writes
-files, and sees to it that no plaintext is released before the whole stream has verified.
+`_segments` describes the wire format; `AES256_GCM_HKDF_1MB` is the default. Segments are processed in parallel,
+because AES-GCM and file access release the interpreter's lock. `sealing` adds an envelope, writes files, and
+ensures that no plaintext is released before the whole stream is verified.
 
-Not answered: AES-GCM is not key-committing, the length of the plaintext shows, and Python cannot wipe keys and
-plaintext from memory.
+Does not answer: AES-GCM is not key-committing, the length of the plaintext is visible, and Python cannot wipe keys
+and plaintext from memory.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
 ReadAt = Callable[[int, memoryview], None]
-"""(offset, view): fill the whole view with the source's bytes from `offset` on, or raise. Called from threads."""
+"""(offset, view): fill the view with the source's bytes from `offset` on, or raise. Called from several threads."""
 WriteAt = Callable[[int, memoryview], None]
-"""(offset, view): put the whole view at `offset` of the target, or raise. Called from threads, in any order."""
+"""(offset, view): write the view at `offset` of the target, or raise. Called from several threads, in any order."""
 
 
 def workers() -> int:
-    """Return how many threads a stream uses: the cores this process may run on, and one that waits for the disk."""
+    """Return the number of threads that a stream uses: one for each usable core, and one that waits for the disk; at most 8."""
     affinity = getattr(os, "sched_getaffinity", None)
     cores = len(affinity(0)) if affinity else os.cpu_count() or 1
     return min(8, cores + 1)
@@ -54,7 +54,7 @@ def encrypt(  # noqa: PLR0913 - a source, a target and how; grouping them would 
     """Seal `size` bytes of the source; return the sealed size.
 
     key: `parameters.key_size` secret bytes. read, write: see `ReadAt` and `WriteAt`; the target starts at 0.
-    seen: is shown the sealed bytes in order, for a digest on the way. Memory: a few segments for each thread.
+    seen: called with the sealed bytes in order, to compute a digest. Memory: a few segments for each thread.
     Raises InvalidInput for a key of the wrong size or a source beyond 2^32 segments.
     """
     header = bytes([parameters.header_size]) + os.urandom(parameters.header_size - 1)
@@ -75,7 +75,7 @@ def _encrypt_under(  # noqa: PLR0913 - the body of `encrypt`, apart so that publ
     seen: Callable[[memoryview], object] | None,
     task: Task,
 ) -> int:
-    """Never call this twice with one header and key: the nonces would repeat, and AES-GCM would fall."""
+    """Never call this twice with one header and key: the nonces would repeat, which breaks AES-GCM."""
     sealed_size = parameters.sealed_size(size)
     count = parameters.count(sealed_size)
 
@@ -112,10 +112,10 @@ def decrypt(  # noqa: PLR0913 - as encrypt
 ) -> int:
     """Open a sealed stream of `size` bytes; return the plaintext's size.
 
-    Each segment is authenticated before it is written, but only a normal return says that the whole is genuine:
-    write to a place that nobody reads, and release it afterwards. `what` names the stream in errors.
+    Each segment is authenticated before it is written, but only a normal return means that the whole is genuine:
+    write to a file that no one else reads, and release it afterwards. `what` names the stream in errors.
     Raises NotProven with its own sentence for a stream that is truncated, extended, reordered, spliced or
-    changed, or opened with a wrong key or wrong associated data (`_diagnosis` says what can be told apart).
+    changed, or opened with a wrong key or wrong associated data (`_diagnosis` says which cases can be distinguished).
     """
     opening = _Opening(key, read, size=size, associated=associated, parameters=parameters, what=what)
 
@@ -141,14 +141,14 @@ class _SegmentRefused(Exception):  # noqa: N818 - never leaves this module
 
 
 class _Opening:
-    """One stream being opened: what `decrypt` and `Reader` share."""
+    """A stream that is being opened, shared by `decrypt` and `Reader`."""
 
     def __init__(  # noqa: PLR0913 - the parts of a stream
         self, key: bytes, read: ReadAt, *, size: int, associated: bytes, parameters: Parameters, what: str
     ) -> None:
         self._read, self._size, self._parameters, self._what = read, size, parameters, what
         self.count = parameters.count(size)
-        # A last segment too short for its tag can only be the trace of a cut.
+        # A last segment that is too short for its tag shows that the stream was cut.
         if size < parameters.header_size + TAG or parameters.sealed_span(self.count - 1, size)[1] < TAG:
             raise NotProven(
                 f"{what} does not open: it is truncated, {size} bytes end inside "
@@ -160,12 +160,12 @@ class _Opening:
         if header[0] != parameters.header_size:
             raise NotProven(
                 f"{what} does not open: it begins with byte {header[0]:#04x}, expected "
-                f"{parameters.header_size:#04x}. It is no stream of this kind, or its header was changed."
+                f"{parameters.header_size:#04x}. It is not a stream of this kind, or its header was changed."
             )
         self._cipher = Cipher(key, associated, bytes(header), parameters)
 
     def segment(self, index: int, sealed: memoryview, plain: memoryview) -> memoryview:
-        """Read and open segment `index`; returns the part of `plain` that holds it."""
+        """Read and decrypt segment `index`; return the part of `plain` that holds the result."""
         start, length = self._parameters.sealed_span(index, self._size)
         sealed, plain = sealed[:length], plain[: length - TAG]
         self._read(start, sealed)
@@ -197,8 +197,8 @@ _Work = Callable[[int, memoryview, memoryview], memoryview]
 def _in_order(count: int, work: _Work, done: Callable[[int, memoryview], None], *, room: int) -> None:
     """Run `work(index, plain, sealed)` for all segments in parallel and `done(index, result)` in their order.
 
-    Buffers are used again and again, so memory does not grow with the stream. The first failure in segment
-    order is raised, after every thread has stopped.
+    Buffers are reused, so memory does not grow with the stream. Raises the first failure in segment order, after all
+    threads have stopped.
     """
     threads = min(workers(), count)
 
@@ -231,10 +231,10 @@ def _finish(
 
 
 class Reader(io.RawIOBase):
-    """The plaintext of a sealed stream as a seekable, read-only file that opens only the segments it is asked for.
+    """The plaintext of a sealed stream as a seekable, read-only file that decrypts only the segments that are read.
 
-    The last segment is verified before the size is believed, each other one when it is first read; a segment
-    that nobody reads is not verified. close: called once when the reader is closed.
+    The last segment is verified first, because it proves the size; each other segment is verified when it is read,
+    and a segment that is never read is not verified. close: called once when the reader is closed.
     Raises NotProven as `decrypt` does, from the constructor and from reads.
     """
 
@@ -257,7 +257,7 @@ class Reader(io.RawIOBase):
         self._sealed, self._plain = memoryview(bytearray(room)), memoryview(bytearray(room))
         self._held, self._current = -1, memoryview(b"")
         self._hold(self._opening.count - 1)
-        self._close = close  # last, so that a caller whose stream was refused closes its own source, once
+        self._close = close  # set last: if the constructor raises, the caller closes its own source
 
     def _hold(self, index: int) -> memoryview:
         if index != self._held:
@@ -282,7 +282,7 @@ class Reader(io.RawIOBase):
         return self._position
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Move to a place in the plaintext; beyond its end is allowed, as with files."""
+        """Move to an offset in the plaintext; beyond its end is allowed, as with files."""
         base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._opening.plain_size}.get(whence)
         if base is None or base + offset < 0:
             raise ValueError(f"cannot seek to {offset} from {whence}")
@@ -290,7 +290,7 @@ class Reader(io.RawIOBase):
         return self._position
 
     def readinto(self, buffer: WriteableBuffer, /) -> int:
-        """Read up to the end of a segment; 0 at the end of the plaintext."""
+        """Read at most to the end of the current segment; return 0 at the end of the plaintext."""
         if self.closed:
             raise ValueError("the sealed file is closed")
         view = memoryview(buffer).cast("B")
@@ -305,7 +305,7 @@ class Reader(io.RawIOBase):
         return taken
 
     def close(self) -> None:
-        """Forget the plaintext at hand and close the source."""
+        """Drop the cached plaintext and close the source."""
         if not self.closed:
             self._held, self._current = -1, memoryview(b"")
             if self._close is not None:

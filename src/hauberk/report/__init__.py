@@ -1,9 +1,8 @@
-"""The report: one HTML file that shows what the ledger proves, and says "no evidence" for what it does not.
+"""The report: one HTML file, computed from the ledger, that says "no evidence" for everything it does not prove.
 
-`model` is what goes in; `reading` and `stages` find what the attestations say; `comparison`, `sections`, `poison`, `plots`,
-`tradeoff`, `bars`, `chain` and `examples` turn it into values and pictures; the templates lay them out. `terminal` is the
-short form.
-The page has no script and fetches nothing, which its own content security policy enforces.
+`records.model` is the input; `reading` and `stages` read the attestations; `comparison`, `sections`, `poison`, `plots`,
+`tradeoff`, `bars`, `chain` and `examples` compute values and pictures; the templates lay them out. `terminal` prints the
+short form. The page has no script and fetches nothing; its content security policy enforces both.
 """
 
 from __future__ import annotations
@@ -22,11 +21,11 @@ __all__ = ["Attested", "Source", "lay_out", "render"]
 def render(source: Source) -> str:
     """Return the report as one self-contained HTML document.
 
-    A function of `source` alone: the same source gives the same text. An artifact that is missing or damaged is
-    reported in its place as "no evidence" with the reason.
+    A function of `source` alone: the same source gives the same text. For a missing or damaged artifact the
+    page shows "no evidence" with the reason.
 
     Answers: hostile names and pictures in evidence (all text is escaped, pictures are only PNG, nothing runs).
-    Does not answer: attestations that were not verified before.
+    Does not answer: unverified attestations; the caller verifies them first.
     """
     known = reading.Reading(source)
     steps, links = stages.chain(known)
@@ -44,7 +43,7 @@ def render(source: Source) -> str:
         "model_findings": sections.findings(tuple(m for role in reading.ROLES for m in known.on(role))),
         "shown": sections.shown,
         "poison": poisoned,
-        # Where poisoning is what was looked at, sections on an attack that nobody declared say nothing.
+        # In a project about poisoning, sections on an attack that was not declared are left out.
         "unattacked": poisoned is not None and not attacks,
         "draw_sources": bars.suspects_by_source,
         "rivals": rivals.read(known, source.get),
@@ -63,5 +62,5 @@ def render(source: Source) -> str:
 
 
 def lay_out(name: str, view: Mapping[str, Any]) -> str:
-    """Return the page that one of this package's templates makes of `view`; all text in it is escaped."""
+    """Return the page that this package's template `name` renders from `view`; all text is escaped."""
     return pages.lay_out(__name__, name, view)

@@ -1,4 +1,4 @@
-"""Suspects by source as one picture: a bar for what each sent, a mark for what its share of the rows explains."""
+"""Suspects by source as one picture: a bar for the number from each source, a mark for the number that its rows explain."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _NAME = 20  # characters of a source's name that fit beside its bar
 
 
 def suspects_by_source(sources: Sequence[Mapping[str, Any]]) -> Markup | None:
-    """Draw the sources as inline SVG, or None when none has numbers."""
+    """Return inline SVG of the sources, or None if none has numbers."""
     known = [(source, finite(source.get("suspects")), finite(source.get("expected"))) for source in sources]
     rows = [
         (source, seen, expected) for source, seen, expected in known if seen is not None and expected is not None
@@ -27,8 +27,7 @@ def suspects_by_source(sources: Sequence[Mapping[str, Any]]) -> Markup | None:
     scale = (_WIDTH - _LEFT - _RIGHT) / most
     parts = [_row(at, *row, scale=scale) for at, row in enumerate(rows)]
     told = "; ".join(
-        f"{text(source, 'source')}: {seen:.0f} where {expected:.0f} are to be expected"
-        for source, seen, expected in rows
+        f"{text(source, 'source')}: {seen:.0f}, expected {expected:.0f}" for source, seen, expected in rows
     )
     return picture(
         tag("text", "suspects, and | how many its share of the rows explains", x=_LEFT, y=14, class_="soft"),

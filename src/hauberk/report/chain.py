@@ -31,11 +31,11 @@ Point = tuple[float, float]
 
 
 def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
-    """Draw the chain as inline SVG whose ledger indices lead to the rows of the ledger table."""
+    """Return the chain as inline SVG whose ledger indices link to the rows of the ledger table."""
     repaired = any(stage.name == "repair" for stage in stages)
     places = _places(repaired=repaired)
     height = max(y for _, y in places.values()) + _TALL + 6
-    # The exported model stands in the lane of the model that it was made from.
+    # The exported model is drawn in the lane of the model from which it was exported.
     exported = "left" if any(link.start == "attack-plain" and link.end == "export" for link in links) else "right"
     places["export"] = (_LANES[exported], places["export"][1])
     told = "; ".join(_told(link, {stage.name: stage for stage in stages}) for link in links)
@@ -53,7 +53,7 @@ def picture(stages: Sequence[Stage], links: Sequence[Link]) -> Markup:
 
 
 def _places(*, repaired: bool) -> dict[str, Point]:
-    """Return the corner of each box; a repair stands below the data and moves the others down."""
+    """Return the corner of each box; a repair is drawn below the data and moves the others down."""
     rows = {name: (lane, row + 1 if repaired and row else row) for name, (lane, row) in _PLACES.items()}
     if repaired:
         rows["repair"] = ("centre", 1)
@@ -94,7 +94,7 @@ def _indices(stage: Stage, x: float, y: float) -> Markup:
 
 
 def _line(link: Link, places: Mapping[str, Point]) -> Markup:
-    """An elbow from the foot of one box to the head of the next, with the shared digest beside it."""
+    """Draw an elbow from the bottom of one box to the top of the next, with the shared digest beside it."""
     (x0, y0), (x1, y1) = places[link.start], places[link.end]
     start, end = (x0 + _BOX / 2, y0 + _TALL), (x1 + _BOX / 2, y1)
     turn = end[1] - (_STEP - _TALL) / 2
@@ -105,9 +105,9 @@ def _line(link: Link, places: Mapping[str, Point]) -> Markup:
 
 
 def _beside(link: Link, start: Point, end: Point, turn: float) -> Markup:
-    """Write what proves a link beside it: on the side where the picture has room."""
+    """Write the proof of a link beside it, on the side that has room."""
     words = f"{_cut(link.by.name, 22)} {formats.short(link.by.sha256)}" if link.by else "order only"
-    if start[0] == _WIDTH / 2 != end[0]:  # it parts from the middle: above its level piece
+    if start[0] == _WIDTH / 2 != end[0]:  # it branches from the middle: above its horizontal part
         left = end[0] < start[0]
         place = (end[0] + 8 if left else end[0] - 8, turn - 6)
         return tag("text", words, x=place[0], y=place[1], text_anchor="start" if left else "end", class_="digest")

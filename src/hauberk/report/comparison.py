@@ -1,4 +1,4 @@
-"""Plain and hardened side by side: each figure with the ledger entry that it was read from."""
+"""Plain and hardened models side by side: each figure with the ledger entry from which it was read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hauberk.report.reading import ROLES, Reading, Threat
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """A measured number: its value, how it is written, and the index of the entry that states it."""
+    """A measured number: value, text, and index of the entry that states it."""
 
     value: float
     shown: str
@@ -21,7 +21,7 @@ class Figure:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measure of both models; None is no evidence. better: whether hardening improved it, None when unknown."""
+    """One measure of both models; None: no evidence. better: whether hardening improved it, None if unknown."""
 
     name: str
     note: str
@@ -50,7 +50,7 @@ def rows(reading: Reading) -> tuple[Row, ...]:
 
 
 def _clean(threats: tuple[Threat, ...]) -> list[Row]:
-    """One row, or one for each threat when the evaluations were not of the same rows and so differ."""
+    """Return one row, or one for each threat if the evaluations used different rows and so differ."""
     pairs = {threat.label: tuple(_figure(threat, role, "clean_accuracy") for role in ROLES) for threat in threats}
     if len({tuple(figure and figure.value for figure in pair) for pair in pairs.values()}) > 1:
         return [_shares("Clean accuracy", label, *pair) for label, pair in pairs.items()]
@@ -58,7 +58,7 @@ def _clean(threats: tuple[Threat, ...]) -> list[Row]:
 
 
 def _exported(reading: Reading) -> tuple[Figure | None, ...]:
-    """Return the clean accuracy of models that nobody attacked: measured when they were exported."""
+    """Return the clean accuracy of models that were not attacked, which was measured at export."""
     found = (reading.find("export", role) for role in ROLES)
     return tuple(_read(measured, "clean_accuracy", formats.percent) for measured in found)
 
@@ -99,13 +99,13 @@ def _row(  # noqa: PLR0913 - a row has this many cells
     if plain is None or hardened is None:
         return Row(name, note, plain, hardened, "", None)
     gain = plain.value - hardened.value if lower_is_better else hardened.value - plain.value
-    # What rounds to nothing is neither better nor worse.
+    # A change that rounds to zero is neither better nor worse.
     better = None if abs(gain) < 5e-4 else gain > 0
     return Row(name, note, plain, hardened, change(plain.value, hardened.value), better)
 
 
 def sentences(reading: Reading) -> tuple[str, ...]:
-    """Tell in words, from the same figures, what hardening bought under each threat and what it cost."""
+    """Return sentences, from the same figures, on what hardening gained under each threat and what it cost."""
     told = []
     for threat in reading.threats:
         plain, hardened = _figure(threat, "plain"), _figure(threat, "hardened")
@@ -128,7 +128,7 @@ def _gained(gain: float) -> str:
 
 
 def _cost(reading: Reading) -> str:
-    """Return what hardening cost in clean accuracy and in time, as far as both were measured."""
+    """Return the cost of hardening in clean accuracy and in time, as far as both were measured."""
     parts = []
     for row in rows(reading):
         if row.plain is None or row.hardened is None:

@@ -1,7 +1,7 @@
-"""Example inputs with their adversarial twins, read from the artifact that evidence names.
+"""Example inputs with their adversarial versions, read from the artifact that evidence names.
 
-The artifact is data of another step, so nothing in it is trusted: pictures are accepted only as PNG and written
-again, names are escaped where they are shown, and what is damaged or missing says so.
+The artifact comes from another step, so it is not trusted: only PNG pictures are accepted, and they are re-encoded;
+names are escaped where they are shown; damaged or missing parts are reported.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ OUTPUT = "examples.json"
 SHOWN = 4
 """Examples of one model that a page shows; the artifact keeps the rest."""
 _MAGIC = b"\x89PNG\r\n\x1a\n"
-_LARGEST = 1_000_000  # bytes of one picture: an example is a thumbnail, and a page has to stay a page
+_LARGEST = 1_000_000  # bytes of one picture: an example is a thumbnail, and the page has to stay small
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Side:
-    """What the model said of one input: class, confidence in [0, 1] or None, the picture or None."""
+    """The model's answer on one input: class, confidence in [0, 1] or None, the picture or None."""
 
     prediction: str
     confidence: float | None
@@ -44,7 +44,7 @@ class Side:
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One input and its twin. fooled: the answer was right before the attack and is wrong after it."""
+    """One input and its adversarial version."""
 
     row: int
     label: str
@@ -64,7 +64,7 @@ class Example:
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What can be shown of one model. missing: why there is nothing, or ""."""
+    """The examples of one model. missing: why there are none, or ""."""
 
     kind: str
     all: tuple[Example, ...]
@@ -72,12 +72,12 @@ class Examples:
 
     @property
     def shown(self) -> tuple[Example, ...]:
-        """Those that a page shows."""
+        """The examples that a page shows."""
         return self.all[:SHOWN]
 
 
 def read(measured: Measured | None, get: Callable[[str], bytes]) -> Examples:
-    """Return the examples of one model's evidence; never raises for what is missing or damaged, but says it."""
+    """Return the examples of one model's evidence; `missing` says why if they are missing or damaged. Does not raise."""
     digest = measured.outputs.get(OUTPUT) if measured else None
     if not digest:
         return Examples("", (), "no evidence")
@@ -90,14 +90,14 @@ def read(measured: Measured | None, get: Callable[[str], bytes]) -> Examples:
 
 
 def beside(one: Examples, other: Examples) -> Examples:
-    """Return `one` with the inputs that `other` has too first, in the order of their rows, to be read across."""
+    """Return `one` with the inputs that `other` shares first, in the order of their rows, to be compared side by side."""
     common = {example.row for example in other.all}
     ordered = sorted(one.all, key=lambda example: (example.row not in common, example.row))
     return replace(one, all=tuple(ordered))
 
 
 def verified(get: Callable[[str], bytes], digest: str) -> bytes:
-    """Return an artifact that is what its evidence names. Raises NotProven for one that is not."""
+    """Return an artifact whose digest is the one in its evidence. Raises NotProven if it is not."""
     data = get(digest)
     if canonical.sha256(data) != digest:
         raise NotProven(f"artifact {digest[:12]} is not what its evidence names: its digest differs.")
@@ -125,7 +125,7 @@ def _side(value: Mapping[str, Any]) -> Side:
 
 
 def picture(encoded: object) -> Picture | None:
-    """Return a PNG given in base64, or None for anything that is not plainly one.
+    """Return a PNG given in base64, or None for anything else.
 
     Answers: markup or another format smuggled into a data URI (the bytes are decoded strictly, must start with the
     PNG signature and an IHDR chunk, and are encoded again). Does not answer: flaws in a browser's PNG decoder.

@@ -1,4 +1,4 @@
-"""The field of a plot: where its points lie in the picture, with rules, ticks and names around them."""
+"""The plotting area: maps values to picture coordinates, and draws grid lines, ticks and axis names."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ QUARTERS = [(step / 100, f"{step} %") for step in range(0, 101, 25)]
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """A field in a picture of WIDTH by `height`; `right` is left free beside it, for labels.
+    """A plotting area in a picture of WIDTH by `height`; `right` is the margin for labels.
 
-    Places in it are shares in [0, 1], from its lower left corner.
+    Positions are shares in [0, 1] of its width and height, from the lower left corner.
     """
 
     height: float
     right: float
 
     def x(self, place: float) -> float:
-        """Return where a place across lies, in the picture's own units."""
+        """Return the horizontal coordinate of a position, in the picture's units."""
         return _LEFT + place * (WIDTH - _LEFT - self.right)
 
     def y(self, place: float) -> float:
-        """Return where a place up lies, in the picture's own units; one outside the field is drawn at its edge."""
+        """Return the vertical coordinate of a position, in the picture's units; positions outside are moved to the edge."""
         return self.height - _BOTTOM - min(1.0, max(0.0, place)) * (self.height - TOP - _BOTTOM)
 
     def path(self, places: Points) -> str:
-        """Return the points of a polyline."""
+        """Return the `points` attribute of a polyline."""
         return " ".join(f"{self.x(x):.1f},{self.y(y):.1f}" for x, y in places)
 
     def grid(self, across: Ticks, up: Ticks, *, names: tuple[str, str]) -> list[Markup]:
-        """Draw a rule for each tick up, a mark for each tick across, and the names of both axes, across first."""
+        """Draw a grid line for each vertical tick, a mark for each horizontal tick, and both axes' names, horizontal first."""
         parts = []
         left, right, floor = self.x(0), self.x(1), self.y(0)
         for place, words in up:
@@ -59,7 +59,7 @@ class Field:
 
 
 def apart(heights: Sequence[float], gap: float, lowest: float = float("inf")) -> list[float]:
-    """Return heights for labels, from the top: each near its own, `gap` apart, and above `lowest` where there is room."""
+    """Return label heights from the top: each near its wanted height, `gap` apart, and above `lowest` if there is room."""
     found: list[float] = []
     for place, height in enumerate(heights):
         room = lowest - gap * (len(heights) - 1 - place)

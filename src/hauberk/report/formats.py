@@ -1,4 +1,4 @@
-"""Numbers and names as a person reads them, each with one way of being written."""
+"""The one way in which each kind of number and name is written for people."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 NO_EVIDENCE = "no evidence"
 SHORT = 12
-"""Hex digits of a digest that a page shows; the whole stands in the ledger table."""
+"""Hex digits of a digest that a page shows; the ledger table has all of them."""
 
 
 SHOWN_COLUMNS = 3
@@ -48,21 +48,21 @@ def number(value: float) -> str:
 
 
 def chance(value: object) -> str:
-    """Write a probability: below one in a million no digit of it means anything."""
+    """Write a probability; below one in a million its digits are not meaningful."""
     if isinstance(value, float | int) and not isinstance(value, bool) and 0 <= value < 1e-6:
         return "< 0.000001"
     return anything(value)
 
 
 def anything(value: object) -> str:
-    """Write a value of unknown type: numbers as numbers, nothing as a dash."""
+    """Write a value of unknown type: numbers as numbers, None as a dash."""
     if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value):
         return number(float(value))
     return "\N{EN DASH}" if value is None else str(value)
 
 
 def instant(text: str) -> str:
-    """Write an RFC 3339 UTC time without its fraction; what has another form is shown as it is."""
+    """Write an RFC 3339 UTC time without its fraction; another form is written unchanged."""
     day, found, clock = text.partition("T")
     if not found or not clock.endswith("Z"):
         return text
@@ -75,7 +75,7 @@ def short(digest: str) -> str:
 
 
 def radius(value: float) -> str:
-    """Write an L-inf radius in pixel units: as n/255 where it is one, which is how the field writes it."""
+    """Write an L-inf radius in pixel units, as n/255 if it is a multiple of 1/255, as papers do."""
     steps = value * 255
     if steps and abs(steps - round(steps)) < 1e-3 * max(1.0, steps):
         return f"{round(steps)}/255"

@@ -1,4 +1,4 @@
-"""The lineage drawn: a tree for the terminal, SVG, and a page that holds the SVG and every digest."""
+"""The lineage as a tree for the terminal, as SVG, and as a page with the SVG and every digest."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ path{stroke:#8fb0d0}.tip{fill:#8fb0d0}}
 
 
 def tree(nodes: Sequence[Node], title: str) -> Tree:
-    """Return the lineage as a tree: each transaction under the last one that it took something from."""
+    """Return the lineage as a tree: each transaction under the last one that provided an input to it."""
     from rich.text import Text
     from rich.tree import Tree
 
@@ -57,12 +57,12 @@ def tree(nodes: Sequence[Node], title: str) -> Tree:
 
 
 def alarming(node: Node) -> bool:
-    """Whether this is an audit that found what nobody recorded."""
+    """Whether this is an audit that found an unrecorded change."""
     return node.of.event == AUDITED and any(f["severity"] == "critical" for f in node.of.details["findings"])
 
 
 def svg(nodes: Sequence[Node]) -> Markup:
-    """Draw the lineage: one box a transaction, top down in the order of the ledger, an arrow for each digest used."""
+    """Return the lineage as SVG: one box for each transaction, in the order of the ledger, and an arrow for each digest used."""
     places = {node.of.index: (_EDGE + node.depth * _INDENT, _EDGE + row * _STEP) for row, node in enumerate(nodes)}
     width = max((x for x, _ in places.values()), default=0.0) + _WIDTH + _EDGE
     height = len(nodes) * _STEP + _EDGE
@@ -84,7 +84,7 @@ def svg(nodes: Sequence[Node]) -> Markup:
 
 
 def page(nodes: Sequence[Node], title: str) -> str:
-    """Return a page of its own: the picture, and a table with every digest."""
+    """Return an HTML page with the picture and a table of every digest."""
     rows = [
         tag(
             "tr",
@@ -127,7 +127,7 @@ def _box(node: Node, corner: tuple[float, float]) -> Markup:
 
 
 def _arrow(start: tuple[float, float], end: tuple[float, float], node: Node, parent: int) -> Markup:
-    """From the foot of the earlier box down to the side of the later one, with what ties them as a tooltip."""
+    """Draw an arrow from the bottom of the earlier box to the side of the later one, with the shared digest as a tooltip."""
     x, y0 = start[0] + _INDENT / 2, start[1] + _TALL
     y1 = end[1] + _TALL / 2
     tip = f"M{end[0] - 7:.1f} {y1 - 4.5:.1f}L{end[0]:.1f} {y1:.1f}L{end[0] - 7:.1f} {y1 + 4.5:.1f}Z"

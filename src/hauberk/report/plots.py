@@ -1,6 +1,6 @@
 """Accuracy against attack radius as one picture: a line for each model, the declared budget marked.
 
-Lines are labelled where they end, and every point tells its numbers when pointed at; colours come from the page.
+Lines are labelled at their ends, and every point has its numbers as a tooltip; colours come from the page.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _LABEL_GAP = 30.0
 
 @dataclass(frozen=True, slots=True)
 class _Axes:
-    """From data to the picture's own units; x in [0, widest], y a share in [0, 1]."""
+    """Maps data to the picture's units; x in [0, widest], y a share in [0, 1]."""
 
     widest: float
 
@@ -39,14 +39,14 @@ class _Axes:
 
 
 def curves(threat: Threat, series: str = SERIES) -> dict[str, Points]:
-    """Return the measured curve of each role, where there is one of at least two radii."""
+    """Return the measured curve of each role that has at least two radii."""
     roles = sorted(threat.by_role, key=lambda role: (*ROLES, role).index(role))
     found = {role: threat.by_role[role].series(series) for role in roles}
     return {role: points for role, points in found.items() if len(points) > 1 and points[-1][0] > 0}
 
 
 def accuracy_by_radius(threat: Threat, identity: str) -> Markup | None:
-    """Draw a threat's curves as inline SVG, or None when nothing was measured. `identity` is unique on the page."""
+    """Return a threat's curves as inline SVG, or None if nothing was measured. `identity` is unique on the page."""
     lines = curves(threat)
     if not lines:
         return None
@@ -81,7 +81,7 @@ def _is_table(declared: Mapping[str, Any]) -> bool:
 
 
 def _budget(declared: Mapping[str, Any]) -> float | None:
-    """Return where the declared budget stands on the x axis: a table's axis counts in budgets."""
+    """Return the declared budget on the x axis; the axis of a table counts in budgets."""
     return 1.0 if _is_table(declared) else finite(declared.get("eps")) or None
 
 
@@ -121,7 +121,7 @@ def _declared(axes: _Axes, budget: float | None, declared: Mapping[str, Any]) ->
         return []
     x = axes.x(budget)
     words = "declared budget" if _is_table(declared) else f"declared budget {at(budget, declared)}"
-    # The words turn to the left of the mark where they would run over the labels at the right edge.
+    # The words are left of the mark if they would overlap the labels at the right edge.
     late = x > axes.x(axes.widest) - 120
     return [
         tag("line", x1=x, x2=x, y1=TOP - 6, y2=axes.y(0), class_="budget"),
@@ -132,7 +132,7 @@ def _declared(axes: _Axes, budget: float | None, declared: Mapping[str, Any]) ->
 
 
 def _gain(axes: _Axes, lines: Mapping[str, Points]) -> list[Markup]:
-    """Fill what lies between the two lines when both were measured at the same radii."""
+    """Fill the area between the two lines if both were measured at the same radii."""
     plain, hardened = lines.get("plain"), lines.get("hardened")
     if not plain or not hardened or [x for x, _ in plain] != [x for x, _ in hardened]:
         return []
@@ -146,12 +146,12 @@ def _line(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any]) -
 
 
 def _look(role: str) -> str:
-    """Return how a line is drawn: a model that plays no part of its own looks like the one that is released."""
+    """Return the class of a line: a model of another role is drawn like the hardened one."""
     return role if role in ROLES else "hardened"
 
 
 def _proven(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any]) -> Markup:
-    """Draw a certified curve, dotted and named at its second point: what is above it is not proven."""
+    """Draw a certified curve, dotted and named at its second point: accuracy above it is not proven."""
     line = tag("polyline", tag("title", _told(f"{role}, certified", points, declared)), points=axes.path(points))
     x, y = points[1]
     name = tag("text", f"{role}, certified", x=axes.x(x) + 6, y=axes.y(y) - 8, class_=f"end {_look(role)}")
@@ -159,7 +159,7 @@ def _proven(axes: _Axes, role: str, points: Points, declared: Mapping[str, Any])
 
 
 def _dot(axes: _Axes, role: str, x: float, y: float, words: str) -> Markup:
-    """A circle or a square, so that the two lines differ in more than colour."""
+    """Draw a circle or a square, so that the two lines differ in more than colour."""
     if role == "plain":
         return tag("rect", tag("title", words), x=axes.x(x) - 4, y=axes.y(y) - 4, width=8, height=8)
     return tag("circle", tag("title", words), cx=axes.x(x), cy=axes.y(y), r=4.5)
@@ -168,7 +168,7 @@ def _dot(axes: _Axes, role: str, x: float, y: float, words: str) -> Markup:
 def _labels(axes: _Axes, lines: Mapping[str, Points]) -> list[Markup]:
     """Label each line at its end, pushed apart where the ends are close."""
     ends = sorted(((axes.y(points[-1][1]), role, points[-1]) for role, points in lines.items()))
-    # The axis is no place for words.
+    # Labels must not cover the axis.
     places = apart([y for y, _, _ in ends], _LABEL_GAP, axes.y(0) - 14)
     parts = []
     for (_, role, (x, value)), y in zip(ends, places, strict=True):

@@ -1,7 +1,7 @@
-"""Poison as the report shows it: how much was found, who sent it, what the worst rows are, and what was done.
+"""The report's section on poison: how much was found, who sent it, the worst rows, and what was done.
 
-Read from the artifact that the poisoning check's evidence names; as with every artifact, nothing in it is trusted: its
-digest is checked, pictures are written again, names are escaped where they are shown.
+Read from the artifact that the poisoning check's evidence names. As with every artifact, it is not trusted: its
+digest is checked, pictures are re-encoded, names are escaped where they are shown.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hauberk.report.reading import Reading
 
 CONTROL, OUTPUT = "poisoning", "suspects.json"
 SHOWN, SOURCES = 12, 12
-_VALUES = 40  # of one row
+_VALUES = 40  # shown of one row
 
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """One column of a row. told: whether the reason names it; these stand first."""
+    """One column of a row. told: whether the reason names it; such columns come first."""
 
     name: str
     shown: str
@@ -33,7 +33,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Suspect:
-    """One row. suggested, source: "" where unknown. picture or values: what the row holds, where it is shown."""
+    """One row. suggested, source: "" where unknown. picture, values: the content of the row, if it is shown."""
 
     row: int
     label: str
@@ -48,10 +48,10 @@ class Suspect:
 
 @dataclass(frozen=True, slots=True)
 class Poison:
-    """What one run found and did. missing: why there is nothing to show, or "".
+    """What one run measured and did. missing: why there is nothing to show, or "".
 
-    measured: the first screening; after: the one of what was left, None when nothing was set aside. removed, kept: rows,
-    None when nothing was set aside. suspects: those that can be shown, the worst first; flagged: how many there are.
+    measured: the first screening. after: the screening of the remaining rows. removed, kept: numbers of rows. These three are
+    None if nothing was set aside. suspects: the ones that can be shown, worst first. flagged: the number of suspects.
     """
 
     measured: Measured
@@ -67,7 +67,7 @@ class Poison:
 
     @property
     def by_source(self) -> tuple[tuple[str, tuple[Suspect, ...]], ...]:
-        """The suspects that are shown under who sent them, the guiltiest first; all under "" where nobody is named."""
+        """The shown suspects by source, the most guilty first; all under "" if the data name no source."""
         order = dict.fromkeys(
             [*(text(source, "source") for source in self.sources), *(s.source for s in self.suspects)]
         )
@@ -81,7 +81,7 @@ class Poison:
 
 
 def read(reading: Reading, get: Callable[[str], bytes]) -> Poison | None:
-    """Return what this run says about poison, or None when it was not looked for."""
+    """Return what this run says about poison, or None if the run did not screen for it."""
     looked = [item for item in reading.evidence if item.control == CONTROL and item.role == "data"]
     if reading.judged:
         looked = [item for item in looked if item.entry.digest in reading.judged]

@@ -1,4 +1,4 @@
-"""Queries against success as one picture: how many rows each attack had fooled after how many questions."""
+"""Queries against success as one picture: the share of rows that each attack fooled within a number of queries."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _GAP = 18.0
 
 
 def success_by_queries(lines: Mapping[str, Points], identity: str) -> Markup | None:
-    """Draw each attack's line as inline SVG, queries on a logarithmic axis, or None when nothing was fooled.
+    """Return each attack's line as inline SVG, queries on a logarithmic axis, or None if no row was fooled.
 
     lines: attack to (scores and gradients of a row, share of right rows fooled). `identity` is unique on the page.
     """
@@ -46,7 +46,7 @@ def success_by_queries(lines: Mapping[str, Points], identity: str) -> Markup | N
 
 
 def _line(name: str, points: Points, decades: int, number: int) -> Markup:
-    """A line of steps: between two rows that fell, nothing fell."""
+    """Draw a step line: the share changes only when a row is fooled."""
     corners, last = [], 0.0
     for x, share in points:
         place = math.log10(max(1.0, x)) / decades

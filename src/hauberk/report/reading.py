@@ -1,4 +1,4 @@
-"""What the attestations say, read once for every part of the report.
+"""The content of the attestations, read once for every part of the report.
 
 Predicates come from a verified ledger but from any version or tool, so each value is taken only where it has the
 type that is expected; what has not is absent, and what is absent is "no evidence".
@@ -21,7 +21,7 @@ SEALING = "sealing"
 
 @dataclass(frozen=True, slots=True)
 class Threat:
-    """One declared threat and the evidence on it by role; `declared` is the threat as evidence carries it."""
+    """One declared threat and the evidence on it by role; `declared` is the threat as evidence states it."""
 
     label: str
     declared: Mapping[str, Any]
@@ -29,10 +29,10 @@ class Threat:
 
 
 class Reading:
-    """The attestations of a source, sorted by what they say.
+    """The attestations of a source, sorted by their content.
 
-    Where a verdict names the attestations that it judged, the report is about those, and `later` holds the evidence
-    that came after it; otherwise the last evidence of each control, role and threat counts.
+    If the verdict names the attestations that it judged, the report is about these, and `later` holds the evidence
+    that was logged after the verdict; otherwise the last evidence of each control, role and threat counts.
     """
 
     def __init__(self, source: Source) -> None:
@@ -55,7 +55,7 @@ class Reading:
         return self.verdict is not None and measured.entry.index > self.verdict.index
 
     def find(self, control: str, role: str) -> Measured | None:
-        """Return the evidence of a control on a role, the last where there are several."""
+        """Return the last evidence of a control on a role, or None."""
         found = [m for m in self.current if (m.control, m.role) == (control, role)]
         return found[-1] if found else None
 
@@ -65,18 +65,18 @@ class Reading:
 
     @property
     def checked(self) -> tuple[Measured, ...]:
-        """The evidence on the data that looked at them; sealing only encrypts them."""
+        """The evidence of controls that examined the data; sealing is left out, because it only encrypts them."""
         return tuple(m for m in self.on("data") if m.control != SEALING)
 
     @property
     def checks(self) -> tuple[tuple[str, Measured | None], ...]:
-        """The data checks: those that every project has, measured or not, then any other."""
+        """The data checks: first the ones that every project has, measured or not, then all others."""
         others = dict.fromkeys(m.control for m in self.checked if m.control not in CHECKS)
         return tuple((name, self.find(name, "data")) for name in (*CHECKS, *others))
 
     @property
     def threats(self) -> tuple[Threat, ...]:
-        """The threats that models were attacked under, in the order of the ledger."""
+        """The threats under which models were attacked, in the order of the ledger."""
         attacked = [m for m in self.current if m.role in ROLES and (m.control == "evasion" or m.threat)]
         found: dict[str, dict[str, Measured]] = {}
         for measured in attacked:
@@ -87,12 +87,12 @@ class Reading:
 
     @property
     def rules(self) -> list[Mapping[str, Any]]:
-        """The verdict rule by rule."""
+        """The rules of the verdict."""
         return mappings(self.verdict.predicate.get(RULINGS)) if self.verdict else []
 
     @property
     def release(self) -> Attested | None:
-        """The release that this verdict allowed: the last statement of one after the verdict."""
+        """The release that this verdict allowed: the last release statement after the verdict."""
         after = -1 if self.verdict is None else self.verdict.index
         told = [*self.releases, *(e for e in self.events if text(e.predicate, "event").startswith("release."))]
         found = sorted((entry for entry in told if entry.index > after), key=lambda entry: entry.index)

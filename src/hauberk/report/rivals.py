@@ -1,4 +1,4 @@
-"""An update's comparison as the report shows it: challenger against champion, metric by metric, with intervals."""
+"""The report's section on an update: challenger against champion, metric by metric, with intervals."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class Rivals:
 
 
 def read(reading: Reading, get: Callable[[str], bytes]) -> Rivals | None:
-    """Return what challenger and champion came to, or None when the verdict is not an update's."""
+    """Return the comparison of challenger and champion, or None if the verdict is not on an update."""
     found = [item for item in reading.current if item.control == CONTROL]
     if not found:
         return None

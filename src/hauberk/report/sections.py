@@ -19,9 +19,9 @@ from hauberk.report.practices import PRACTICES_OF_EVENT, SEALED_RELEASE
 from hauberk.report.reading import ROLES, Reading, Threat
 
 SHOWN_FINDINGS = 60
-"""Findings that a page shows, the gravest; the ledger table leads to all of them."""
+"""Findings that a page shows, the most severe first; the ledger table leads to all of them."""
 SHOWN_OF_A_CHECK = 6
-"""Findings of one control that a page shows, so that those of the others are not lost among them."""
+"""Findings of one control that a page shows, so that findings of other controls are shown too."""
 
 
 UNKNOWN = "unknown"
@@ -29,7 +29,7 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True, slots=True)
 class Badge:
-    """A verdict in a word, and how it looks: good, bad or none."""
+    """A verdict in words, and its look: good, bad or none."""
 
     words: str
     look: str
@@ -37,7 +37,7 @@ class Badge:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One finding with the control and the entry that it comes from."""
+    """One finding, with the control that made it and the index of its entry."""
 
     severity: str
     what: str
@@ -50,7 +50,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One data check: its findings and numbers, or None where it was not made."""
+    """One data check with its numbers; measured is None if it was not run."""
 
     name: str
     measured: Measured | None
@@ -61,8 +61,8 @@ class Check:
 class Rule:
     """One rule of the verdict.
 
-    index: the entry of its evidence, None when it has none in this ledger. recheck: what that entry says when it
-    is not what the verdict says, else "".
+    index: of the entry of its evidence, None if this ledger has none. recheck: what that entry says, if it differs from
+    the verdict, else "".
     """
 
     rule: str
@@ -88,7 +88,7 @@ class Attack:
 
 @dataclass(frozen=True, slots=True)
 class Practice:
-    """One practice and the entries that hold evidence of it."""
+    """One practice, and the indices of the entries that hold evidence of it."""
 
     id: str
     name: str
@@ -97,7 +97,7 @@ class Practice:
 
 
 def badge(reading: Reading) -> Badge:
-    """Return the verdict as it was attested; one that its own rules contradict is called so."""
+    """Return the verdict as attested, or that its own rules contradict it."""
     if reading.verdict is None:
         return Badge(formats.NO_EVIDENCE, "none")
     result = text(reading.verdict.predicate, "verificationResult")
@@ -108,7 +108,7 @@ def badge(reading: Reading) -> Badge:
 
 
 def rules(reading: Reading) -> tuple[Rule, ...]:
-    """Return the verdict rule by rule, each value held against the evidence that it names."""
+    """Return the rules of the verdict, with each value compared with the evidence that the rule names."""
     return tuple(_rule(reading, rule) for rule in reading.rules)
 
 
@@ -133,13 +133,13 @@ def _rule(reading: Reading, rule: Mapping[str, Any]) -> Rule:
 
 
 def findings(measured: tuple[Measured, ...]) -> tuple[Found, ...]:
-    """Return every finding of this evidence, the gravest first."""
+    """Return every finding of this evidence, the most severe first."""
     found = [_found(item, finding) for item in measured for finding in item.findings]
     return tuple(sorted(found, key=lambda f: -_rank(f.severity)))
 
 
 def shown(found: tuple[Found, ...]) -> tuple[Found, ...]:
-    """Return the findings that a page shows: some of each control, the gravest first."""
+    """Return the findings that a page shows: some of each control, the most severe first."""
     taken: dict[int, int] = {}
     chosen = []
     for one in found:
@@ -150,7 +150,7 @@ def shown(found: tuple[Found, ...]) -> tuple[Found, ...]:
 
 
 def _rank(severity: str) -> int:
-    # What this version does not know is shown before all others: it may be graver than any that it knows.
+    # A severity that this version does not know is shown first: it may be worse than all that it knows.
     return len(Severity) if severity == UNKNOWN else Severity(severity).rank
 
 
@@ -171,7 +171,7 @@ def _found(measured: Measured, finding: Mapping[str, Any]) -> Found:
 
 
 def checks(reading: Reading) -> tuple[Check, ...]:
-    """Return the data checks with their numbers in words."""
+    """Return the data checks with their metrics as text."""
     return tuple(Check(name, measured, _numbers(measured)) for name, measured in reading.checks)
 
 
@@ -182,7 +182,7 @@ def _numbers(measured: Measured | None) -> str:
 
 
 def attacks(reading: Reading, get: Callable[[str], bytes]) -> tuple[Attack, ...]:
-    """Return each declared threat with what was measured under it."""
+    """Return each declared threat with the measurements under it."""
     return tuple(_attack(threat, place, get) for place, threat in enumerate(reading.threats))
 
 
@@ -200,7 +200,7 @@ def _attack(threat: Threat, place: int, get: Callable[[str], bytes]) -> Attack:
 
 
 def _points(threat: Threat) -> tuple[tuple[str, dict[str, str]], ...]:
-    """Return the plotted numbers as a table: radius, then accuracy by role."""
+    """Return the plotted numbers as rows: radius, and accuracy by role."""
     lines = plots.curves(threat)
     radii = sorted({x for points in lines.values() for x, _ in points})
     told = {role: dict(points) for role, points in lines.items()}
@@ -242,7 +242,7 @@ def seeds(reading: Reading) -> tuple[str, ...]:
 
 
 def facts(entry: Attested) -> str:
-    """Return what an attestation states beyond its name, as indented JSON; evidence without its long parts."""
+    """Return the predicate of an attestation as indented JSON; evidence without its long parts."""
     long = ("findings", "series", "outputs", "versions") if entry.predicate_type == EVIDENCE else ()
     stated = {key: value for key, value in entry.predicate.items() if key not in long}
     return json.dumps(stated, indent=2, sort_keys=True, ensure_ascii=False)

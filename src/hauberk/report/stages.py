@@ -1,8 +1,8 @@
-"""The custody chain as stages and links, found in the attestations alone.
+"""The custody chain as stages and links, computed from the attestations alone.
 
-A stage is what the ledger holds about one part of the way from data to release. A link is proven when the later
-stage names, by SHA-256, something that the earlier one vouches for, or the earlier one's own envelope; else the
-picture only tells the order. So an artifact that was swapped between two stages shows as a broken line.
+A stage is one part of the way from data to release, with its ledger entries. A link is proven if the later stage
+names, by SHA-256, an artifact that the earlier one attests, or the earlier one's envelope; otherwise the picture shows
+only the order. So an artifact that was swapped between two stages shows as a broken line.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SERVED = ".onnx"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """name: unique. title, says: for people. artifacts: what it is about. entries: the ledger's part in it."""
+    """One stage. name: unique. title, says: text for people. artifacts: its subjects. entries: its ledger entries."""
 
     name: str
     title: str
@@ -32,13 +32,13 @@ class Stage:
 
     @property
     def known(self) -> bool:
-        """Whether the ledger holds anything on this stage."""
+        """Whether the ledger has an entry on this stage."""
         return bool(self.entries)
 
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """From one stage to a later one. by: the artifact or attestation that both name; None when only in order."""
+    """A link from one stage to a later one. by: the artifact or attestation that both name; None if there is none."""
 
     start: str
     end: str
@@ -49,7 +49,7 @@ _DATA = ("data", "repair", "checks", "seal")
 
 
 def _order(released: str, *, repaired: bool) -> tuple[tuple[str, str], ...]:
-    """Return the way of custody: the released model's lane leads through export, the other straight to the gate."""
+    """Return the links of the chain: the released model's lane leads through export, the other straight to the gate."""
     other = "plain" if released == "hardened" else "hardened"
     return (
         *((("data", "repair"), ("repair", "checks")) if repaired else (("data", "checks"),)),
@@ -66,11 +66,11 @@ def _order(released: str, *, repaired: bool) -> tuple[tuple[str, str], ...]:
 
 
 def chain(reading: Reading) -> tuple[tuple[Stage, ...], tuple[Link, ...]]:
-    """Return the stages in order, those without evidence too, and the links between them."""
+    """Return all stages in order, including the ones without evidence, and the links between them."""
     released = "hardened" if reading.on("hardened") or not reading.on("plain") else "plain"
     repair = _repair(reading)
     of_data = (_data(reading), *repair, _checks(reading), _seal(reading))
-    # Every stage names the data. Between stages of a model that proves nothing: the model must be the same.
+    # Every stage names the data, so that proves no link between stages of a model: the model must be the same.
     data = frozenset(artifact.sha256 for stage in of_data for artifact in stage.artifacts)
     training = {role: _training(reading, role) for role in ROLES}
     stages = (
@@ -124,7 +124,7 @@ def _count(number: int, noun: str) -> str:
 
 
 def _data(reading: Reading) -> Stage:
-    """The data as the ledger first names them in this run."""
+    """Return the stage of the data, as the ledger first names them in this run."""
     told = reading.events_named("data.loaded")
     entries = list(told[-1:]) or _entries(reading.checked[:1])
     rows = [item.metrics["rows"] for item in reading.checked if "rows" in item.metrics]
@@ -133,7 +133,7 @@ def _data(reading: Reading) -> Stage:
 
 
 def _repair(reading: Reading) -> tuple[Stage, ...]:
-    """The setting aside of poison, where there was any: what came out is what the checks then looked at."""
+    """Return the stage in which poison was set aside, if it was; the checks then ran on its output."""
     told = reading.events_named(REPAIRED)[-1:]
     if not told:
         return ()
@@ -151,7 +151,7 @@ def _checks(reading: Reading) -> Stage:
 
 
 def _seal(reading: Reading) -> Stage:
-    """The last sealing: what was sealed before is the same data, or data of another run."""
+    """Return the last sealing: earlier ones are of the same data, or of another run's."""
     sealing = reading.find(SEALING, "data")
     entries = [sealing.entry] if sealing else list(reading.events_named("data.sealed")[-1:])
     return _stage("seal", "Seal", "encrypted at rest", entries)
@@ -174,14 +174,14 @@ def _attack(reading: Reading, role: str) -> Stage:
 
 
 def _export(reading: Reading, training: dict[str, Stage], released: str, data: frozenset[str]) -> Stage:
-    """What was exported: attested as a step of its own, or the served form among what training made."""
+    """Return the export: a step with its own attestation, or the served file among the outputs of training."""
     trained = {entry.index for stage in training.values() for entry in stage.entries}
     told = [
         *(item.entry for item in reading.on(released) if item.control == "export"),
         *(entry for entry in reading.provenance if entry.index not in trained),
         *reading.events_named("model.exported"),
     ]
-    # Exports of earlier runs stay in the ledger: only those that name this run's model belong to the picture.
+    # Exports of earlier runs stay in the ledger; the picture shows only the ones that name this run's model.
     models = {artifact.sha256 for artifact in training[released].artifacts} - data
     entries = [entry for entry in told if not models or models & _mentioned(entry)]
     if not entries:

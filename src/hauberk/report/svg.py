@@ -1,4 +1,4 @@
-"""Markup for pictures: elements whose attributes and text are always escaped, so that no name can become code."""
+"""Markup for pictures: attributes and text of elements are always escaped, so that no name can become code."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from hauberk.core.text import visible
 
 
 def attribute(value: object) -> str:
-    """Return an attribute's text; coordinates are rounded to a tenth, which no eye can tell apart."""
+    """Return an attribute's text; coordinates are rounded to a tenth, which is not visible."""
     if isinstance(value, float):
         return f"{value:.1f}".removesuffix(".0")
     return visible(value)
 
 
 def picture(*parts: Markup, identity: str, title: str, told: str, size: tuple[float, float], look: str) -> Markup:
-    """Return an inline SVG of `size` that screen readers name by its title and tell in words.
+    """Return an inline SVG of `size`, with a title and a description for screen readers.
 
     identity: unique on the page. look: its class.
     """
@@ -34,7 +34,7 @@ def picture(*parts: Markup, identity: str, title: str, told: str, size: tuple[fl
 def tag(name: str, *children: object, **attributes: object) -> Markup:
     """Return one element. Attribute names take `_` for `-`, and a trailing `_` is dropped (`class_`).
 
-    `name` and attribute names are literals of this package. An attribute that is None is left out.
+    `name` and attribute names are literals of this package. An attribute that is None is omitted.
     """
     written = Markup("").join(
         Markup(' {}="{}"').format(Markup(key.rstrip("_").replace("_", "-")), attribute(value))  # noqa: S704

@@ -1,4 +1,4 @@
-"""The report's short form, for the last screen of a run: the same figures as the page, read by the same code."""
+"""The report's short form, printed at the end of a run: the same figures as the page, computed by the same code."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def _figure(figure: Figure | None) -> Text:
 
 
 def _findings(known: reading.Reading) -> str:
-    """Return how many findings there are, the gravest kinds first, or that nothing was checked."""
+    """Return the number of findings by severity, the most severe first, or that nothing was checked."""
     measured = known.checked
     if not measured:
         return formats.NO_EVIDENCE

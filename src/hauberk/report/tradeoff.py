@@ -1,7 +1,7 @@
-"""What hardening traded, as one picture: clean accuracy against accuracy under attack, a point for each epoch.
+"""The trade-off of hardening as one picture: clean accuracy against accuracy under attack, a point for each epoch.
 
-Both were measured on the same held-out rows while the model was trained, with a short attack: they show which epoch
-was kept and what others would have been worth, and are no figures to release by.
+Both were measured on the same held-out rows during training, with a short attack: they show which epoch was kept and
+how it compares with the others. A release is decided by the figures of the evaluation, not by these.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LABEL_GAP = 34.0
 
 @dataclass(frozen=True, slots=True)
 class Epoch:
-    """Shares of the held-out rows that were right after an epoch: as they are, and under attack."""
+    """Accuracy on the held-out rows after an epoch: clean, and under attack."""
 
     number: float
     clean: float
@@ -33,13 +33,13 @@ class Epoch:
 
     @property
     def shown(self) -> tuple[str, str, str]:
-        """The three as they are written."""
+        """The three numbers as text."""
         return formats.number(self.number), formats.percent(self.clean), formats.percent(self.robust)
 
 
 @dataclass(frozen=True, slots=True)
 class Tradeoff:
-    """The picture, what was kept in words, the points, notes of the training, and the entry that states all this."""
+    """The picture, a sentence on the kept epoch, the points, notes of the training, and the index of the entry."""
 
     plot: Markup
     sentence: str
@@ -49,7 +49,7 @@ class Tradeoff:
 
 
 def read(reading: Reading) -> Tradeoff | None:
-    """Return the trade-off of the hardened model's training, or None where its evidence has not both series."""
+    """Return the trade-off of the hardened model's training, or None if its evidence lacks one of the series."""
     measured = reading.find("training", "hardened")
     epochs = _epochs(measured) if measured else ()
     if measured is None or len(epochs) < 2:
@@ -105,7 +105,7 @@ def _draw(epochs: Sequence[Epoch], kept: Epoch) -> Markup:
 
 
 def _ticks(shares: Iterable[float]) -> list[float]:
-    """Return round shares, at most seven, whose first and last enclose these: differences are what is to be seen."""
+    """Return at most seven round shares that enclose these; the axis does not start at 0, so that differences are visible."""
     found = sorted(shares)
     step = next(step for step in (0.02, 0.05, 0.1, 0.2) if found[-1] - found[0] <= 5 * step)
     first, last = math.floor(found[0] / step + 1e-9), math.ceil(found[-1] / step - 1e-9)
@@ -130,7 +130,7 @@ def _dot(epoch: Epoch, at: tuple[float, float], name: str) -> Markup:
 
 
 def _labels(named: Sequence[tuple[tuple[float, float], Epoch, str]]) -> list[Markup]:
-    """Label points at the right of the field, where no line is in the way, each with a thread to its point."""
+    """Label points to the right of the field, each with a line to its point."""
     parts = []
     ends = sorted(named, key=lambda each: -each[0][1])
     places = apart([_FIELD.y(at[1]) for at, _, _ in ends], _LABEL_GAP, _FIELD.y(0) - 16)
