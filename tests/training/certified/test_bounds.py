@@ -246,7 +246,7 @@ def hooked():
             nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, track_running_stats=False), nn.Linear(64, 10)),
             "kept stat",
         ),
-        (Branching(), "do not depend on values"),
+        (Branching(), "does not depend on values"),
     ],
 )
 def test_what_cannot_be_bounded_is_refused_by_name(module, said):

@@ -1,14 +1,14 @@
-"""Bounds: what a net's scores can become when its input moves anywhere in a budget, proven by arithmetic alone.
+"""Bounds: proven bounds of a network's scores over all inputs that a budget allows.
 
-Two bounds are made and the better is taken. Intervals pass forwards through every layer (Gowal et al. 2018, "On the
-Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models", section 3). Then the margin
-between two classes is written as a linear function, backwards from the scores to the input, every ReLU replaced by
-the lines that enclose it on its interval (Zhang et al. 2018, "Efficient Neural Network Robustness Certification
+Two bounds are computed, and the tighter one is used. Intervals are propagated forwards through every layer (Gowal et
+al. 2018, "On the Effectiveness of Interval Bound Propagation for Training Verifiably Robust Models", section 3). Then the
+margin between two classes is expressed as a linear function, backwards from the scores to the input, with every ReLU
+replaced by lines that enclose it on its interval (Zhang et al. 2018, "Efficient Neural Network Robustness Certification
 with General Activation Functions", CROWN, with intervals for the inner layers as in CROWN-IBP, Zhang et al. 2020).
 
-The module is read as a graph by torch.fx, so residual sums are understood, and what depends on values is refused.
-It is meant for small nets: what is proven of a wide or deep one that was not trained for it (method `ibp`) is
-little. Imports torch when it is imported.
+torch.fx reads the module as a graph, so residual sums are supported, and control flow that depends on values is refused.
+The bounds are meant for small networks: for wide or deep networks that were not trained for it (method `ibp`), they
+certify little. Imports torch when it is imported.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ from hauberk.models.port import Floats, Labels
 from hauberk.models.torch_model import Encoded, Encoder, TorchModel
 from hauberk.training.certified.layers import KNOWN, Interval, is_affine, is_sum, passed
 
-# The proof is of real numbers. The served model rounds in float32, so a margin counts from this share of the scores.
+# The proof is about real arithmetic. The served model rounds in float32, so a margin must exceed this share of the scores.
 _ROUNDING = 1e-4
 _BATCH = 256
 
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """The inputs that a budget allows, one row for each origin: an interval, within `radius` in L2 where it is set."""
+    """The inputs a budget allows, one row for each origin: an interval, and an L2 ball of `radius` unless it is None."""
 
     inputs: Interval
     origin: Tensor
@@ -48,7 +48,7 @@ class Box:
 
 
 class _Tracer(fx.Tracer):
-    """Leaves the layers that have a rule whole, Hauberk's own among them."""
+    """Does not trace into layers that have a rule, among them Hauberk's own."""
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         return type(m) in KNOWN or super().is_leaf_module(m, module_qualified_name)
@@ -58,10 +58,10 @@ _GRAPHS: WeakKeyDictionary[nn.Module, dict[bool, fx.Graph]] = WeakKeyDictionary(
 
 
 def box_of(x: Tensor, budget: Budget, module: nn.Module) -> Box:
-    """Return the inputs that `budget` allows around x, as the module behind a table's encoder gets them.
+    """Return the inputs that `budget` allows around x, as the module behind a table's encoder receives them.
 
-    As wide as `budget.allows` judges, its tolerance among it. For a table, costs are left out (so more is enclosed
-    than is allowed), and a category that may change may be any or several at once.
+    Includes the tolerance of `budget.allows`. For a table, costs are ignored (so the box contains more than the budget
+    allows), and a category that may change may take any value, or several at once.
     """
     if isinstance(budget, Ball):
         reach = budget.eps + TOLERANCE
@@ -81,27 +81,27 @@ def box_of(x: Tensor, budget: Budget, module: nn.Module) -> Box:
 
 
 def intervals(module: nn.Module, inputs: Interval) -> Interval:
-    """Return an interval (n, classes) that holds the scores of every input in `inputs`. Can be differentiated.
+    """Return an interval (n, classes) that contains the scores of every input in `inputs`; differentiable.
 
-    Batch norm takes its kept statistics, dropout passes. Raises InvalidInput for a layer without a rule.
+    Batch norm uses its running statistics, and dropout is the identity. Raises InvalidInput for a layer without a rule.
     """
     inner = _inner(module)
     graph = _graph(inner)
     reached = _reached(inner, graph, inputs)
     (output,) = (node for node in graph.nodes if node.op == "output")
-    found = reached[output]
-    assert isinstance(found, Interval)
-    return found
+    scores = reached[output]
+    assert isinstance(scores, Interval)
+    return scores
 
 
-def worst_scores(found: Interval, y: Tensor) -> Tensor:
-    """Return (n, classes): the lowest score of each row's own class, and the highest of the others."""
-    own = functional.one_hot(y, found.low.shape[1]).bool()
-    return torch.where(own, found.low, found.high)
+def worst_scores(scores: Interval, y: Tensor) -> Tensor:
+    """Return (n, classes): the lowest score of each row's own class, and the highest score of every other class."""
+    own = functional.one_hot(y, scores.low.shape[1]).bool()
+    return torch.where(own, scores.low, scores.high)
 
 
 def margins(module: nn.Module, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
-    """Return (n, classes): proven lower bounds of score[y] - score[k] within the budget; 0 at k = y.
+    """Return (n, classes): proven lower bounds of score[y] - score[k] over the budget, in logits; 0 at k = y.
 
     Evaluation mode. Cost: two forward passes, and two passes for each class. Raises InvalidInput as `intervals`.
     """
@@ -116,36 +116,36 @@ def margins(module: nn.Module, x: Tensor, y: Tensor, budget: Budget) -> Tensor:
         by_interval = scores.low[own][:, None] - scores.high
     bounds = []
     for other in range(scores.low.shape[1]):
-        asked = torch.zeros_like(scores.low)
-        asked[own] += 1.0
-        asked[:, other] -= 1.0
-        bounds.append(_backwards(inner, graph, reached, asked, box))
+        margin = torch.zeros_like(scores.low)
+        margin[own] += 1.0
+        margin[:, other] -= 1.0
+        bounds.append(_backwards(inner, graph, reached, margin, box))
     best = torch.maximum(torch.stack(bounds, 1), by_interval)
     best[own] = 0.0
     return best
 
 
 def certified(model: TorchModel, x: Floats, y: Labels, budget: Budget) -> NDArray[np.bool_]:
-    """Return (n,): whether it is proven that the model gives row i the class y[i] wherever the budget moves it.
+    """Return (n,) bool: True if the model provably predicts y[i] for every input that the budget allows around row i.
 
-    Computed in float64; margins within float32's rounding do not count. Answers: every attacker within the budget,
-    known or not. Does not answer: one who is not held to it. False does not mean that an attack exists.
+    Computed in float64; margins within the rounding of float32 do not count. Answers: every attacker within the
+    budget, known or unknown. Does not answer: attackers who exceed it. False does not mean that an attack exists.
     """
     module = copy.deepcopy(model.module).double().eval()
     verdicts = [np.zeros(0, dtype=np.bool_)]
     for start in range(0, len(x), _BATCH):
         rows = torch.from_numpy(x[start : start + _BATCH]).to(model.device).double()
         labels = torch.from_numpy(y[start : start + _BATCH]).to(model.device)
-        found = margins(module, rows, labels, budget)
+        proven = margins(module, rows, labels, budget)
         with torch.no_grad():
             size = module(rows).abs().amax(1, keepdim=True).clamp(min=1.0)
-        found[torch.arange(len(rows)), labels] = torch.inf
-        verdicts.append((found > _ROUNDING * size).all(1).cpu().numpy())
+        proven[torch.arange(len(rows)), labels] = torch.inf
+        verdicts.append((proven > _ROUNDING * size).all(1).cpu().numpy())
     return np.concatenate(verdicts)
 
 
 def _inner(module: nn.Module) -> nn.Module:
-    """Return the part behind the encoder; a picture's has none."""
+    """Return the part of the module behind the encoder of a table; pictures have no encoder."""
     return module.inner if isinstance(module, Encoded) and isinstance(module.encoder, Encoder) else module
 
 
@@ -154,15 +154,15 @@ def _graph(module: nn.Module) -> fx.Graph:
     if module.training not in known:  # a team's forward may differ between the two
         try:
             known[module.training] = _Tracer().trace(module)
-        except Exception as error:  # fx's own errors and those of the team's code have no common root
+        except Exception as error:  # the errors of torch.fx and of the team's code have no common base class
             raise InvalidInput(
-                f"bounds need a model whose steps do not depend on values, and this one's cannot be read: {error}"
+                f"bounds need a model whose control flow does not depend on values; this model cannot be traced: {error}"
             ) from error
     return known[module.training]
 
 
 def _reached(module: nn.Module, graph: fx.Graph, inputs: Interval) -> dict[fx.Node, Any]:
-    """Return what each node of the graph can become."""
+    """Return the interval, or the constant, of each node of the graph."""
     reached: dict[fx.Node, Any] = {}
     for node in graph.nodes:
         if node.op == "placeholder":
@@ -179,24 +179,24 @@ def _reached(module: nn.Module, graph: fx.Graph, inputs: Interval) -> dict[fx.No
 def _called(module: nn.Module, node: fx.Node) -> Any:  # noqa: ANN401 - a layer, a function, or a method's name
     if node.op == "call_module":
         return module.get_submodule(str(node.target))
-    return operator.add if node.target is operator.iadd else node.target  # nothing here is changed in place
+    return operator.add if node.target is operator.iadd else node.target  # intervals are never changed in place
 
 
 def _arguments(node: fx.Node, reached: dict[fx.Node, Any]) -> tuple[Any, Any]:
     return fx.map_arg(node.args, reached.__getitem__), fx.map_arg(node.kwargs, reached.__getitem__)
 
 
-def _backwards(module: nn.Module, graph: fx.Graph, reached: dict[fx.Node, Any], asked: Tensor, box: Box) -> Tensor:
-    """Return (n,): a lower bound of the sum of asked (n, classes) * scores, over the box."""
+def _backwards(module: nn.Module, graph: fx.Graph, reached: dict[fx.Node, Any], aim: Tensor, box: Box) -> Tensor:
+    """Return (n,): a lower bound of the sum of aim (n, classes) * scores, over the box."""
     weights: dict[fx.Node, Tensor] = {}
-    bound = asked.new_zeros(len(asked))
+    bound = aim.new_zeros(len(aim))
 
     def add(node: fx.Node, weight: Tensor) -> None:
         weights[node] = weights[node] + weight if node in weights else weight
 
     for node in reversed(graph.nodes):
         if node.op == "output":
-            add(node.args[0], asked)
+            add(node.args[0], aim)
         if node not in weights:
             continue
         weight = weights.pop(node)
@@ -216,7 +216,7 @@ def _backwards(module: nn.Module, graph: fx.Graph, reached: dict[fx.Node, Any], 
             passed_on, constant = _through_relu(reached[sources[0]], weight)
             add(sources[0], passed_on)
             bound = bound + constant
-        else:  # nothing linear is known of it: its interval stands for it, and the walk ends here
+        else:  # there is no linear bound for it: use its interval, and stop here
             bound = bound + _lowest(weight, reached[node])
     return bound
 
@@ -228,7 +228,7 @@ def _through(
     reached: dict[fx.Node, Any],
     weight: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """Return the weights of an affine layer's input, and the constant: both from one backward pass at zero."""
+    """Return the weights on an affine layer's input, and the constant, both from one backward pass at zero."""
     values = {**reached, source: torch.zeros_like(reached[source].low).requires_grad_()}
     with torch.enable_grad():
         args, kwargs = _arguments(node, values)
@@ -245,23 +245,22 @@ def _apply(called: Any, args: Any, kwargs: Any) -> Tensor:  # noqa: ANN401 - as 
 
 
 def _through_relu(inputs: Interval, weight: Tensor) -> tuple[Tensor, Tensor]:
-    """Return weights and constant for a ReLU: above it a chord, below it the better of y = 0 and y = x."""
+    """Return weights and constant for a ReLU: the chord above it; below it y = x if that is closer, else y = 0."""
     low, high = inputs.low.clamp(max=0), inputs.high.clamp(min=0)
     chord = high / (high - low).clamp(min=1e-30)
-    below = torch.where(inputs.low >= 0, 1.0, torch.where(inputs.high > -inputs.low, 1.0, 0.0)).to(weight.dtype)
-    below = torch.where(inputs.high <= 0, torch.zeros_like(below), below)
+    below = (inputs.high > -inputs.low).to(weight.dtype)
     up, down = weight.clamp(min=0), weight.clamp(max=0)
     return up * below + down * chord, -_rows(down * chord * low)
 
 
-def _lowest(weight: Tensor, found: Interval) -> Tensor:
-    """Return (n,): the least of the sum of weight * value over an interval."""
-    weight = weight.reshape(found.low.shape)
-    return _rows(weight.clamp(min=0) * found.low + weight.clamp(max=0) * found.high)
+def _lowest(weight: Tensor, values: Interval) -> Tensor:
+    """Return (n,): the minimum of the sum of weight * value over an interval."""
+    weight = weight.reshape(values.low.shape)
+    return _rows(weight.clamp(min=0) * values.low + weight.clamp(max=0) * values.high)
 
 
 def _least(weight: Tensor, box: Box) -> Tensor:
-    """Return (n,): the least over the box; for an L2 ball the better of ball and enclosing interval."""
+    """Return (n,): the minimum over the box; for an L2 ball, the larger of the minima over ball and interval."""
     lowest = _lowest(weight, box.inputs)
     if box.radius is None:
         return lowest

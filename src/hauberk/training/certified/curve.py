@@ -1,4 +1,4 @@
-"""Certified accuracy against radius, measured as evidence: to stand beside the empirical curve.
+"""Certified accuracy by radius, measured as evidence, for comparison with the empirical curve.
 
 Imports torch when it is imported.
 """
@@ -23,11 +23,19 @@ from hauberk.training.certified.smoothing import Smoothing
 
 Way = Literal["bounds", "smoothing"]
 SERIES = "certified_accuracy_by_radius"
-_FACTORS = (0.0, 0.25, 0.5, 0.75, 1.0, 1.5, 2.0)  # radii, as shares of the declared budget: those of the attacks
-SIGMA = 0.5  # noise, as a share of the L2 radius: what method "noise" trains with
+_FACTORS = (
+    0.0,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    1.5,
+    2.0,
+)  # radii as multiples of the declared budget, as in the attacks' curve
+SIGMA = 0.5  # noise, as a share of the L2 radius: the default of method "noise"
 
 
-def measure(  # noqa: PLR0913 - the model, the rows, and what the evidence has to name
+def measure(  # noqa: PLR0913 - the model, the rows, and the threat, all keyword-only but model and rows
     model: TorchModel,
     x: Floats,
     y: Labels,
@@ -39,12 +47,13 @@ def measure(  # noqa: PLR0913 - the model, the rows, and what the evidence has t
     seed: int,
     task: Task | None = None,
 ) -> Measurement:
-    """Return the share of rows that is right and proven to stay so, at the declared budget and around it.
+    """Return the share of rows that are classified correctly and certified, at the declared budget and around it.
 
-    sigma: of the noise, as a share of the radius; smoothing alone uses it. Metrics: certified_accuracy, at the
-    declared budget; by smoothing also smoothed_accuracy, of the vote at radius 0, and abstained. Series:
-    certified_accuracy_by_radius. Raises InvalidInput for smoothing of anything but an L2 ball, and for bounds of a
-    model that they cannot read.
+    sigma: standard deviation of the noise as a share of the radius, for smoothing only. Metrics, all in [0, 1]:
+    certified_accuracy at the declared budget; with smoothing also smoothed_accuracy (of the vote at radius 0) and
+    abstained. Series: certified_accuracy_by_radius. Answers: every attacker within the budget, for certified rows.
+    Does not answer: larger budgets. Raises InvalidInput for smoothing with any budget but an L2 ball, and for bounds
+    of a model that cannot be traced or has a layer without a rule.
     """
     task = task or Quiet()
     if way == "smoothing":
@@ -58,8 +67,11 @@ def measure(  # noqa: PLR0913 - the model, the rows, and what the evidence has t
             share = float((model.scores(x).argmax(axis=1) == y).mean())
         points.append({"x": factor * unit, "y": share})
         task.update((number + 1) / len(_FACTORS), text=f"certified at {factor:g} of the radius: {share:.3f}")
-    told = f"{len(x)} rows were certified by interval and linear bounds: of these no input within the radius errs."
-    return Measurement({"certified_accuracy": _at_budget(points)}, series={SERIES: points}, notes=(told,))
+    note = (
+        f"Interval and linear bounds were computed for {len(x)} rows: for a certified row, no allowed input is "
+        "classified wrongly."
+    )
+    return Measurement({"certified_accuracy": _at_budget(points)}, series={SERIES: points}, notes=(note,))
 
 
 def _smoothed(  # noqa: PLR0913, PLR0917 - as `measure`
@@ -72,24 +84,24 @@ def _smoothed(  # noqa: PLR0913, PLR0917 - as `measure`
         )
     how = Smoothing(sigma * threat.eps)
     rng = torch.Generator(model.device).manual_seed(seed)
-    found = smoothing.certify(model, x, how, rng=rng, task=task)
-    right = found.classes == y
+    result = smoothing.certify(model, x, how, rng=rng, task=task)
+    right = result.classes == y
     points = []
     for factor in _FACTORS:
         radius = factor * threat.eps
-        # Theorem 1 is of changes shorter than the radius, so a ball of that radius needs a longer one.
-        points.append({"x": radius, "y": float((right & (found.radii > radius if factor else right)).mean())})
+        # Theorem 1 holds for changes shorter than the certified radius, so that radius must exceed the ball's.
+        points.append({"x": radius, "y": float((right & (result.radii > radius if factor else right)).mean())})
     metrics = {
         "certified_accuracy": _at_budget(points),
         "smoothed_accuracy": points[0]["y"],
-        "abstained": float((found.classes == smoothing.ABSTAIN).mean()),
+        "abstained": float((result.classes == smoothing.ABSTAIN).mean()),
     }
-    votes = (
-        f"sigma {how.sigma:.3g}, {how.votes} votes, each certificate wrong with probability {how.alpha:g} at most"
+    note = (
+        f"Randomised smoothing was computed for {len(x)} rows: sigma {how.sigma:.3g}, {how.votes} votes, each "
+        f"certificate wrong with probability at most {how.alpha:g}."
     )
-    told = f"{len(x)} rows were certified by randomised smoothing: {votes}."
-    whose = "It certifies the vote over noisy copies, not the model that is served alone."
-    return Measurement(metrics, series={SERIES: points}, notes=(told, whose))
+    scope = "The certificate is for the vote over noisy copies, not for the model served alone."
+    return Measurement(metrics, series={SERIES: points}, notes=(note, scope))
 
 
 def _at_budget(points: Sequence[dict[str, float]]) -> float:

@@ -1,4 +1,4 @@
-"""Layers: how an interval of inputs passes one layer, one rule for each kind. Imports torch when it is imported."""
+"""Layers: interval bounds of one layer's outputs, with a rule for each kind. Imports torch when it is imported."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _NORMS = (nn.BatchNorm1d, nn.BatchNorm2d)
 _POOLS = (nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
 _SHAPES = (nn.Flatten, nn.Unflatten, nn.Identity, nn.ZeroPad2d)
 _DROPOUT = (nn.Dropout, nn.Dropout1d, nn.Dropout2d)
-# What never falls where its input rises: the ends of the interval pass by themselves.
+# Monotone layers: the ends of the interval are mapped separately.
 _RISING = (
     nn.ReLU,
     nn.ReLU6,
@@ -51,7 +51,7 @@ _RISING_CALLS: tuple[Any, ...] = (
     torch.max_pool2d,
 )
 _SUMS: tuple[Any, ...] = (operator.add, torch.add)
-# With a constant: shifts and scales, such as a normalisation that stands in the model.
+# With a constant operand: shifts and scales, such as a normalisation inside the model.
 _ARITHMETIC: tuple[Any, ...] = (
     *_SUMS,
     operator.sub,
@@ -73,7 +73,7 @@ class Interval:
 
 
 def is_affine(called: Any) -> bool:  # noqa: ANN401 - a layer, a function, or a method's name
-    """Whether it is a linear function of its one input plus a constant, as it stands in evaluation mode."""
+    """Return whether it is an affine function of its one input, in evaluation mode."""
     if isinstance(called, nn.Module):
         return isinstance(called, (*_AFFINE, *_POOLS, *_SHAPES)) or (
             isinstance(called, (*_NORMS, *_DROPOUT)) and not called.training
@@ -82,14 +82,14 @@ def is_affine(called: Any) -> bool:  # noqa: ANN401 - a layer, a function, or a 
 
 
 def is_sum(called: Any) -> bool:  # noqa: ANN401 - as `is_affine`
-    """Whether it adds its two inputs."""
+    """Return whether it adds its two inputs."""
     return called in _SUMS
 
 
 def passed(called: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:  # noqa: ANN401 - as `is_affine`
-    """Return what comes out of a layer, function or method: an interval, where an interval went in.
+    """Return the output of a layer, function or method: an interval if an argument is an interval.
 
-    Raises InvalidInput for what has no rule.
+    Raises InvalidInput if there is no rule for it.
     """
     count = len([each for each in args if isinstance(each, Interval)])
     if any(isinstance(each, Interval) for each in kwargs.values()):
@@ -106,13 +106,13 @@ def passed(called: Any, args: Any, kwargs: Mapping[str, Any]) -> Any:  # noqa: A
         if count == 2 or isinstance(args[1], Interval):
             raise _unknown(f"{_name(called)} of two parts of the model, or of a number and a part")
         one, other = called(args[0].low, args[1]), called(args[0].high, args[1])
-        return Interval(torch.minimum(one, other), torch.maximum(one, other))  # a negative factor turns it around
+        return Interval(torch.minimum(one, other), torch.maximum(one, other))  # a negative factor swaps the ends
     if called in _MOVED or called in _RISING_CALLS or called in _MEANS or called in _SUMS or called is torch.cat:
         return _ends(called, args, kwargs)
     raise _unknown(_name(called))
 
 
-def _layer(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - an nn.Module, whose attributes are asked for
+def _layer(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - an nn.Module with attributes of its own
     _refuse_odd(layer)
     if isinstance(layer, _AFFINE):
         return _affine(layer, x)
@@ -121,18 +121,18 @@ def _layer(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - an nn.Module,
     if isinstance(layer, _DROPOUT):
         return x
     if isinstance(layer, BitDepth):
-        # Which side of an edge a pixel falls on may differ between float32 and float64.
+        # A pixel near the edge of a level may be rounded differently in float32 and float64.
         return Interval(layer(x.low - _EDGE), layer(x.high + _EDGE))
-    # Copies, since a layer may work in place, and the interval before it is looked at again.
+    # Copies, because a layer may work in place and its input interval is used again.
     return Interval(layer(x.low.clone()), layer(x.high.clone()))
 
 
 def _refuse_odd(layer: Any) -> None:  # noqa: ANN401 - as `_layer`
-    """Raise InvalidInput for a layer that is not exactly what its rule is for: a subclass may do anything else."""
+    """Raise InvalidInput for a layer that its rule does not cover, such as a subclass, which may compute anything."""
     name = type(layer).__name__
     if type(layer) not in KNOWN:
         raise _unknown(name)
-    if layer._forward_hooks or layer._forward_pre_hooks:  # noqa: SLF001 - there is no public way to ask
+    if layer._forward_hooks or layer._forward_pre_hooks:  # noqa: SLF001 - torch has no public accessor
         raise _unknown(f"{name} with a hook")
     for kind, attribute in ((nn.LeakyReLU, "negative_slope"), (nn.ELU, "alpha"), (nn.Softplus, "beta")):
         if isinstance(layer, kind) and getattr(layer, attribute) < 0:
@@ -140,7 +140,7 @@ def _refuse_odd(layer: Any) -> None:  # noqa: ANN401 - as `_layer`
 
 
 def _affine(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - one of _AFFINE
-    """Pass centre and half width: the width by the weights' absolute values, which makes it as narrow as can be."""
+    """Map centre and half width, the width by absolute weights; this is the exact interval of an affine layer."""
     centre, half = (x.high + x.low) / 2, (x.high - x.low) / 2
     middle = layer(centre)
     weights = {"weight": layer.weight.abs()}
@@ -158,7 +158,7 @@ def _normed(layer: Any, x: Interval) -> Interval:  # noqa: ANN401 - one of _NORM
         mean, variance = layer.running_mean, layer.running_var
         return functional.batch_norm(value, mean, variance, layer.weight, layer.bias, eps=layer.eps)
 
-    one, other = apply(x.low), apply(x.high)  # a negative scale turns the interval around
+    one, other = apply(x.low), apply(x.high)  # a negative scale swaps the ends
     return Interval(torch.minimum(one, other), torch.maximum(one, other))
 
 
@@ -170,7 +170,7 @@ def _ends(called: Any, args: Any, kwargs: Mapping[str, Any]) -> Interval:  # noq
             return type(value)(pick(each) for each in value) if isinstance(value, list | tuple) else value
 
         chosen, named = [pick(each) for each in args], {**kwargs}
-        named.pop("inplace", None)  # the interval before it is looked at again
+        named.pop("inplace", None)  # the input interval is used again
         made: Tensor = (
             getattr(chosen[0], called)(*chosen[1:], **named)
             if isinstance(called, str)
@@ -188,6 +188,6 @@ def _name(called: Any) -> str:  # noqa: ANN401 - as `is_affine`
 def _unknown(name: str) -> InvalidInput:
     known = [layer.__name__ for layer in KNOWN]
     return InvalidInput(
-        f"bounds have no rule for {name}, so nothing can be proven of this model. They know {', '.join(known)}, "
-        "sums of two branches, concatenation and reshaping. Use these, or certify by smoothing."
+        f"bounds have no rule for {name}, so nothing can be proven about this model. There are rules for "
+        f"{', '.join(known)}, sums of two branches, concatenation and reshaping. Use these, or certify by smoothing."
     )

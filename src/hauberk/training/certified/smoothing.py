@@ -1,8 +1,8 @@
-"""Randomised smoothing: the class that a model gives most often to noisy copies of an input, with a proven radius.
+"""Randomised smoothing: the class a model predicts most often for noisy copies of an input, with a proven radius.
 
 Source: Cohen, Rosenfeld, Kolter 2019, "Certified Adversarial Robustness via Randomized Smoothing": theorem 1, and
-figure 1's PREDICT and CERTIFY. What is certified is the vote g, not the model f that votes: whoever serves f alone
-has no certificate. A certificate is wrong with probability `alpha` at most, for each input.
+figure 1's PREDICT and CERTIFY. The certificate is for the vote g, not for the model f that votes: if f is served alone,
+there is no certificate. For each input, the certificate is wrong with probability at most `alpha`.
 Imports torch when it is imported.
 """
 
@@ -27,12 +27,12 @@ _BATCH = 1024
 
 @dataclass(frozen=True, slots=True)
 class Smoothing:
-    """How votes are taken and judged.
+    """Settings of the vote.
 
-    sigma: standard deviation of the noise, in input units; larger certifies further and is less accurate. guess:
-    votes that pick the class. votes: fresh ones that prove it. alpha: probability that a certificate is wrong.
-    Raises InvalidInput for values that make no sense. The largest radius that can be proven is
-    sigma * z(alpha ** (1 / votes)), z being the standard normal's quantile: 2.46 sigma for 1000 votes.
+    sigma: standard deviation of the noise, in input units; a larger one certifies larger radii and is less accurate.
+    guess: number of votes that pick the class. votes: number of fresh votes that certify it. alpha: probability that
+    a certificate is wrong. Raises InvalidInput for values out of range. The largest provable radius is
+    sigma * z(alpha ** (1 / votes)), where z is the quantile of the standard normal: 2.46 sigma for 1000 votes.
     """
 
     sigma: float
@@ -51,7 +51,7 @@ class Smoothing:
 
 @dataclass(frozen=True, slots=True)
 class Certified:
-    """For each row: the class that is certified, ABSTAIN where none is; and the L2 radius, 0 where none is."""
+    """For each row: the certified class or ABSTAIN, and the L2 radius, which is 0 for ABSTAIN."""
 
     classes: NDArray[np.int64]
     radii: NDArray[np.float64]
@@ -63,7 +63,7 @@ def certify(
     """Return the certified class and L2 radius of each row of x (n, *shape).
 
     rng: on the model's device. Cost: guess + votes forward passes of each row. Answers: any change of L2 length
-    below the radius. Does not answer: another norm, except through its L2 length; a served model that does not vote.
+    below the radius. Does not answer: other norms, except through the L2 length; a served model that does not vote.
     """
     task = task or Quiet()
     classes, radii = np.full(len(x), ABSTAIN, dtype=np.int64), np.zeros(len(x))
@@ -73,16 +73,16 @@ def certify(
         share = lower_bound(seen, how.votes, how.alpha)
         if share > 0.5:
             classes[row], radii[row] = picked, how.sigma * NormalDist().inv_cdf(share)
-        task.update((row + 1) / len(x), text=f"{row + 1} rows certified or not")
+        task.update((row + 1) / len(x), text=f"{row + 1} of {len(x)} rows")
     return Certified(classes, radii)
 
 
 def predict(
     model: TorchModel, x: Floats, how: Smoothing, *, rng: torch.Generator, task: Task | None = None
 ) -> NDArray[np.int64]:
-    """Return the class that the vote gives each row, ABSTAIN where the two first are too close to tell apart.
+    """Return (n,) the class of the vote for each row; ABSTAIN if the two leading classes cannot be told apart.
 
-    A class that is given is the vote's with probability 1 - alpha at least. Cost: votes forward passes of each row.
+    A returned class is the true vote's with probability at least 1 - alpha. Cost: votes forward passes of each row.
     """
     task = task or Quiet()
     stats = need("scipy.stats")
@@ -97,10 +97,10 @@ def predict(
 
 
 def lower_bound(successes: int, trials: int, alpha: float) -> float:
-    """Return the exact one-sided lower confidence bound of a binomial share, at level 1 - alpha.
+    """Return the exact one-sided lower confidence bound of a binomial share in [0, 1], at level 1 - alpha.
 
-    successes in [0, trials]. Source: Clopper, Pearson 1934: the share at which as many successes or more have
-    probability alpha, a quantile of a beta distribution.
+    successes: in [0, trials]; raises InvalidInput otherwise. Source: Clopper, Pearson 1934: the share for which this
+    many successes or more have probability alpha, a quantile of a beta distribution.
     """
     if not 0 <= successes <= trials or trials < 1:
         raise InvalidInput(f"expected 0 to {trials} successes in 1 trial or more, found {successes}.")
@@ -110,14 +110,14 @@ def lower_bound(successes: int, trials: int, alpha: float) -> float:
 
 
 def _counts(model: TorchModel, row: Floats, sigma: float, votes: int, rng: torch.Generator) -> NDArray[np.int64]:
-    """Return (classes,): how often the model gives each class to the row with fresh Gaussian noise."""
+    """Return (classes,) the number of times the model predicts each class for the row with fresh Gaussian noise."""
     module = model.module.eval()
     counts = torch.zeros(model.classes, dtype=torch.int64, device=model.device)
     origin = torch.from_numpy(np.ascontiguousarray(row, np.float32)).to(model.device)[None]
     with torch.no_grad():
         for start in range(0, votes, _BATCH):
             shape = (min(_BATCH, votes - start), *row.shape)
-            # Not cut to the pixel range: the theorem is about Gaussian noise, and a cut is another noise.
+            # Not clipped to the pixel range: the theorem needs Gaussian noise, and clipped noise is not Gaussian.
             noise = torch.randn(shape, generator=rng, device=model.device)
             given = forward(module, origin + sigma * noise).argmax(1)
             counts += torch.bincount(given, minlength=model.classes)
