@@ -113,9 +113,9 @@ def test_null_in_a_key_is_a_value(save):
 def test_a_key_that_names_several_rows_is_refused(frame, save, side):
     double = pl.concat([frame, frame[5:6]])
     a, b = (double if side in (0, 2) else frame), (double if side in (1, 2) else frame)
-    with pytest.raises(InvalidInput, match=r"id is no key of .*1 values stand in several rows, such as 5"):
+    with pytest.raises(InvalidInput, match=r"id is not unique in .*1 values occur in several rows, such as 5"):
         diff(save(a, "a.parquet"), save(b, "b.parquet"), key=["id"])
-    with pytest.raises(InvalidInput, match="no column 'nope'"):
+    with pytest.raises(InvalidInput, match="'nope' is not in both tables"):
         diff(save(a, "a.parquet"), save(b, "b.parquet"), key=["nope"])
 
 

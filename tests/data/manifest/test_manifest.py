@@ -255,7 +255,7 @@ def test_a_file_that_shrinks_under_a_thread_is_an_error(tmp_path, monkeypatch):
 
 
 def test_what_cannot_be_a_set_is_refused(tmp_path):
-    with pytest.raises(InvalidInput, match="no file or folder"):
+    with pytest.raises(InvalidInput, match="does not exist"):
         made(tmp_path / "absent")
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidInput, match="holds no files"):
@@ -264,7 +264,7 @@ def test_what_cannot_be_a_set_is_refused(tmp_path):
     with pytest.raises(InvalidInput, match="link to a folder"):
         made(tmp_path / "empty")
     os.mkfifo(tmp_path / "pipe")
-    with pytest.raises(InvalidInput, match="no regular file"):
+    with pytest.raises(InvalidInput, match="not a regular file"):
         made(tmp_path / "pipe")
     with pytest.raises(InvalidInput, match="mixed"):
         made(tmp_path / "x", "memory://x")

@@ -105,7 +105,7 @@ def test_idx_that_is_too_short_or_too_long_is_refused(tmp_path, pack):
     with pytest.raises(InvalidInput, match="truncated"):
         read_array(tmp_path / "x")
     (tmp_path / "x").write_bytes(pack(idx(PICTURES) + b"!"))
-    with pytest.raises(InvalidInput, match="goes on after the 120 bytes"):
+    with pytest.raises(InvalidInput, match="has bytes after the 120"):
         read_array(tmp_path / "x")
 
 
@@ -114,7 +114,7 @@ def test_idx_pair_of_different_lengths_is_refused(tmp_path):
     (tmp_path / "l-idx1-ubyte").write_bytes(idx(np.zeros(3, np.uint8)))
     with pytest.raises(InvalidInput, match="4 pictures and l-idx1-ubyte holds 3 labels"):
         read([tmp_path / "i-idx3-ubyte", tmp_path / "l-idx1-ubyte"], IMAGE)
-    with pytest.raises(InvalidInput, match="one file of pictures and one of labels"):
+    with pytest.raises(InvalidInput, match="one idx file of pictures and one of labels"):
         read([tmp_path / "i-idx3-ubyte"], IMAGE)
 
 
@@ -282,12 +282,12 @@ def csv(tmp_path, text, name="x.csv"):
     [
         (b"a,b\n1,\xff\xfe\n", r"x\.csv, line 2 is not UTF-8"),
         ("a,b\n1,2\n3,4,5\n", r"x\.csv, line 3 has 3 values, and the header names 2 columns"),
-        ("39, State-gov, 77516\n50, Private, 83311\n", "no header line. Put the names of the columns on top"),
+        ("39, State-gov, 77516\n50, Private, 83311\n", "no header line. Add a line with the column names"),
         ("a,b,a\n1,2,3\n", "names the column 'a' twice"),
         ("a,b\n", "0 rows"),
         ("\n\n", "line 1 is blank"),
         ("a,b\n" + "1,2\n" * 20 + "n/a,3\n", r"row 20, column 'a' holds 'n/a' among numbers"),
-        (b"a,b\n1,\x00\n", "no text"),
+        (b"a,b\n1,\x00\n", "not text"),
     ],
 )
 def test_a_bad_csv_is_refused_with_its_line(tmp_path, text, match):
@@ -355,8 +355,8 @@ def test_a_decompression_bomb_is_refused_from_its_header(tmp_path, side):
     ("content", "match"),
     [
         (b"", r"2\.png is empty"),
-        (b"GIF89a" + bytes(50), r"a/2\.png is no readable PNG picture: it starts with b'GIF89a"),
-        (b"P6\n2 2\n255\n" + bytes(12), "no readable PNG"),
+        (b"GIF89a" + bytes(50), r"a/2\.png cannot be read as PNG: it starts with b'GIF89a"),
+        (b"P6\n2 2\n255\n" + bytes(12), "cannot be read as PNG"),
         (png_claiming(6, 5)[:-30], r"a/2\.png (cannot be decoded|is no readable)"),
     ],
 )
@@ -377,7 +377,7 @@ def test_pictures_together_stay_under_the_ceiling(tmp_path):
 def test_foreign_files_and_links_among_pictures_are_refused(tmp_path):
     picture(tmp_path / "a/1.png")
     (tmp_path / "a/model.pkl").write_bytes(b"x")
-    with pytest.raises(InvalidInput, match=r"a/model\.pkl is no PNG"):
+    with pytest.raises(InvalidInput, match=r"a/model\.pkl is not a PNG"):
         read([tmp_path], IMAGE)
     (tmp_path / "a/model.pkl").unlink()
     (tmp_path / "a/2.png").symlink_to("/etc/hostname")

@@ -183,7 +183,7 @@ def test_digits_are_pictures_from_zero_to_one():
 @pytest.mark.parametrize(
     ("spec", "match"),
     [
-        (DataSpec("image", ("sklearn:wine",)), 'holds table data, and kind = "image"'),
+        (DataSpec("image", ("sklearn:wine",)), 'holds table data and kind = "image"'),
         (DataSpec("image", ("sklearn:faces",)), "known: sklearn:breast_cancer, sklearn:digits"),
         (DataSpec("image", ("sklearn:digits", "x.npz")), "name it alone"),
         (DataSpec("image", ("sklearn:digits",), limit=5), "cannot hold 10 classes"),

@@ -1,11 +1,14 @@
-"""Manifests: a data set as an artifact whose every part is under one Merkle root, so that a change is located.
+"""Manifests: the files of a data set under one Merkle root, so that a change can be located; and table diffs.
 
-model      what a manifest says, its root and its bytes
-places     the files of a set, local or of any fsspec target
-cutting    a file into parts: Parquet row groups, or blocks of 4 MiB
-hashing    the parts, on all cores
-building   a manifest of what is there now, with or without an earlier one
-comparing  two manifests: which part was added, removed or changed
+model       a manifest's content, its root and its bytes
+items       a listed file, and the protocol of readers
+places      lists and reads the files of a set; `remote` does so for any fsspec target
+cutting     cuts a file into parts: Parquet row groups, or blocks of 4 MiB
+hashing     hashes the parts on all cores
+building    builds a manifest of the present files, with or without an earlier one
+comparing   compares two manifests: which parts were added, removed or changed
+diffing     compares the rows of two tables; `comparable` gives both common types
+sampling    keeps a sample of a table's rows, for comparison with later states
 """
 
 from __future__ import annotations

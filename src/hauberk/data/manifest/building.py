@@ -1,15 +1,16 @@
-"""A manifest of what is there now.
+"""Builds a manifest of the files that are present now.
 
-By default every byte is read and hashed; an earlier manifest then only says where a file was cut, which saves reading
-Parquet footers. With `fast`, what the file system says is believed instead, and that is all that it is worth:
+By default every byte is read and hashed; an earlier manifest then only gives the cuts of unchanged files, which saves
+reading Parquet footers. The `fast` mode trusts the file system's metadata instead:
 
-    a file whose size, times of change and inode are as they were   is taken over unread
-    a file that grew, other than Parquet                            its old last block is read again, to see that it
-                                                                    was appended to; only what is new is hashed
-    everything else                                                 is hashed
+    file with unchanged size, change times and inode    its entry is reused without reading the file
+    file that grew, other than Parquet                  its old last block is read again, to check that the file was
+                                                        appended to; only the new bytes are hashed
+    any other file                                      is hashed
 
-So `fast` does not see a change in the middle of a file that grew, nor one made behind the file system: by who can set
-the machine's clock or write to the disk below it. Where a remote target tells only a time, it sees what that time tells.
+So `fast` does not detect a change in the middle of a file that grew, nor a change that leaves no trace in the metadata, by
+someone who can set the machine's clock or write to the disk directly. For a remote target it detects what the target's
+metadata (ETag, checksum or time) shows.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from hauberk.data.manifest.places import listed
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """A manifest, how many bytes were hashed for it, and how many were taken over on the file system's word."""
+    """A manifest, the number of bytes that were hashed, and the number reused on the word of the file system."""
 
     manifest: Manifest
     hashed: int
@@ -46,23 +47,23 @@ def build(
 ) -> Built:
     """Return the manifest of the files at `places`: paths of files and folders, or URLs of one fsspec target.
 
-    earlier: of the same set. fast: believe the file system, as said above; needs `earlier`. threads: default one a
-    core. Raises InvalidInput for a place that is absent or holds nothing, and ChangedError for files that are written
-    to, added or removed while they are read.
+    earlier: a manifest of the same set. fast: trust the file system's metadata, see the module; needs `earlier`. threads:
+    None: one a core (remote: 16). Raises InvalidInput for a place that is absent or empty, and ChangedError for files that
+    are written, added or removed meanwhile.
     """
     if fast and earlier is None:
-        raise InvalidInput("the fast mode compares with an earlier manifest, and there is none: leave fast out.")
+        raise InvalidInput("the fast mode needs an earlier manifest and there is none: leave fast out.")
     items, reader = listed(places)
     before = {} if earlier is None else earlier.by_name
     plans = [_plan(item, before.get(item.name), reader, fast=fast) for item in items]
     task = task or Quiet()
     files = _files(plans, reader, threads, task)
-    # A footer that differs may place the groups elsewhere: the earlier cuts do not hold, so these files are cut anew.
+    # A changed footer may place the row groups elsewhere, so these files are cut and hashed again by the new footer.
     moved = [at for at, plan in enumerate(plans) if _footer_moved(plan, files[at])]
     if moved:
         anew = [_fresh(plans[at].item, reader) for at in moved]
         for at, file, plan in zip(moved, _files(anew, reader, threads, task), anew, strict=True):
-            # Damage to the footer itself is located better by the earlier cuts than by blocks.
+            # If the new footer is damaged, the earlier cuts locate the damage better than blocks would.
             files[at] = file if plan.form == PARQUET else files[at]
     _unchanged(items, listed(places)[0])
     hashed = sum(cut.end - cut.start for plan in plans for cut in plan.cuts)
@@ -72,7 +73,7 @@ def build(
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What to do with a file: parts taken over as they were, cuts to hash after them."""
+    """What to do with a file. kept: parts that are reused. cuts: ranges to hash after them. before: the earlier entry."""
 
     item: Item
     form: str
@@ -106,7 +107,7 @@ def _appended(item: Item, before: File, reader: Reader) -> bool:
 
 
 def _files(plans: Sequence[_Plan], reader: Reader, threads: int | None, task: Task) -> list[File]:
-    found = digests([(plan.item, plan.cuts) for plan in plans], reader, task=task, threads=threads)
+    hashed = digests([(plan.item, plan.cuts) for plan in plans], reader, task=task, threads=threads)
     return [
         File(
             plan.item.name,
@@ -119,7 +120,7 @@ def _files(plans: Sequence[_Plan], reader: Reader, threads: int | None, task: Ta
             ),
             plan.item.state,
         )
-        for plan, of_file in zip(plans, found, strict=True)
+        for plan, of_file in zip(plans, hashed, strict=True)
     ]
 
 

@@ -1,4 +1,4 @@
-"""Two tables read alike: their common columns as types whose values can be compared, hashed and joined on."""
+"""Gives two tables common column types, so that their values can be compared, hashed and joined."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Columns that only one table has, and those of two families of types: name to (first, second)."""
+    """only_a, only_b: columns of one table only. types: columns of different type families, name to (first, second)."""
 
     only_a: tuple[str, ...]
     only_b: tuple[str, ...]
@@ -31,7 +31,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Both tables read alike: `scan_a` and `scan_b` give the common columns with comparable types."""
+    """Two tables; the queries `scan_a` and `scan_b` give their common columns with comparable types."""
 
     a: Table
     b: Table
@@ -41,15 +41,15 @@ class Pair:
     scan_b: pl.LazyFrame
 
     def collect(self, query: pl.LazyFrame) -> pl.DataFrame:
-        """Run a query over both. Raises InvalidInput for files that are damaged or changed while they were read."""
+        """Run a query over both tables. Raises InvalidInput if files are damaged or changed while they were read."""
         return self.a.guarded(lambda: self.b.collect(query))
 
 
 def paired(a: Table, b: Table) -> Pair:
-    """Return two opened tables read alike. Raises InvalidInput when they have no column in common."""
+    """Return two opened tables with common types. Raises InvalidInput if they have no column in common."""
     common = tuple(name for name in a.schema if name in b.schema)
     if not common:
-        raise InvalidInput(f"{a.name} and {b.name} have no column in common: there is nothing to compare.")
+        raise InvalidInput(f"{a.name} and {b.name} have no column in common: name two tables with common columns.")
     types: dict[str, tuple[str, str]] = {}
     reads_a, reads_b = [], []
     for name in common:
@@ -66,7 +66,7 @@ def paired(a: Table, b: Table) -> Pair:
     for name in common:
         alike = None if name in types else _supertype(found_a[name], found_b[name])
         if alike is None:
-            # The same kind of value that cannot be compared, such as times with and without a zone.
+            # One family, but not comparable, such as times with and without a zone.
             types.setdefault(name, (str(found_a[name]), str(found_b[name])))
             alike = polars.String()
         if found_a[name] != alike or found_b[name] != alike:
@@ -91,16 +91,16 @@ def _read(table: Table, name: str, kind: str) -> pl.Expr:
 
 
 def _supertype(one: pl.DataType, other: pl.DataType) -> pl.DataType | None:
-    """Return the type that holds the values of both, or None. Hashes and joins tell equal values of two types apart."""
+    """Return the type that holds both types' values, or None. Needed because equal values of two types hash differently."""
     polars = need("polars")
     if one == other:
         return one
     halves = [polars.DataFrame({"": []}, schema={"": dtype}) for dtype in (one, other)]
     try:
-        found: pl.DataType = polars.concat(halves, how="vertical_relaxed").schema[""]
+        common: pl.DataType = polars.concat(halves, how="vertical_relaxed").schema[""]
     except polars.exceptions.PolarsError:
         return None
-    return found
+    return common
 
 
 def _as(name: str, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
@@ -108,7 +108,7 @@ def _as(name: str, dtype: pl.DataType, wanted: pl.DataType) -> pl.Expr:
     column: pl.Expr = polars.col(name)
     if wanted == polars.String and dtype == polars.Binary:
         column = column.bin.encode("hex")
-    elif wanted == polars.String and dtype.is_nested():  # there is no cast of these to text
+    elif wanted == polars.String and dtype.is_nested():  # Polars cannot cast nested values to text
         text = polars.struct(column.alias("")).struct.json_encode()
         column = polars.when(column.is_not_null()).then(text).alias(name)
     else:

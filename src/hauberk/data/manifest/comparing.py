@@ -1,4 +1,4 @@
-"""Two manifests of one set: which part of which file was added, removed or changed."""
+"""Compares two manifests of a data set: which parts of which files were added, removed or changed."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".ppm", ".pgm")
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One difference. part: "" for a whole file. start, end: bytes in the file as it is now (as it was, if removed).
+    """One difference.
 
-    rows: in the part, where they are known. before: the earlier name of a renamed file.
+    part: "" for a whole file. start, end: byte range in the present file (in the earlier file, if removed). rows: number of
+    rows in the part, None if unknown. before: earlier name of a renamed file, else "".
     """
 
     how: How
@@ -29,7 +30,7 @@ class Change:
     before: str = ""
 
     def __str__(self) -> str:
-        """Say it in words: "row group 17 of part-3.parquet changed"."""
+        """Return a sentence such as "row group 17 of part-3.parquet changed"."""
         what = "image" if self.file.lower().endswith(_PICTURES) else "file"
         if self.how == "renamed":
             return f"{what} {self.before} is now called {self.file}"
@@ -40,25 +41,25 @@ class Change:
         return f"{self.part} of {self.file}{where}{rows} {'was ' if self.how != 'changed' else ''}{self.how}"
 
     def to_json(self) -> dict[str, Any]:
-        """Return the change for machines, with its sentence."""
+        """Return the JSON form, including the sentence under "says"."""
         return asdict(self) | {"says": str(self)}
 
 
 def compare(before: Manifest, after: Manifest) -> tuple[Change, ...]:
-    """Return what differs, in the order of names; nothing when the roots are equal."""
+    """Return the differences in the order of file names; () if the roots are equal."""
     if before.root == after.root:
         return ()
     was, now = before.by_name, after.by_name
     gone = {name: file for name, file in was.items() if name not in now}
-    found: list[Change] = []
+    changes: list[Change] = []
     for file in after.files:
         old = was.get(file.name)
         if old is None:
-            found.append(_new(file, gone))
+            changes.append(_new(file, gone))
         elif old.leaf() != file.leaf():
-            found += _inside(old, file)
-    found += [Change("removed", file.name, "", 0, file.size, file.rows) for file in gone.values()]
-    return tuple(sorted(found, key=lambda change: (change.file, change.start)))
+            changes += _inside(old, file)
+    changes += [Change("removed", file.name, "", 0, file.size, file.rows) for file in gone.values()]
+    return tuple(sorted(changes, key=lambda change: (change.file, change.start)))
 
 
 def _new(file: File, gone: dict[str, File]) -> Change:
@@ -83,7 +84,7 @@ def _inside(old: File, new: File) -> Iterator[Change]:
 
 
 def _between(old: Sequence[Part], new: Sequence[Part], file: str) -> Iterator[Change]:
-    """Compare the runs of parts between what both files begin and end with."""
+    """Yield the changes of the parts between the common beginning and the common end of both files."""
     most = min(len(old), len(new))
     head = next((at for at in range(most) if old[at].digest != new[at].digest), most)
     tail = next((at for at in range(most - head) if old[-1 - at].digest != new[-1 - at].digest), most - head)

@@ -1,8 +1,8 @@
-"""A file into parts: Parquet at its row groups, as the footer places them, everything else at every 4 MiB.
+"""Cuts a file into parts: Parquet at its row groups, as the footer places them; any other file every 4 MiB.
 
-Parts cover the file without a gap: what stands before the first row group is the `header`, what follows the last
-the `footer` (page indexes and metadata), and what lies between two groups belongs to the second of them: a group that
-was the last keeps its digest when others are written after it.
+Parts cover the file without a gap. The bytes before the first row group are the `header`, the bytes after the last are the
+`footer` (page indexes and metadata). Bytes between two groups belong to the second one, so that the last group keeps its
+digest when another is appended.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hauberk.data.manifest.model import BLOCK, BLOCKS, PARQUET, block_name
 from hauberk.data.reading.formats._footer import MAGIC, row_groups
 
 _ENDINGS = (".parquet", ".pq", ".parq")
-_MOST_FOOTER = 256 << 20
+_MOST_FOOTER = 256 << 20  # bytes; a file with a larger footer is cut into blocks
 FOOTER = "footer"
 
 
@@ -61,11 +61,11 @@ def _groups(item: Item, reader: Reader) -> tuple[Cut, ...] | None:
 
 
 def _covering(groups: Sequence[tuple[int, int, int]], footer: int, size: int) -> tuple[Cut, ...] | None:
-    """Return the parts, or None when the groups overlap, stand out of order or run into the footer."""
+    """Return the parts, or None if the groups overlap, are out of order or extend into the footer."""
     ordered = all(one[1] <= other[0] for one, other in pairwise(groups))
     if not ordered or any(not 4 <= start <= end <= footer for start, end, _ in groups):
         return None
-    found = [Cut("header", 0, groups[0][0] if groups else 4)]
+    cuts = [Cut("header", 0, groups[0][0] if groups else 4)]
     for number, (_, end, rows) in enumerate(groups):
-        found.append(Cut(f"row group {number}", found[-1].end, end, rows))
-    return (*found, Cut(FOOTER, found[-1].end, size))
+        cuts.append(Cut(f"row group {number}", cuts[-1].end, end, rows))
+    return (*cuts, Cut(FOOTER, cuts[-1].end, size))

@@ -1,13 +1,13 @@
-"""What differs between two tables of any size: rows added, removed and changed, and in which columns.
+"""Compares two tables of any size: rows added, removed and changed, and the columns in which they differ.
 
-By key, both tables are joined on keys and on a 128-bit hash of each row, and the rows that changed are then compared
-value by value. By content, where there is no key, rows are counted by their hash; a changed row is then one removed and
-one added. The hash is seeded anew in each run, so that nobody can prepare rows that collide. Null equals null, NaN equals
-NaN, and each of them differs from everything else; the order of rows does not matter.
+With a key, the tables are joined on the key and a 128-bit hash of each row, and changed rows are then compared value by
+value. Without a key, rows are compared by content: rows are counted by their hash, and a changed row counts as one removed
+and one added. The hash has a new random seed in each run, so that nobody can prepare colliding rows. Null equals null, NaN
+equals NaN, and each differs from everything else; the order of rows does not matter.
 
-CSV holds text: beside a typed table its values are read as that table's types, and beside another CSV they are
-compared as text. Columns of two types are compared as the type that holds both: integers beside floats as float64, so
-that integers beyond 2^53 are compared as the nearest float64; where no type holds both, as text, and the tables differ.
+CSV values are text: against a typed table they are parsed to that table's types, against another CSV they are compared as
+text. Columns of different types are compared as the type that holds both, for example integers and floats as float64, in
+which integers beyond 2^53 are rounded. If no type holds both, they are compared as text, and the tables differ.
 """
 
 from __future__ import annotations
@@ -32,20 +32,21 @@ _A, _B = "\0in a", "\0in b"
 _EQUAL, _CHANGED, _ADDED, _REMOVED = range(4)
 _HASH = ("\0high", "\0low")
 _DESCRIBED = ("pictures", "npz", "idx")
-_LATER = "\0b"  # after the name of a column of the second table
+_LATER = "\0b"  # suffix of columns of the second table
 
 
 class NoRowsError(InvalidInput):
-    """Pictures and arrays: what a table of them tells is a description, and equal descriptions are not equal rows."""
+    """Pictures and arrays cannot be compared row by row: their tables only describe them, and equal ones may differ."""
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """What differs.
+    """The difference of two tables.
 
-    changed: 0 when compared by content. by_column: by key, how many rows differ in each column; by content, -1 for each
-    column whose values differ as a whole. samples: a few rows of each kind, as JSON values; a changed row holds
-    [before, after] where they differ.
+    key: () if compared by content. rows_a, rows_b: number of rows. added, removed, changed: number of rows; changed is 0 by
+    content. columns: differing columns. by_column: column to the number of rows that differ in it; by content, -1 for each
+    column whose values differ as a whole. samples: a few rows for "added", "removed" and "changed", as JSON values; a changed
+    row has [before, after] for each differing column.
     """
 
     key: tuple[str, ...]
@@ -60,11 +61,11 @@ class Difference:
 
     @property
     def equal(self) -> bool:
-        """Whether both hold the same rows under the same columns."""
+        """Whether both tables hold the same rows and columns."""
         return not (self.added or self.removed or self.changed) and self.columns.equal
 
     def to_json(self) -> dict[str, Any]:
-        """Return the document of `hauberk data diff --json`."""
+        """Return the JSON document that `hauberk data diff --json` prints."""
         return {
             "equal": self.equal,
             "by": "key" if self.key else "content",
@@ -86,23 +87,23 @@ class Difference:
 def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Task | None = None) -> Difference:
     """Compare two tables: files, patterns, folders of partitions or URLs (see `verification.opening`).
 
-    key: columns that tell rows apart; () compares by content. samples: rows shown of each kind. Memory: by key, the keys
-    of both tables with 16 bytes a row, and the rows that changed; by content, some 40 bytes a different row. Raises
-    InvalidInput for what is no table, for a key that a table does not have or that names several rows, and for files that
-    change while they are read.
+    key: columns that identify a row; () compares by content. samples: rows shown of each kind. Memory: with a key, both
+    tables' keys with 16 bytes a row, and the changed rows; by content, about 40 bytes for each different row. Raises
+    NoRowsError for pictures and arrays; InvalidInput for files that are not tables, for a key that is missing or not unique
+    in a table, and for files that change while they are read.
     """
     task = task or Quiet()
     with opened(a) as first, opened(b) as second:
         for table in (first, second):
             if table.format in _DESCRIBED:
                 raise NoRowsError(
-                    f"{table.name} holds {table.format}, which are no rows of values: compare files instead, with --files."
+                    f"{table.name} holds {table.format}, which have no rows of values: compare the files with --files."
                 )
         pair = paired(first, second)
         for name in key:
             if name not in pair.common:
                 raise InvalidInput(
-                    f"there is no column {name!r} in both tables; both have: {', '.join(pair.common[:50])}."
+                    f"column {name!r} is not in both tables; choose from: {', '.join(pair.common[:50])}."
                 )
         return _by_key(pair, tuple(key), samples, task) if key else _by_content(pair, samples, task)
 
@@ -110,7 +111,7 @@ def diff(a: str, b: str, *, key: Sequence[str] = (), samples: int = 5, task: Tas
 def _by_key(pair: Pair, key: tuple[str, ...], samples: int, task: Task) -> Difference:
     polars = need("polars")
     values = [name for name in pair.common if name not in key]
-    # 1. One join of keys and hashes tells which rows differ: no value is carried through it.
+    # 1. A join of keys and row hashes, without other values, determines which rows differ.
     task.update(0.05, text="joining")
     became = pair.collect(_narrow(pair, key, values))
     counted = dict(became.group_by(_A).len().iter_rows())
@@ -119,34 +120,34 @@ def _by_key(pair: Pair, key: tuple[str, ...], samples: int, task: Task) -> Diffe
     both = equal + changed
     if both + removed != rows_a or both + added != rows_b:
         raise InvalidInput(_not_unique(pair, key))
-    # 2. Only the rows that changed, and a few of the others, are fetched and compared value by value.
+    # 2. Only changed rows, and samples of added and removed ones, are read and compared value by value.
     task.update(0.5, text="columns and samples")
     shown: dict[str, list[dict[str, Any]]] = {}
     for how, code, scan in (("added", _ADDED, pair.scan_b), ("removed", _REMOVED, pair.scan_a)):
         if counted.get(code) and samples:
             some = became.lazy().filter(polars.col(_A) == code).select(key).head(samples)
-            found = pair.collect(_semi(scan, some, key).head(samples))
-            shown[how] = [{name: _plain(row[name]) for name in pair.common} for row in found.iter_rows(named=True)]
+            rows = pair.collect(_semi(scan, some, key).head(samples))
+            shown[how] = [{name: _plain(row[name]) for name in pair.common} for row in rows.iter_rows(named=True)]
     by_column: dict[str, int] = {}
     if changed:
         keys = became.lazy().filter(polars.col(_A) == _CHANGED).select(key)
         later = _semi(pair.scan_b, keys, key).rename({name: name + _LATER for name in values})
-        rows = _semi(pair.scan_a, keys, key).join(later, on=list(key), nulls_equal=True)
+        both_states = _semi(pair.scan_a, keys, key).join(later, on=list(key), nulls_equal=True)
         differs = [polars.col(name).ne_missing(polars.col(name + _LATER)).sum().alias(name) for name in values]
         by_column = {
             name: int(count)
-            for name, count in pair.collect(rows.select(differs)).row(0, named=True).items()
+            for name, count in pair.collect(both_states.select(differs)).row(0, named=True).items()
             if count
         }
         if samples:
-            first = pair.collect(rows.head(samples))
+            first = pair.collect(both_states.head(samples))
             shown["changed"] = [_shown(row, key, values) for row in first.iter_rows(named=True)]
     task.update(1.0)
     return Difference(key, rows_a, rows_b, added, removed, changed, pair.columns, by_column, shown)
 
 
 def _narrow(pair: Pair, key: tuple[str, ...], values: Sequence[str]) -> pl.LazyFrame:
-    """Return every key of either table with what became of its row, in the column `_A`."""
+    """Return a query of every key in either table, with its row's code (equal, changed, added, removed) in column `_A`."""
     polars = need("polars")
     seeds = secrets.randbits(63), secrets.randbits(63)
     whole = polars.struct(*(polars.col(name) for name in values)) if values else polars.lit(0)
@@ -185,10 +186,10 @@ def _not_unique(pair: Pair, key: tuple[str, ...]) -> str:
         if twice.height:
             value = ", ".join(repr(_plain(one)) for one in twice.select(key).row(0))
             return (
-                f"{', '.join(key)} is no key of {table.name}: {twice.height:,} values stand in several rows, such as {value}. "
-                "Name more columns with --key, or leave it out to compare by content."
+                f"{', '.join(key)} is not unique in {table.name}: {twice.height:,} values occur in several rows, such as "
+                f"{value}. Name more columns with --key, or leave it out to compare by content."
             )
-    return "the tables changed while they were compared. Wait until their writer is done, then repeat."
+    return "the tables changed while they were compared: wait until their writer is done, then repeat."
 
 
 def _by_content(pair: Pair, samples: int, task: Task) -> Difference:
@@ -216,9 +217,9 @@ def _by_content(pair: Pair, samples: int, task: Task) -> Difference:
             some = differing.filter(polars.col(_A) * sign > 0).head(samples).select(*_HASH)
             if some.height:
                 query = scan.with_columns(*hashes).join(some.lazy(), on=list(_HASH), how="semi").head(samples)
-                found = pair.collect(query.drop(*_HASH))
+                rows = pair.collect(query.drop(*_HASH))
                 shown[how] = [
-                    {name: _plain(value) for name, value in row.items()} for row in found.iter_rows(named=True)
+                    {name: _plain(value) for name, value in row.items()} for row in rows.iter_rows(named=True)
                 ]
     task.update(1.0)
     return Difference((), rows_a, rows_b, added, removed, 0, pair.columns, by_column, shown)
@@ -229,7 +230,7 @@ def _rows(table: Table) -> int:
 
 
 def _differing_columns(pair: Pair, seed: int) -> list[str]:
-    """Return the columns whose values, taken together, are not the same: sums of hashes do not depend on order."""
+    """Return the columns whose sums of value hashes differ; these sums do not depend on the order of rows."""
     polars = need("polars")
     sums = [polars.col(name).hash(seed=seed).sum().alias(name) for name in pair.common]
     one, other = (pair.collect(scan.select(sums)).row(0) for scan in (pair.scan_a, pair.scan_b))
@@ -237,16 +238,16 @@ def _differing_columns(pair: Pair, seed: int) -> list[str]:
 
 
 def _shown(row: Mapping[str, Any], key: Sequence[str], values: Sequence[str]) -> dict[str, Any]:
-    found = {name: _plain(row[name]) for name in key}
+    shown: dict[str, Any] = {name: _plain(row[name]) for name in key}
     for name in values:
         before, after = _plain(row[name]), _plain(row[name + _LATER])
         if before != after or type(before) is not type(after):
-            found[name] = [before, after]
-    return found
+            shown[name] = [before, after]
+    return shown
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - whatever a table holds
-    """Return a value as JSON can hold it: NaN, infinities, dates and nested values as text."""
+    """Return a value that JSON can represent: NaN, infinities, dates and nested values as text."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

@@ -1,7 +1,7 @@
-"""Every part of every file hashed on all cores: threads, for the hash and the reads both let go of the interpreter.
+"""Hashes every part of every file on all cores, in threads, because hashing and reading release the interpreter lock.
 
-Work is handed out in units of about one block (4 MiB): a block of a large file, or a batch of small files. Nothing
-but one buffer a thread is held, whatever the size of the set. An interrupt stops after the units in hand.
+Work is divided into units of about one block (4 MiB): a block of a large file, or a batch of small files. Memory is one
+buffer a thread, whatever the size of the set. An interrupt takes effect after the units in progress.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from hauberk.data.manifest.cutting import Cut
 from hauberk.data.manifest.items import Item, Reader
 from hauberk.data.manifest.model import BLOCK
 
-_BATCH = 64  # small files in one unit, so that threads are not fed one by one
+_BATCH = 64  # small files in one unit, at most, to save hand-overs between threads
 
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """A block to hash: bytes [start, end) of the file, the `number`-th block of the `part`-th cut."""
+    """A block to hash: bytes [start, end) of file number `file`; block `number` of its cut number `part`."""
 
     file: int
     part: int
@@ -35,12 +35,12 @@ class Piece:
 
 @dataclass
 class _Run:
-    """What the threads share: units not yet taken, and what was found."""
+    """The threads' shared state: units not yet taken, block hashes by (file, part, number), and bytes hashed so far."""
 
     units: Iterator[list[Piece]]
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
-    found: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
+    hashes: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
     done: int = 0
 
     def next(self) -> list[Piece] | None:
@@ -51,9 +51,9 @@ class _Run:
 def digests(
     plans: Sequence[tuple[Item, Sequence[Cut]]], reader: Reader, *, task: Task, threads: int | None = None
 ) -> list[list[bytes]]:
-    """Return the digest of each cut of each file, in their order.
+    """Return the 32-byte digest of each cut of each file, in their order.
 
-    Raises InvalidInput when a file is not, before or after, the one that was listed.
+    Raises ChangedError, an InvalidInput, if a file differs from the listed one before or after it is read.
     """
     pieces = [piece for number, (_, cuts) in enumerate(plans) for piece in _pieces(number, cuts)]
     total = max(1, sum(piece.end - piece.start for piece in pieces))
@@ -78,7 +78,7 @@ def digests(
             run.stop.set()
     counts = [[_count(cut) for cut in cuts] for _, cuts in plans]
     return [
-        [root_of([run.found[file, part, number] for number in range(count)]) for part, count in enumerate(parts)]
+        [root_of([run.hashes[file, part, number] for number in range(count)]) for part, count in enumerate(parts)]
         for file, parts in enumerate(counts)
     ]
 
@@ -92,7 +92,7 @@ def _hash(unit: Sequence[Piece], plans: Sequence[tuple[Item, Sequence[Cut]]], re
             state = sha256(b"\x00")
             for chunk in chunks:
                 state.update(chunk)
-            run.found[piece.file, piece.part, piece.number] = state.digest()
+            run.hashes[piece.file, piece.part, piece.number] = state.digest()
             size += piece.end - piece.start
     return size
 

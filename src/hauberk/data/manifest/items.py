@@ -1,4 +1,4 @@
-"""The files of a data set as they were listed, and the port through which local and remote ones are read."""
+"""`Item`, a listed file of a data set, and `Reader`, the protocol by which local and remote files are read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hauberk.core.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A file as it was listed: its name in the set, where it is, its size, and what the file system says of it."""
+    """A listed file. name: in the set. path: where it is. size: bytes. state: metadata that changes when the file does."""
 
     name: str
     path: str
@@ -20,23 +20,23 @@ class Item:
 
 
 class ChangedError(InvalidInput):
-    """Files were written to, came or went while they were read: not a state that anybody left the set in."""
+    """Files were written, added or removed while they were read, so what was read is no consistent state of the set."""
 
 
 class Reader(Protocol):
-    """Reads listed files; safe in threads."""
+    """Reads listed files; safe to use from several threads. threads: the number that suits the medium."""
 
     threads: int
 
     def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
-        """Give the bytes of each range, in pieces. Raises InvalidInput when the file is not as it was listed."""
+        """Yield the bytes of each range [start, end) in pieces. Raises ChangedError if the file differs from the listed one."""
 
     def read(self, item: Item, start: int, end: int) -> bytes:
-        """Return a short range."""
+        """Return the bytes [start, end), which should be few. Raises as `chunks` does."""
 
 
 def changed(item: Item) -> ChangedError:
-    """Return the error for a file that somebody wrote to while it was being read."""
+    """Return the error for a file that was written while it was read."""
     return ChangedError(
         f"{item.name} changed while it was being read. Wait until its writer is done, then run the same command again."
     )

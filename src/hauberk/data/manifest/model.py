@@ -1,14 +1,14 @@
-"""What a manifest says: files, their parts, and one root over all of it (RFC 6962 hashing throughout).
+"""A manifest's content: files, their parts, and one Merkle root over all of it (RFC 6962 hashing throughout).
 
     part    the root over the part's bytes in blocks of 4 MiB, each block a leaf
     file    the root over its parts, each a leaf `NAME 0x00 DIGEST`
     set     the root over its files in the order of names, each a leaf `NAME 0x00 FORM 0x00 SIZE 0x00 DIGEST`
 
-The root depends on names and bytes alone. `places` (where the files lay) and `state` (what the file system said of
-a file, which only the fast mode believes) stand beside it, outside of the root.
+The root depends on names and bytes alone. It does not cover `places` (where the files were) and `state` (a file's metadata,
+which only the fast mode trusts).
 
-Answers: a changed, added, removed or renamed file or part. Does not answer: who changed it, and a manifest that was
-exchanged together with the files; the ledger, which holds the root, does.
+Answers: a changed, added, removed or renamed file or part. Does not answer: who changed it, or a manifest that was replaced
+together with the files; the ledger, which records the root, answers both.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ from hauberk.custody.ledger.levels import root_of
 from hauberk.custody.ledger.merkle import leaf_hash
 
 TYPE = "https://hauberk.dev/data-manifest/v1"
-BLOCK = 4 << 20
+BLOCK = 4 << 20  # bytes
 PARQUET, BLOCKS = "parquet", "blocks"
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Bytes [start, end) of a file. digest: 32 bytes. rows: of a row group, None elsewhere."""
+    """Bytes [start, end) of a file. digest: 32 bytes. rows: number of rows in a row group; None for other parts."""
 
     name: str
     start: int
@@ -46,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class File:
-    """A file of the set. name: relative, with "/". form: how it was cut. state: what the file system says of it."""
+    """A file of the set. name: relative, with "/". form: how it was cut, PARQUET or BLOCKS. state: as in `Item`."""
 
     name: str
     form: str
@@ -61,7 +61,7 @@ class File:
 
     @property
     def rows(self) -> int | None:
-        """Rows of a Parquet file, None elsewhere."""
+        """Number of rows of a Parquet file; None for other files."""
         counted = [part.rows for part in self.parts if part.rows is not None]
         return sum(counted) if self.form == PARQUET else None
 
@@ -72,7 +72,7 @@ class File:
 
 @dataclass(frozen=True)
 class Manifest:
-    """All files of a set, in the order of their names, and the places that they were found in."""
+    """All files of a set, in the order of their names, and the places where they were listed."""
 
     files: tuple[File, ...]
     places: tuple[str, ...]
@@ -101,13 +101,13 @@ class Manifest:
             "places": list(self.places),
             "root": self.root,
         }
-        # The same bytes as RFC 8785, which differs from this only in floats and in keys beyond ASCII: there are none.
+        # Same bytes as RFC 8785, which differs from json.dumps only for floats and non-ASCII keys; there are none here.
         text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
         try:
             return text.encode("utf-8")
         except UnicodeEncodeError as error:
             raise InvalidInput(
-                f"a file's name is not Unicode: {text[error.start - 40 : error.end]!r}. Rename it."
+                f"a file's name is not valid Unicode: {text[error.start - 40 : error.end]!r}. Rename it."
             ) from error
 
     @classmethod
@@ -124,26 +124,26 @@ class Manifest:
             if value["block"] != BLOCK:
                 raise InvalidInput(f"{what} has blocks of {value['block']} bytes; this version knows {BLOCK}.")
             files = tuple(_read_file(item) for item in value["files"])
-            found, said = cls(files, tuple(map(str, value["places"]))), str(value["root"])
+            manifest, claimed = cls(files, tuple(map(str, value["places"]))), str(value["root"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise InvalidInput(
                 f"{what} does not have the form of a data manifest: {type(error).__name__} {error}."
             ) from error
-        if found.root != said:
-            raise NotProven(f"{what} was edited: its parts give the root {found.root}, and it says {said}.")
-        return found
+        if manifest.root != claimed:
+            raise NotProven(f"{what} was edited: its parts give the root {manifest.root}, and it claims {claimed}.")
+        return manifest
 
 
 def _file_json(file: File) -> dict[str, Any]:
-    said: dict[str, Any] = {"name": file.name, "size": file.size, "state": file.state}
-    if file.form == BLOCKS and len(file.parts) == 1:  # a picture, mostly: there may be a million of them
-        return said | {"digest": file.parts[0].digest.hex()}
+    head: dict[str, Any] = {"name": file.name, "size": file.size, "state": file.state}
+    if file.form == BLOCKS and len(file.parts) == 1:  # a short form, because there may be a million pictures
+        return head | {"digest": file.parts[0].digest.hex()}
     parts = [
         {"name": part.name, "start": part.start, "end": part.end, "digest": part.digest.hex()}
         | ({} if part.rows is None else {"rows": part.rows})
         for part in file.parts
     ]
-    return said | {"form": file.form, "parts": parts}
+    return head | {"form": file.form, "parts": parts}
 
 
 def _read_file(item: Mapping[str, Any]) -> File:
@@ -165,7 +165,7 @@ def _read_file(item: Mapping[str, Any]) -> File:
 
 
 def _check_cover(parts: Sequence[Part], size: int) -> None:
-    # A manifest whose parts leave bytes out would not notice their change.
+    # Bytes outside all parts could change without changing the root.
     ends = [0, *(part.end for part in parts)]
     if ends[-1] != size or any(part.start != end for part, end in zip(parts, ends, strict=False)):
         raise ValueError("the parts of a file do not cover it")
@@ -185,5 +185,5 @@ def _digest(value: object) -> bytes:
 
 
 def block_name(number: int) -> str:
-    """Return how the block at [number * BLOCK, ...) of a file is called."""
+    """Return the name of the block that starts at byte number * BLOCK."""
     return f"block {number}"

@@ -1,7 +1,7 @@
-"""The files of a set: found in folders, named, or listed by any fsspec target, and read range by range.
+"""Lists the files of a set, in folders, by name, or on any fsspec target, and reads them range by range.
 
-Hidden files (names that begin with a dot) are passed over, as the readers of data do. A link to a file counts as the
-file; a link to a folder is refused, for what it leads to may lie anywhere.
+Hidden files (names that begin with a dot) are skipped, as data readers do. A link to a file counts as the file; a link to a
+folder is refused, because it may lead anywhere.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from hauberk.core.errors import InvalidInput, Unavailable
 from hauberk.data.manifest.items import ChangedError, Item, Reader, changed
 from hauberk.data.manifest.remote import Remote
 
-_CHUNK = 256 << 10  # fits a core's own cache beside the hash's state
+_CHUNK = 256 << 10  # bytes; fits into a core's own cache
 
 
 def is_remote(place: str) -> bool:
@@ -26,10 +26,10 @@ def is_remote(place: str) -> bool:
 
 
 def listed(places: Sequence[str]) -> tuple[list[Item], Reader]:
-    """Return the files of a set in the order of their names, and who reads them.
+    """Return the files of a set in the order of their names, and their reader.
 
-    One folder gives names relative to it; several places give names that begin with the place's own. Raises
-    InvalidInput for a place that is absent, holds no files, or mixes local files and URLs.
+    For one folder, names are relative to it; for several places, names start with the place's own name. Raises InvalidInput
+    for a place that is absent or holds no files, and for a mix of local files and URLs.
     """
     if not places:
         raise InvalidInput("no files are named: name the files or the folder of the data set.")
@@ -38,24 +38,24 @@ def listed(places: Sequence[str]) -> tuple[list[Item], Reader]:
         raise InvalidInput("local files and URLs are mixed: import them as two sets.")
     reader: Reader
     if any(remote):
-        reader = far = Remote(places[0])
-        found = [far.listed(place) for place in places]
+        reader = remote_reader = Remote(places[0])
+        listings = [remote_reader.listed(place) for place in places]
     else:
         reader = Local()
-        found = [list(_walk(Path(place.removeprefix("file://")))) for place in places]
-    for place, items in zip(places, found, strict=True):
+        listings = [list(_walk(Path(place.removeprefix("file://")))) for place in places]
+    for place, items in zip(places, listings, strict=True):
         if not items:
-            raise InvalidInput(f"{place} holds no files: there is nothing to hash.")
-    return sorted(_named(found, places), key=lambda item: item.name), reader
+            raise InvalidInput(f"{place} holds no files: name a place with at least one.")
+    return sorted(_named(listings, places), key=lambda item: item.name), reader
 
 
 class Local:
-    """Reads files of this machine."""
+    """Reads local files; the state is checked after the last byte of each."""
 
     threads = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
     def chunks(self, item: Item, ranges: Sequence[tuple[int, int]]) -> Iterator[Iterator[Any]]:
-        """See `Reader`. The pieces are views of one buffer: use each before asking for the next."""
+        """See `Reader`. The pieces are views of one buffer: use each before taking the next."""
         try:
             descriptor = os.open(item.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
         except OSError as error:
@@ -64,7 +64,7 @@ class Local:
             buffer = memoryview(bytearray(max(1, min(_CHUNK, max((b - a for a, b in ranges), default=1)))))
             for start, end in ranges:
                 yield self._pieces(item, descriptor, buffer, start, end)
-            # Before the first byte and after the last, it has to be the file that was listed.
+            # Checked after the last byte: the state must still be that of the listed file.
             if state_of(os.fstat(descriptor)) != item.state:
                 raise changed(item)
         finally:
@@ -91,9 +91,9 @@ class Local:
 
 
 def state_of(status: os.stat_result) -> str:
-    """Return what the file system says: size, time of change in ns, inode, and when the inode was changed in ns.
+    """Return "size:mtime:inode:ctime", times in ns.
 
-    The last is set by the system itself, whatever time of change a program gives the file.
+    The ctime is set by the system itself, even if a program sets the mtime back.
     """
     return f"{status.st_size}:{status.st_mtime_ns}:{status.st_ino}:{status.st_ctime_ns}"
 
@@ -113,7 +113,7 @@ def _walk(place: Path) -> Iterator[Item]:
         else:
             yield _item(place.name, str(place), place.stat())
     except FileNotFoundError as error:
-        raise InvalidInput(f"there is no file or folder {place}. Check the path.") from error
+        raise InvalidInput(f"{place} does not exist: check the path.") from error
     except OSError as error:
         raise InvalidInput(f"cannot read {place}: {error.strerror or error}. Check its rights.") from error
 
@@ -137,18 +137,18 @@ def _item(name: str, path: str, status: os.stat_result) -> Item:
     import stat
 
     if not stat.S_ISREG(status.st_mode):
-        raise InvalidInput(f"{path} is no regular file. Move it out of the data.")
+        raise InvalidInput(f"{path} is not a regular file: move it out of the data.")
     return Item(name, path, status.st_size, state_of(status))
 
 
-def _named(found: Sequence[list[Item]], places: Sequence[str]) -> list[Item]:
-    """Give names that are unique in the set, and that do not depend on where the set lies."""
+def _named(listings: Sequence[list[Item]], places: Sequence[str]) -> list[Item]:
+    """Return the items with names that are unique in the set and do not depend on where the set is stored."""
     if len(places) == 1:
-        return found[0]
+        return listings[0]
     bare = [Path(place.rstrip("/").rpartition("://")[2]) for place in places]
     alike = Counter(path.name for path in bare)
     items = []
-    for number, (path, of_place) in enumerate(zip(bare, found, strict=True)):
+    for number, (path, of_place) in enumerate(zip(bare, listings, strict=True)):
         label = path.name if alike[path.name] == 1 else f"{number}-{path.parent.name}-{path.name}"
         for item in of_place:
             inside = item.path.strip("/") != str(path).strip("/")

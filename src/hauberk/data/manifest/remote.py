@@ -1,4 +1,4 @@
-"""The files of a set in any fsspec target: `s3://`, `gs://`, `memory://`, and so on. What it gives is hashed, not believed."""
+"""Lists and reads the files of a set on any fsspec target: `s3://`, `gs://`, `memory://`, and so on."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
 from hauberk.data.manifest.items import Item, changed
 
-_MANY = 16  # requests at once: a store answers slowly and in parallel
+_MANY = 16  # parallel requests, because a store's answers are slow
 _MARKS = ("ETag", "etag", "md5", "mtime", "LastModified", "created")
 T = TypeVar("T")
 
 
 class Remote:
-    """Reads through fsspec, range by range."""
+    """Reads through fsspec, range by range. Raises Unavailable if the target does not answer."""
 
     threads = _MANY
 
@@ -22,15 +22,15 @@ class Remote:
         import fsspec
 
         self._where = url
-        self._fs: Any = self._asked(lambda: fsspec.core.url_to_fs(url)[0])
+        self._fs: Any = self._call(lambda: fsspec.core.url_to_fs(url)[0])
 
     def listed(self, place: str) -> list[Item]:
-        """Return the files below a URL, or the file that it names."""
-        root = self._asked(lambda: self._fs._strip_protocol(place)).rstrip("/")  # noqa: SLF001 - fsspec's own way
-        self._asked(self._fs.invalidate_cache)
-        found = self._asked(lambda: self._fs.find(root, detail=True))
+        """Return the files below a URL, or the file that it names; hidden files are skipped."""
+        root = self._call(lambda: self._fs._strip_protocol(place)).rstrip("/")  # noqa: SLF001 - fsspec has no public way
+        self._call(self._fs.invalidate_cache)
+        listing = self._call(lambda: self._fs.find(root, detail=True))
         items = []
-        for path, info in sorted(found.items()):
+        for path, info in sorted(listing.items()):
             name = path[len(root) :].strip("/") or root.rpartition("/")[2]
             if not any(part.startswith(".") for part in name.split("/")):
                 items.append(Item(name, path, int(info["size"]), self._state(info)))
@@ -45,7 +45,7 @@ class Remote:
         """See `items.Reader`."""
         if start == end:
             return b""
-        data: bytes = self._asked(lambda: self._fs.cat_file(item.path, start=start, end=end))
+        data: bytes = self._call(lambda: self._fs.cat_file(item.path, start=start, end=end))
         if len(data) != end - start:
             raise changed(item)
         return data
@@ -54,9 +54,10 @@ class Remote:
         marks = [str(info[key]) for key in _MARKS if key in info]
         return ":".join([str(info.get("size")), *marks]) if marks else ""
 
-    def _asked(self, question: Callable[[], T]) -> T:
+    def _call(self, request: Callable[[], T]) -> T:
+        """Return the request's result; other exceptions become InvalidInput or Unavailable."""
         try:
-            return question()
+            return request()
         except HauberkError:
             raise
         except FileNotFoundError as error:
@@ -64,6 +65,6 @@ class Remote:
         except ImportError as error:
             raise Unavailable(f"{self._where} needs a library that is not installed: {error}.") from error
         except ValueError as error:
-            raise InvalidInput(f"{self._where} is no place to read from: {error}.") from error
-        except Exception as error:  # each target has errors of its own
+            raise InvalidInput(f"{self._where} cannot be read: {error}. Check the URL.") from error
+        except Exception as error:  # each fsspec target raises its own exceptions
             raise Unavailable(f"{self._where} does not answer: {type(error).__name__}: {error}.") from error

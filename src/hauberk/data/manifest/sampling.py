@@ -1,4 +1,4 @@
-"""A sample of a table's rows as a small file of its own: what later states of the table are compared with."""
+"""Draws a sample of a table's rows into a small file, with which later states of the table are compared."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _ROWS = ("parquet", "ipc", "csv", "tsv", "jsonl")
 
 @dataclass(frozen=True, slots=True)
 class TableSample:
-    """Rows of a table in their order. ending: ".csv" where the table is text (CSV), else ".parquet"."""
+    """Sampled rows in the table's order. ending: ".csv" for a CSV or TSV table, else ".parquet". data: the file's bytes."""
 
     ending: str
     data: bytes
 
 
 def sample_table(places: Sequence[str], *, rows: int, seed: int) -> TableSample | None:
-    """Return at most `rows` rows drawn evenly, or None where the files are no one table. Reads the table once or twice.
+    """Return at most `rows` rows drawn at random, or None if the places do not form one table. Reads the table once or twice.
 
-    Raises InvalidInput for a table that is damaged, or changes while it is read.
+    Raises InvalidInput for a table that is damaged or changes while it is read.
     """
     from hauberk.data.verification import arrays, pictures
     from hauberk.data.verification.opening import opened
@@ -37,14 +37,14 @@ def sample_table(places: Sequence[str], *, rows: int, seed: int) -> TableSample 
     try:
         with found(places[0]) as parts:
             if pictures.are_pictures(parts) or arrays.kind_of(parts):
-                return None  # before each of them is decoded
+                return None  # before any of them is decoded
     except InvalidInput:
         return None
     with ExitStack() as stack:
         try:
             table = stack.enter_context(opened(places[0]))
         except InvalidInput:
-            return None  # no table: what it holds is not sampled
+            return None  # not a table, so there are no rows to sample
         if table.format not in _ROWS:
             return None
         polars = need("polars")

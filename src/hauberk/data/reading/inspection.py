@@ -1,7 +1,7 @@
-"""Inspection: a first look at files that nobody has described, and a proposal of how to read them.
+"""Inspection: describes unknown files and proposes how to read them.
 
-What is proposed is a guess by name and place, and is said to be one; what is counted is counted over all rows.
-Missing values are counted here, where loading refuses them, so that a person sees what to fill or drop.
+Proposals are guesses from names and positions, and each comes with a note that says so; counts cover all rows. Missing
+values are counted here, while loading refuses them, so that a person sees what to fill in or drop.
 """
 
 from __future__ import annotations
@@ -37,12 +37,12 @@ _TARGETS = (
     "species",
 )
 _GROUPS = ("group", "track", "patient", "patient_id", "client", "client_id", "customer_id", "subject_id", "user_id")
-_MANY = 50  # a column with more values than this is no class by its look
+_MANY = 50  # a last column with more distinct values is not proposed as the target
 
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """One column: low and high (None for categories), how many different values, and rows without one."""
+    """One column: low and high (None for categories), number of distinct values, and number of missing values."""
 
     name: str
     kind: ColumnKind
@@ -54,11 +54,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """What the files look like.
+    """What the files seem to hold.
 
-    kind: of the data. rows, shape (of one row), classes (name to rows; empty without a target), columns (of a table,
-    all of them). target, group: proposals, "" where nothing suggests one; drop: columns that cannot be used as they
-    are (missing numbers). test_rows: of a test side inside the files. notes: what was guessed, and why.
+    kind: of the data. rows: number of training rows. test_rows: number of rows of a test side inside the files. shape: of one
+    row. classes: (name, number of rows); () without a target. columns: all columns of a table. target, group: proposals, ""
+    without one. drop: columns that cannot be used because numbers are missing. notes: what was guessed, and why.
     """
 
     kind: Kind
@@ -76,9 +76,9 @@ class Guess:
 def understood(
     files: Sequence[str], *, kind: Kind | None, target: str, group: str = "", size: int | None = None
 ) -> tuple[Kind, str, tuple[str, ...]]:
-    """Return how to read files: kind and target, and notes on what was guessed. They are looked at only where one is open.
+    """Return (kind, target, notes on guesses) for reading the files; they are inspected only if kind or target is missing.
 
-    kind: None where it is not told; target: "" likewise; group: as told. Raises as `inspect`.
+    kind: None if unknown. target: "" if unknown. group, size: as in `DataSpec`. Raises InvalidInput as `inspect` does.
     """
     if kind == "image" or (kind == "table" and target):
         return kind, target, ()
@@ -86,7 +86,7 @@ def understood(
     return kind or guess.kind, target or (guess.target if guess.kind == "table" else ""), guess.notes
 
 
-def inspect(  # noqa: PLR0913 - what the caller already knows of the files
+def inspect(  # noqa: PLR0913 - a public call with independent options, all named
     paths: Sequence[str],
     *,
     kind: Kind | None = None,
@@ -95,28 +95,28 @@ def inspect(  # noqa: PLR0913 - what the caller already knows of the files
     size: int | None = None,
     ceiling: int = limits.CEILING,
 ) -> Guess:
-    """Return what the files of one side hold. kind, target, group: in place of a guess.
+    """Return what the files of one side seem to hold.
 
-    Raises InvalidInput, as loading does, for files that cannot be read at all.
+    kind, target, group: replace a guess. size, ceiling: as in loading. Raises InvalidInput for files that cannot be read.
     """
     if paths[0].startswith(shipped.PREFIX):
-        found = shipped.read(paths[0])
+        read = shipped.read(paths[0])
     else:
         wanted = Wanted(kind or "table", target, group, size, ceiling)
-        found = formats.read([Path(path) for path in paths], wanted)
-    if isinstance(found.train, RawTable):
-        return _table(found, found.train, target, group)
-    return _images(found, found.train)
+        read = formats.read([Path(path) for path in paths], wanted)
+    if isinstance(read.train, RawTable):
+        return _table(read, read.train, target, group)
+    return _images(read, read.train)
 
 
-def _images(found: Read, raw: RawImages) -> Guess:
+def _images(read: Read, raw: RawImages) -> Guess:
     values, counts = np.unique(raw.labels, return_counts=True)
     classes = tuple((str(value), int(count)) for value, count in zip(values.tolist(), counts, strict=True))
     notes = ("rows of one track or group are kept on one side of a split",) if raw.groups is not None else ()
-    return Guess("image", len(raw.x), _rows(found.test), tuple(raw.x.shape[1:]), classes, (), "", "", (), notes)
+    return Guess("image", len(raw.x), _rows(read.test), tuple(raw.x.shape[1:]), classes, (), "", "", (), notes)
 
 
-def _table(found: Read, raw: RawTable, target: str, group: str) -> Guess:
+def _table(read: Read, raw: RawTable, target: str, group: str) -> Guess:
     columns = tuple(_seen(raw.frame[name]) for name in raw.frame.columns)
     notes: list[str] = []
     target = target or raw.target or _target(columns, notes)
@@ -127,14 +127,14 @@ def _table(found: Read, raw: RawTable, target: str, group: str) -> Guess:
         if column.name not in {target, group} and column.missing and column.kind is not ColumnKind.CATEGORY
     )
     if drop:
-        notes.append(f"rows have no value in {', '.join(drop)}: fill them in, or leave the columns out.")
+        notes.append(f"values are missing in {', '.join(drop)}: fill them in, or leave the columns out.")
     classes: tuple[tuple[str, int], ...] = ()
     if target in raw.frame.columns:
         counted = raw.frame[target].value_counts().drop_nulls()
         classes = tuple(sorted((str(value), int(count)) for value, count in counted.iter_rows()))
     width = (len(columns) - len({target, group} - {""}),)
     return Guess(
-        "table", raw.frame.height, _rows(found.test), width, classes, columns, target, group, drop, tuple(notes)
+        "table", raw.frame.height, _rows(read.test), width, classes, columns, target, group, drop, tuple(notes)
     )
 
 
@@ -154,12 +154,12 @@ def _target(columns: Sequence[Seen], notes: list[str]) -> str:
     names = {column.name.lower(): column.name for column in columns}
     for wanted in _TARGETS:
         if wanted in names:
-            notes.append(f"target {names[wanted]!r} was chosen by its name: name another if that is predicted.")
+            notes.append(f"target {names[wanted]!r} was chosen by its name: name another column if that is wrong.")
             return names[wanted]
     if columns and 2 <= columns[-1].distinct <= _MANY:
         notes.append(f"target {columns[-1].name!r} was chosen because it is the last column and has few values.")
         return columns[-1].name
-    notes.append("no column suggests itself as the target.")
+    notes.append("no column looks like the target: name one.")
     return ""
 
 
@@ -167,7 +167,7 @@ def _group(names: Sequence[str], notes: list[str]) -> str:
     for wanted in _GROUPS:
         for name in names:
             if name.lower() == wanted:
-                notes.append(f"{name!r} looks like a group: as such it keeps its rows on one side of a split.")
+                notes.append(f"{name!r} looks like a group: rows of one group stay on one side of a split.")
                 return name
     return ""
 

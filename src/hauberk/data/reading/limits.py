@@ -1,7 +1,7 @@
-"""Limits: what a file claims about its size is checked against its bytes and a ceiling before memory is taken.
+"""Limits: the size that a file claims is checked against its bytes and a ceiling before memory is allocated.
 
-A header of a few bytes can ask for terabytes. Each reader calls `claim` with the size that a header asks for and with
-the largest size that the bytes at hand could hold; only then is anything allocated.
+A header of a few bytes can ask for terabytes. Each reader first calls `claim` with the size that a header asks for and the
+largest size that the file's bytes could decode to.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ GZIP_MAGIC = b"\x1f\x8b"
 
 
 def claim(claimed: int, *, where: str, ceiling: int, possible: int | None = None) -> None:
-    """Check a claimed size in bytes. Raises InvalidInput above the ceiling, or above what the bytes can hold."""
+    """Check a claimed size in bytes. Raises InvalidInput if it exceeds `possible`, or the ceiling."""
     if possible is not None and claimed > possible:
         raise InvalidInput(
             f"{where} claims {human(claimed)}, and the file can hold at most {human(possible)}: it is truncated, or "
@@ -45,7 +45,7 @@ def human(size: int) -> str:
 
 
 def head(path: Path, size: int = 16) -> bytes:
-    """Return the first bytes of a regular file. Raises InvalidInput when it is absent, unreadable or empty."""
+    """Return the first `size` bytes of a file. Raises InvalidInput if it is absent, unreadable or empty."""
     try:
         with path.open("rb") as file:
             start = file.read(size)
@@ -59,28 +59,31 @@ def head(path: Path, size: int = 16) -> bytes:
 
 
 def opened(path: Path) -> BinaryIO:
-    """Return the file's bytes as a stream, decompressed when the file is gzip."""
+    """Return the file's bytes as a stream, decompressed if the file is gzip."""
     if head(path, 2) == GZIP_MAGIC:
         return cast("BinaryIO", gzip.open(path, "rb"))
     return path.open("rb")
 
 
 def exactly(stream: BinaryIO, size: int, *, where: str) -> bytearray:
-    """Read `size` bytes in pieces, so that a lie in a header costs no more memory than the bytes that are there."""
-    found = bytearray()
+    """Return `size` bytes, read in pieces, so that a false claim costs no more memory than the bytes that exist.
+
+    Raises InvalidInput if the stream ends early or cannot be decompressed.
+    """
+    content = bytearray()
     try:
-        while len(found) < size:
-            part = stream.read(min(_CHUNK, size - len(found)))
+        while len(content) < size:
+            part = stream.read(min(_CHUNK, size - len(content)))
             if not part:
                 break
-            found += part
+            content += part
     except (OSError, EOFError, zlib.error) as error:
         raise InvalidInput(
             f"{where} cannot be decompressed: {error}. It is truncated or damaged; fetch it again."
         ) from error
-    if len(found) < size:
+    if len(content) < size:
         raise InvalidInput(
-            f"{where} ends after {human(len(found))} of the {human(size)} that its header claims: it is truncated. "
+            f"{where} ends after {human(len(content))} of the {human(size)} that its header claims: it is truncated. "
             "Fetch it again from its source."
         )
-    return found
+    return content

@@ -1,9 +1,9 @@
-"""Loading: from a `DataSpec`, what a project declares about its data, to a `Split` of two data sets.
+"""Loading: turns a `DataSpec`, a project's declaration of its data, into a `Split` of two data sets.
 
-The way, each step refusing what the next could not trust: 1. name the files by digest; 2. read them, claims checked
-against bytes (`formats`); 3. give values one meaning over both sides (`pixels`, `tables`, `targets`); 4. split by
-class and group, or take the test side that is given; 5. sample down where a limit is set; 6. make sure that no file
-changed while it was read.
+Steps: 1. compute the files' digests; 2. read them, with claimed sizes checked (`formats`); 3. convert values to numbers with
+the same meaning on both sides (`pixels`, `tables`, `targets`); 4. split by class and group, or use the given test side;
+5. sample rows if a limit is set; 6. check that no file changed meanwhile. Each step refuses what the next one could not
+handle.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ __all__ = ["DataSpec", "Split", "Whole", "fingerprint", "load", "load_whole"]
 
 @dataclass(frozen=True, slots=True)
 class DataSpec:
-    """What a project declares about its data.
+    """A project's declaration of its data.
 
-    files: paths of one side (several tables are read as one; an idx pair is two), or one set that ships with
-    scikit-learn ("sklearn:digits"). test_files: the other side; without them, and when the files hold no test side,
-    `test_share` of the rows is split off. target, group: a column of a table or a key of an npz archive; "" for the
-    format's own. drop: columns left out. labels: names of the classes in the order of their sorted values. limit:
-    at most so many rows in all, class shares kept. size: side in pixels to which pictures in folders are resized.
-    source: a column or an npz key that says who sent each row; it is kept beside the rows and never learned from.
+    files: paths of one side (several tables are read as one; an idx pair is two files), or one set that ships with
+    scikit-learn ("sklearn:digits"). test_files: the test side; without it, and if the files hold no test side,
+    `test_share` of the rows, in (0, 1), is split off. target, group: a column of a table or a key of an npz archive; "" for
+    the format's default. drop: columns to leave out. labels: class names in the order of the sorted label values. limit:
+    maximum number of rows in all, sampled with the class shares kept. size: side in pixels to which pictures in folders are
+    resized. source: a column or an npz key with the sender of each row; it is never a feature.
     """
 
     kind: Literal["image", "table"]
@@ -57,7 +57,7 @@ class DataSpec:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Whole:
-    """Every training row. locate: a place in `side.rows` to words that name it ("claims.csv row 17", a picture's file)."""
+    """All training rows. locate: maps a number in `side.rows` to words ("claims.csv, row 17", or a picture's file)."""
 
     side: Dataset
     locate: Locate
@@ -66,7 +66,7 @@ class Whole:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Rows:
-    """Both sides in one: x, labels, groups and sources of n rows, of which the first `train` are the training files'."""
+    """Both sides together: n rows, the first `train` of which are from the training files. own_test: the rest is a test side."""
 
     x: Floats
     labels: npt.NDArray[Any]
@@ -81,7 +81,8 @@ class _Rows:
 def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
     """Return the training and the test side; the same spec, files and seed give the same digests.
 
-    ceiling: the most bytes of decoded data of one side. Raises InvalidInput with file, row and column, and what to do.
+    seed: of the split and of sampling. ceiling: largest size in bytes of one side's decoded data. Raises InvalidInput with
+    file, row and column, and what to do.
     """
     _check(spec)
     subjects, states = fingerprint(spec), _states(spec)  # 1
@@ -122,10 +123,10 @@ def load(spec: DataSpec, *, seed: int, ceiling: int = limits.CEILING) -> Split:
 
 
 def load_whole(spec: DataSpec, *, seed: int = 0, ceiling: int = limits.CEILING) -> Whole:
-    """Return every training row, none split off: for who looks at rows and trains nothing.
+    """Return all training rows without splitting off a test side, for checks that train no model.
 
-    A test side that the files hold is left aside. seed: of the sample, where a limit is set. Raises as `load` does, but
-    for classes with too few rows to be on two sides.
+    A test side inside the files is ignored. seed: of sampling, if a limit is set. Raises InvalidInput as `load` does, except
+    for classes with too few rows to split.
     """
     _check(spec)
     subjects, states = fingerprint(spec), _states(spec)
@@ -148,20 +149,20 @@ def load_whole(spec: DataSpec, *, seed: int = 0, ceiling: int = limits.CEILING) 
 def fingerprint(spec: DataSpec) -> tuple[Subject, ...]:
     """Return name and SHA-256 of each of `files` and `test_files`, in their order.
 
-    A folder has the digest of the canonical list of its files' relative names and digests. Names are unique: where
-    two files are called alike, their folders' names are put before. Raises InvalidInput for a file that is absent.
+    A folder's digest is that of the canonical list of its files' relative names and digests. Names are unique: files with
+    the same name get an index and their folder's name as a prefix. Raises InvalidInput for an absent file.
     """
     names = [*spec.files, *spec.test_files]
     short = Counter(Path(name).name for name in names)
-    found: list[Subject] = []
+    subjects: list[Subject] = []
     for index, name in enumerate(names):
         if name.startswith(shipped.PREFIX):
-            found.append(shipped.subject(name))
+            subjects.append(shipped.subject(name))
             continue
         path = Path(name)
         label = path.name if short[path.name] == 1 else f"{index}-{path.parent.name}-{path.name}"
-        found.append(Subject(label, _digest(path)))
-    return tuple(found)
+        subjects.append(Subject(label, _digest(path)))
+    return tuple(subjects)
 
 
 def _digest(path: Path) -> str:
@@ -185,30 +186,30 @@ def _states(spec: DataSpec) -> list[tuple[int, int, int]]:
 
 def _check(spec: DataSpec) -> None:
     if not spec.files:
-        raise InvalidInput("no data files are named.")
+        raise InvalidInput("no data files are named: set `files` to at least one path.")
     named = [name for name in (*spec.files, *spec.test_files) if name.startswith(shipped.PREFIX)]
     if named and (len(spec.files) > 1 or spec.test_files):
-        raise InvalidInput(f"{named[0]} is a whole set: name it alone, without other files.")
+        raise InvalidInput(f"{named[0]} is a complete set: name it alone, without other files.")
     if named and shipped.kind_of(named[0]) != spec.kind:
         raise InvalidInput(
-            f'{named[0]} holds {shipped.kind_of(named[0])} data, and kind = "{spec.kind}" was declared.'
+            f'{named[0]} holds {shipped.kind_of(named[0])} data and kind = "{spec.kind}" is declared: change the kind.'
         )
 
 
 def _read(spec: DataSpec, ceiling: int) -> _Rows:
     if spec.files[0].startswith(shipped.PREFIX):
-        found = shipped.read(spec.files[0])
+        read = shipped.read(spec.files[0])
     else:
         wanted = Wanted(spec.kind, spec.target, spec.group, spec.size, ceiling, spec.source)
-        found = formats.read([Path(name) for name in spec.files], wanted)
+        read = formats.read([Path(name) for name in spec.files], wanted)
         if spec.test_files:
-            found = _with_test(found, formats.read([Path(name) for name in spec.test_files], wanted), spec)
-    train, test = found.train, found.test
+            read = _with_test(read, formats.read([Path(name) for name in spec.test_files], wanted), spec)
+    train, test = read.train, read.test
     for raw in (train, test):
         kind = None if raw is None else "image" if isinstance(raw, RawImages) else "table"
         if raw is not None and kind != spec.kind:
             raise InvalidInput(
-                f'{raw.name} holds {kind} data, and kind = "{spec.kind}" was declared. Declare kind = "{kind}".'
+                f'{raw.name} holds {kind} data and kind = "{spec.kind}" is declared: declare kind = "{kind}".'
             )
     if isinstance(train, RawTable):
         assert not isinstance(test, RawImages)
@@ -220,26 +221,26 @@ def _read(spec: DataSpec, ceiling: int) -> _Rows:
 def _with_test(files: Read, test_files: Read, spec: DataSpec) -> Read:
     if files.test is not None or test_files.test is not None:
         raise InvalidInput(
-            f"{spec.files[0]} or {spec.test_files[0]} holds a test side already: leave out the test files."
+            f"{spec.files[0]} or {spec.test_files[0]} already holds a test side: leave out the test files."
         )
     return Read(files.train, test_files.train)
 
 
 def _table(train: RawTable, test: RawTable | None, spec: DataSpec, ceiling: int) -> _Rows:
-    # The names are the file's where the declaration is silent, and those of an npz key are fixed columns here.
+    # A reader that sets its own column names (npz, shipped sets) takes precedence over the declaration.
     target, group = train.target or spec.target, train.group or spec.group
-    found = tables.encode(
+    encoded = tables.encode(
         train, test, target=target, group=group, drop=spec.drop, source=train.sender or spec.source, ceiling=ceiling
     )
     return _Rows(
-        found.x,
-        found.labels,
-        found.groups,
-        found.columns,
+        encoded.x,
+        encoded.labels,
+        encoded.groups,
+        encoded.columns,
         train.frame.height,
         test is not None,
         train.locate,
-        found.sources,
+        encoded.sources,
     )
 
 
@@ -261,13 +262,11 @@ def _images(train: RawImages, test: RawImages | None, spec: DataSpec, ceiling: i
         raise InvalidInput(f"{train.name} has no groups named {spec.group!r}: leave out `group`.")
     labels = np.concatenate([side.labels for side in sides])
     if spec.source and train.senders is None:
-        raise InvalidInput(
-            f"{train.name} does not say who sent each picture ({spec.source!r}): leave out `source`."
-        )
+        raise InvalidInput(f"{train.name} has no sources named {spec.source!r}: leave out `source`.")
     sources = None
     if train.senders is not None:
-        told = [side.senders if side.senders is not None else np.full(len(side.labels), "") for side in sides]
-        sources = np.concatenate([one.astype(str) for one in told])
+        senders = [side.senders if side.senders is not None else np.full(len(side.labels), "") for side in sides]
+        sources = np.concatenate([one.astype(str) for one in senders])
     return _Rows(
         np.concatenate(floats), labels, groups, (), len(floats[0]), test is not None, train.locate, sources
     )
@@ -280,7 +279,7 @@ def _check_unseen(y: Labels, train: Labels, test: Labels, classes: Sequence[str]
         names = ", ".join(repr(classes[label]) for label in unseen[:5])
         raise InvalidInput(
             f"{len(rows)} test rows (first: row {rows[0]}) are of {len(unseen)} classes that no training row has: {names}. "
-            "A model cannot know them: add such rows to the training files, or remove them from the test files."
+            "A model cannot learn them: add such rows to the training files, or remove them from the test files."
         )
 
 

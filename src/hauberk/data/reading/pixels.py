@@ -1,4 +1,4 @@
-"""Pixels: pictures in any usual layout to float32 in [0, 1], channels first."""
+"""Pixels: converts pictures in any common layout to float32 in [0, 1], channels first."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TOP = 255
 def to_floats(raw: RawImages, *, ceiling: int = limits.CEILING) -> Floats:
     """Return (n, channels, height, width) float32 in [0, 1].
 
-    Integers 0 to 255 are divided by 255; floats have to be in [0, 1] already. Raises InvalidInput naming the first
-    wrong row: NaN, infinity, values out of range, no rows, layouts that are neither channels first nor last.
+    Integers in [0, 255] are divided by 255; floats must be in [0, 1]. Raises InvalidInput, naming the first wrong row, for
+    NaN, infinity and values out of range; also for no rows, and for layouts with channels neither first nor last.
     """
     x = raw.x
     if not len(x):
-        raise InvalidInput(f"{raw.name} holds no pictures: there is nothing to read.")
+        raise InvalidInput(f"{raw.name} holds no pictures: name files with at least one.")
     limits.claim(math.prod(x.shape) * 4, where=raw.name, ceiling=ceiling)
     if x.dtype.kind not in "uif":
         raise InvalidInput(f"{raw.name} holds {x.dtype} pixels; expected integers 0 to 255 or floats 0 to 1.")

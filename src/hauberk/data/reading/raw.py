@@ -1,4 +1,4 @@
-"""What a reader returns: pictures or a frame as the file holds them, before numbers are given their meaning."""
+"""A reader's result: pictures or a frame as the file holds them, before conversion to numbers with a defined meaning."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ Locate = Callable[[int], str]
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the caller asks of a reader.
+    """The options of a reader.
 
-    kind: "image" or "table". target, group: a column or an npz key, "" for the format's own. size: side in pixels
-    to which pictures of a folder are resized, None to leave them. ceiling: bytes of decoded data of one side.
-    sender: a column or an npz key that says who sent each row, "" for none.
+    kind: "image" or "table". target, group: a column or an npz key; "" for the format's default. size: side in pixels to
+    which pictures of a folder are resized; None: not resized. ceiling: largest size in bytes of one side's decoded data.
+    sender: a column or an npz key with the sender of each row; "" for none.
     """
 
     kind: str
@@ -33,7 +33,11 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawImages:
-    """x: (n, h, w), (n, h, w, c) or (n, c, h, w), integers 0 to 255 or floats 0 to 1. labels, groups, senders: (n,)."""
+    """Pictures as read.
+
+    x: (n, h, w), (n, h, w, c) or (n, c, h, w), integers in [0, 255] or floats in [0, 1]. labels, groups, senders: (n,).
+    locate: maps a row number to words. name: of the source, for messages.
+    """
 
     x: npt.NDArray[Any]
     labels: npt.NDArray[Any]
@@ -45,7 +49,7 @@ class RawImages:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawTable:
-    """frame: as the file holds it. target, group, sender: the names to take when the caller gave none."""
+    """A table as read. target, group, sender: column names that the format itself defines, else ""."""
 
     frame: polars.DataFrame
     locate: Locate
@@ -57,7 +61,7 @@ class RawTable:
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One side, or both when the file holds its own test side."""
+    """One side; or both, if the file holds a test side."""
 
     train: RawImages | RawTable
     test: RawImages | RawTable | None = None
@@ -76,10 +80,10 @@ class Source:
         return ", ".join(path.name for path in self.paths)
 
     def ends(self, *endings: str) -> bool:
-        """Whether the first file's name ends so, "gz" left out."""
+        """Whether the first file's name, without "gz", has one of the endings."""
         return self.paths[0].name.lower().removesuffix(".gz").endswith(endings)
 
 
 def row_of(name: str) -> Locate:
-    """Return the locator of a source that is one file."""
+    """Return the `locate` function of a source that is one file."""
     return lambda row: f"{name}, row {row}"

@@ -1,4 +1,4 @@
-"""The rows of a data set as `custody.rows` digests them."""
+"""Digests of a data set's rows, in the encoding of `custody.rows`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from hauberk.data.reading.dataset import Dataset
 
 
 def schema_of(dataset: Dataset, *, target: str = "") -> Schema:
-    """Return what the numbers of a data set's rows mean. target: the name of the target column, where it has one."""
+    """Return the schema that defines what the numbers in a data set's rows mean. target: name of the target column, or ""."""
     return Schema.of(
         kind=dataset.kind,
         shape=dataset.x.shape[1:],
@@ -27,7 +27,7 @@ def row_digests(dataset: Dataset, schema: Schema) -> Iterator[bytes]:
     head = sha256(DOMAIN + schema.digest)
     labels = np.ascontiguousarray(dataset.y, dtype=">u8").tobytes()
     for row in range(len(dataset)):
-        # Adding zero turns the negative zero, which compares equal, into the positive one.
+        # Adding zero turns -0.0, which equals 0.0 but has other bytes, into 0.0.
         features = np.ascontiguousarray(dataset.x[row] + np.float32(0), dtype="<f4").tobytes()
         state = head.copy()
         state.update(labels[8 * row : 8 * row + 8])

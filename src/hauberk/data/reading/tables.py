@@ -1,8 +1,8 @@
-"""Tables: a frame to a float32 matrix and columns that say what its numbers mean.
+"""Tables: converts a frame to a float32 matrix and columns that define what its numbers mean.
 
-Numbers stay as they are. Booleans and text become codes into sorted categories, fixed over both sides, and a missing
-value there becomes the category `missing`. A missing or infinite number is an error: what to put there is a decision
-about the data, not one to be taken silently.
+Numbers are kept. Booleans and text become indices into sorted categories, the same on both sides; a missing value there
+becomes the category `missing`. A missing or infinite number is an error, because how to replace it is a decision about the
+data that must not be taken silently.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     import polars
 
 MISSING = "missing"
-_SHOWN = 3
+_SHOWN = 3  # rows listed in a message
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Encoded:
-    """x: (n, d) float32. columns: without ranges yet (0 to 0 for numbers). labels, groups, sources: (n,) as in the file."""
+    """x: (n, d) float32. columns: number columns without ranges yet (0 to 0). labels, groups, sources: (n,) raw values."""
 
     x: Floats
     columns: tuple[Column, ...]
@@ -40,7 +40,7 @@ class Encoded:
     sources: npt.NDArray[Any] | None = None
 
 
-def encode(  # noqa: PLR0913 - the roles of columns
+def encode(  # noqa: PLR0913 - the roles of columns, all named
     train: RawTable,
     test: RawTable | None,
     *,
@@ -50,16 +50,16 @@ def encode(  # noqa: PLR0913 - the roles of columns
     source: str = "",
     ceiling: int = limits.CEILING,
 ) -> Encoded:
-    """Return the rows of both sides, training first, as numbers with one meaning.
+    """Return the rows of both sides, training rows first, encoded with the same categories.
 
-    Raises InvalidInput naming each column that cannot be used, with rows: missing numbers, NaN, infinity, dates,
-    nested values; and for a target, group, source or dropped column that is not there.
+    Raises InvalidInput naming each column that cannot be used, and rows: missing numbers, NaN, infinity, dates, nested
+    values; also for a target, group, source or dropped column that does not exist.
     """
     test = _with_source(test, source or train.sender)
     frame, locate = _joined(train, test)
     target, group, source = target or train.target, group or train.group, source or train.sender
     if not target:
-        raise InvalidInput(f"no target is named. {train.name} has: {', '.join(frame.columns)}.")
+        raise InvalidInput(f"no target is named: choose a column of {train.name}: {', '.join(frame.columns)}.")
     roles = ((target, "target"), (group, "group"), (source, "source"))
     for name, role in (*roles, *((name, "dropped column") for name in drop)):
         if name and name not in frame.columns:
@@ -68,7 +68,9 @@ def encode(  # noqa: PLR0913 - the roles of columns
             )
     features = [name for name in frame.columns if name not in {target, group, source, *drop}]
     if not features:
-        raise InvalidInput(f"{train.name} has no column left beside target {target!r}: nothing to predict from.")
+        raise InvalidInput(
+            f"{train.name} has no column besides target {target!r} to predict from: drop fewer columns."
+        )
     limits.claim(frame.height * len(features) * 4, where=train.name, ceiling=ceiling)
     x = np.empty((frame.height, len(features)), np.float32)
     columns: list[Column] = []
@@ -87,7 +89,7 @@ def encode(  # noqa: PLR0913 - the roles of columns
 
 
 def with_ranges(columns: Sequence[Column], x: Floats) -> tuple[Column, ...]:
-    """Return the columns with `low` and `high` of the rows in x; of a category, its first and last code."""
+    """Return the columns with `low` and `high` set: smallest and largest value in x, or a category's first and last index."""
     lows, highs = x.min(axis=0).tolist(), x.max(axis=0).tolist()
     return tuple(
         Column(
@@ -119,7 +121,7 @@ def _column(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Co
     if dtype == polars.Boolean or dtype in (polars.Categorical, polars.Enum):
         series = series.cast(polars.String)
     elif dtype == polars.Null:
-        raise InvalidInput("is empty in every row")
+        raise InvalidInput("has no value in any row")
     elif dtype != polars.String:
         raise InvalidInput(f"holds {dtype} values: turn them into numbers or text first")
     text = series.fill_null(MISSING)
@@ -154,11 +156,13 @@ def _complaint(name: str, problems: Sequence[str], features: Sequence[str]) -> s
     listed = ", ".join(f'"{column}"' for column in wrong)
     lines = "".join(f"\n  column {problem}" for problem in problems)
     many = f"{len(problems)} of {len(features)} columns"
-    return f"{name}: {many} cannot be used as they are:{lines}\nFill these values, or leave the columns out: drop = [{listed}]."
+    return (
+        f"{name}: {many} cannot be used:{lines}\nFill in these values, or leave the columns out: drop = [{listed}]."
+    )
 
 
 def _with_source(test: RawTable | None, source: str) -> RawTable | None:
-    """Return the test side with an empty source where it names none: who sent test rows teaches the model nothing."""
+    """Return the test side with an empty source column if it has none; the sender of test rows is not needed."""
     if test is None or not source or source in test.frame.columns:
         return test
     empty = need("polars").lit("").alias(source)
@@ -166,17 +170,17 @@ def _with_source(test: RawTable | None, source: str) -> RawTable | None:
 
 
 def _text(series: polars.Series) -> npt.NDArray[Any]:
-    """Return who sent each row as text; rows that nobody signed are a source of their own."""
+    """Return (n,) text, the sender of each row; rows without one get the sender `missing`."""
     polars = need("polars")
     return np.array(series.cast(polars.String).fill_null(MISSING).to_list(), dtype=str)
 
 
 def _key(series: polars.Series, role: str, locate: Locate) -> npt.NDArray[Any]:
-    """Return the values of the target or the group column as an array, none missing."""
+    """Return the values of the target or group column as an array. Raises InvalidInput for missing values."""
     polars = need("polars")
     if series.null_count():
         raise InvalidInput(
-            f"{role} {series.name!r} has no value in {_rows(series.is_null(), locate)}. Remove these rows, or fill them in."
+            f"{role} {series.name!r} has no value in {_rows(series.is_null(), locate)}: remove these rows, or fill them in."
         )
     if series.dtype in (polars.Categorical, polars.Enum):
         series = series.cast(polars.String)

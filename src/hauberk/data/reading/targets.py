@@ -1,4 +1,4 @@
-"""Targets: the values of a label column or array to class indices and names, the same for both sides."""
+"""Targets: converts the values of a label column or array to class indices and names, the same on both sides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from hauberk.core.errors import InvalidInput
 from hauberk.data.reading.dataset import Labels
 
-_MOST = 1000
+_MOST = 1000  # classes
 
 
 def to_classes(
@@ -19,25 +19,27 @@ def to_classes(
 ) -> tuple[Labels, tuple[str, ...]]:
     """Return ((n,) int64 indices, class names). Classes are sorted: numbers by value, text by code point.
 
-    labels: integers, booleans, text, or floats that are whole numbers. names: in the order of the classes, in place
-    of their values. Raises InvalidInput for a constant target, for what looks like a number to be predicted and not
-    like a class, and for a number of `names` that does not fit.
+    labels: (n,) integers, booleans, text, or floats that are whole numbers. names: class names in the order of the classes;
+    () uses the values. Raises InvalidInput for a target with one value, for one that looks like a number to predict or an
+    identifier and not like classes, and for a wrong number of `names`.
     """
     labels = _whole(labels, where)
     values, codes = np.unique(labels, return_inverse=True)
     if len(values) < 2:
-        found = repr(values.tolist()[0]) if len(values) else "nothing"
+        only = repr(values.tolist()[0]) if len(values) else "nothing"
         raise InvalidInput(
-            f"{where} holds one class only: {found} in all {len(labels)} rows. A model needs two classes or more: is this "
-            "the right target, and are these all rows?"
+            f"{where} holds one class only: {only} in all {len(labels)} rows. A model needs at least two classes: check "
+            "that this is the right target and that no rows are missing."
         )
     if len(values) > _MOST or (len(values) > 20 and len(values) > len(labels) / 2):
         raise InvalidInput(
             f"{where} holds {len(values)} different values in {len(labels)} rows; expected a few classes. It looks like "
-            "a number or an identifier: choose another target, or group its values into classes."
+            "a number or an identifier: choose another target, or bin its values into classes."
         )
     if names and len(names) != len(values):
-        raise InvalidInput(f"{len(names)} label names are given, and {where} holds {len(values)} classes.")
+        raise InvalidInput(
+            f"{where} holds {len(values)} classes and {len(names)} label names are given: name each."
+        )
     known = tuple(names) or tuple(_name(value) for value in values.tolist())
     return codes.astype(np.int64).reshape(-1), known
 
@@ -52,11 +54,11 @@ def _whole(labels: npt.NDArray[Any], where: str) -> npt.NDArray[Any]:
     bad = np.flatnonzero(~np.isfinite(labels))
     if len(bad):
         raise InvalidInput(
-            f"{where}, row {bad[0]} holds {labels[bad[0]]} ({len(bad)} such rows). Remove these rows."
+            f"{where}, row {bad[0]} holds {labels[bad[0]]} ({len(bad)} such rows): remove these rows."
         )
     if labels.dtype.kind == "c" or (labels != np.round(labels)).any():
         raise InvalidInput(
-            f"{where} holds fractions such as {labels[labels != np.round(labels)][0]}: it is a number to be predicted, and "
-            "Hauberk needs classes. Choose another target, or cut it into classes first."
+            f"{where} holds fractions such as {labels[labels != np.round(labels)][0]}: it is a number to predict, and "
+            "Hauberk needs classes. Choose another target, or bin it into classes first."
         )
     return labels.astype(np.int64)

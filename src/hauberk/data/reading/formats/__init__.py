@@ -1,8 +1,8 @@
-"""Formats: one reader a file, found by what the file is called and, failing that, by its first bytes.
+"""Readers of file formats, one a module, selected by a file's name and, failing that, by its first bytes.
 
-A reader is `run(source, wanted) -> Read | None` and returns None for what is not its own. A name decides before
-content does, so a file that is called one thing and holds another is an error and not a surprise. Readers check claimed sizes
-(`limits.claim`) before they allocate, and none of them unpickles or executes anything.
+A reader is `run(source, wanted) -> Read | None`; it returns None for files of another format. The name takes precedence, so
+that a file whose content contradicts its name is an error. Readers check claimed sizes (`limits.claim`) before they
+allocate, and none unpickles or executes anything.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ _EXPECTED = (
 
 
 class Reader(Protocol):
-    """Reads files of one format, or returns None when they are of another."""
+    """Reads files of one format."""
 
     def __call__(self, source: Source, wanted: Wanted) -> Read | None:
-        """Return what the files hold."""
+        """Return the files' content, or None if they have another format. Raises InvalidInput for damaged files."""
 
 
 FORMATS: Registry[Reader] = Registry("data format", "hauberk.data.reading.formats")
 
 
 def read(paths: Sequence[Path], wanted: Wanted) -> Read:
-    """Return what the files of one side hold. Raises InvalidInput naming file, row and column, and what to do."""
+    """Return the content of one side's files. Raises InvalidInput naming file, row and column, and what to do."""
     source = Source(tuple(paths), b"" if paths[0].is_dir() else limits.head(paths[0]))
     for path in paths[1:]:
         if not path.is_dir():
             limits.head(path)
     for entry in FORMATS:
-        found = entry.run(source, wanted)
-        if found is not None:
-            return found
+        content = entry.run(source, wanted)
+        if content is not None:
+            return content
     raise InvalidInput(f"{paths[0]} has no known format (it starts with {source.first[:8]!r}): {_EXPECTED}.")

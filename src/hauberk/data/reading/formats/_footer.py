@@ -1,9 +1,9 @@
-"""The footer of a Parquet file, parsed for what it claims about rows and sizes before any library allocates for them.
+"""Parses a Parquet footer for the claimed numbers of rows and bytes, before any library allocates memory for them.
 
-A Parquet file ends with its metadata in Thrift's compact protocol, the metadata's length as a little-endian uint32,
-and `PAR1` (Apache Parquet format, "File format"; Thrift, "Compact protocol encoding"). The parser is generic, bounded
-by the footer's own bytes, and understands no more than field numbers. It does not look into pages: that a page holds
-what its own header says is left to the library that reads it.
+A Parquet file ends with its metadata in Thrift's compact protocol, the metadata's length as a little-endian uint32, and
+`PAR1` (Apache Parquet format, "File format"; Thrift, "Compact protocol encoding"). The parser is generic, works with field
+numbers only, and is bounded by the footer's own bytes. It does not check that pages hold what their headers claim; that is
+left to the library that reads them.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from hauberk.data.reading import limits
 
 MAGIC = b"PAR1"
 _SEALED = b"PARE"
-_DEEPEST = 32
-_VALUE = 8  # bytes that one decoded value takes, at the least that matters
+_DEEPEST = 32  # nesting of Thrift structures, at most
+_VALUE = 8  # bytes assumed for one decoded value
 
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What the footer says: rows, columns, and the bytes that all column chunks take once decompressed."""
+    """The footer's claims: rows, columns, and the size in bytes of all column chunks after decompression."""
 
     rows: int
     columns: int
@@ -32,11 +32,11 @@ class Claims:
 
 
 class _DamagedError(ValueError):
-    """The footer's bytes are no metadata."""
+    """The footer's bytes are not valid metadata."""
 
 
 def check_footer(path: Path, *, ceiling: int = limits.CEILING) -> Claims:
-    """Return what a Parquet file claims. Raises InvalidInput for a wrong magic, truncation, damage, and bombs."""
+    """Return the claims of a Parquet file. Raises InvalidInput for a wrong magic, truncation, damage, and excessive claims."""
     size = path.stat().st_size
     with path.open("rb") as file:
         first = file.read(4)
@@ -65,38 +65,38 @@ def check_footer(path: Path, *, ceiling: int = limits.CEILING) -> Claims:
 
 
 def row_groups(footer: bytes, size: int, *, where: str) -> list[tuple[int, int, int]]:
-    """Return (start, end, rows) of each row group: where its first page begins and its last ends, in bytes of the file.
+    """Return (start, end, rows) of each row group: byte offsets of its first page's start and its last page's end.
 
-    footer: the metadata's bytes. size: of the file. Raises InvalidInput for metadata that is damaged or places a
-    group outside of the file.
+    footer: the metadata's bytes. size: of the file in bytes. Raises InvalidInput for metadata that is damaged or places a
+    group outside the file.
     """
-    found = []
+    spans_and_rows = []
     try:
         for group in _Compact(footer).structure(0).get(4, []):
             spans = []
             for chunk in group[1]:
                 meta = chunk[3]
-                # A dictionary page stands before the data pages; some writers say 0 where there is none.
+                # A dictionary page precedes the data pages; some writers give offset 0 if there is none.
                 start = min(at for at in (meta.get(11, 0), meta[9]) if at > 0)
                 spans.append((start, start + meta[7]))
             start, end = min(span[0] for span in spans), max(span[1] for span in spans)
             if not 0 < start <= end <= size:
-                raise _DamagedError("a row group lies outside of the file")
-            found.append((start, end, int(group[3])))
+                raise _DamagedError("a row group lies outside the file")
+            spans_and_rows.append((start, end, int(group[3])))
     except (_DamagedError, KeyError, TypeError, AttributeError, IndexError, ValueError) as error:
         raise InvalidInput(
             f"{where} (footer) is damaged: {error}. Fetch the file again from its source."
         ) from error
-    return found
+    return spans_and_rows
 
 
 def _claims(footer: bytes, size: int, where: str) -> Claims:
     try:
-        found = _Compact(footer).structure(0)
-        groups = found.get(4, [])
+        metadata = _Compact(footer).structure(0)
+        groups = metadata.get(4, [])
         chunks = [chunk.get(3, {}) for group in groups for chunk in group[1]]
         claims = Claims(
-            rows=found[3],
+            rows=metadata[3],
             columns=max((len(group[1]) for group in groups), default=0),
             unpacked=sum(chunk.get(6, 0) for chunk in chunks),
         )
@@ -119,14 +119,14 @@ class _Compact:
     def structure(self, depth: int) -> dict[int, Any]:
         if depth > _DEEPEST:
             raise _DamagedError("nested too deeply")
-        found: dict[int, Any] = {}
+        fields: dict[int, Any] = {}
         number = 0
         while head := self._byte():
             kind, step = head & 0x0F, head >> 4
             number = number + step if step else self._zigzag()
-            # In a structure a boolean's value is its type; in a list it has a byte of its own.
-            found[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
-        return found
+            # In a structure a boolean's value is encoded in its type; in a list it takes a byte.
+            fields[number] = kind == 1 if kind in (1, 2) else self._value(kind, depth)
+        return fields
 
     def _value(self, kind: int, depth: int) -> Any:  # noqa: ANN401 - whatever the file holds
         if kind in (1, 2, 3):

@@ -1,4 +1,4 @@
-"""Several files of the same columns as one frame that still knows which file a row came from."""
+"""Joins several files with the same columns into one frame, and maps row numbers back to files."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 def stacked(parts: list[tuple[Path, polars.DataFrame]]) -> RawTable:
-    """Return the rows of all files in their order. Raises InvalidInput when a file has no rows or other columns."""
+    """Return the rows of all files in their order. Raises InvalidInput if a file has no rows or different columns."""
     first = parts[0][1]
     for path, frame in parts:
         if not frame.height or not frame.width:
             raise InvalidInput(
-                f"{path.name} has {frame.height} rows and {frame.width} columns: there is nothing to read."
+                f"{path.name} has {frame.height} rows and {frame.width} columns: expected at least one of each."
             )
         same_columns(first, frame, parts[0][0].name, path.name)
     frame = need("polars").concat([part[1].select(first.columns) for part in parts], how="vertical_relaxed")
@@ -30,13 +30,13 @@ def stacked(parts: list[tuple[Path, polars.DataFrame]]) -> RawTable:
 
 
 def same_columns(first: polars.DataFrame, other: polars.DataFrame, name: str, other_name: str) -> None:
-    """Raise InvalidInput naming the column when two tables differ in columns, or one has text and one numbers."""
+    """Raise InvalidInput naming a column that only one table has, or that is text in one and a number in the other."""
     for column in [*first.columns, *other.columns]:
         for frame, file in ((first, name), (other, other_name)):
             if column not in frame.columns:
                 there, missing = (other_name, file) if file == name else (name, file)
                 raise InvalidInput(
-                    f"column {column!r} is in {there} and not in {missing}. Both need the same columns: add it, or drop it."
+                    f"column {column!r} is in {there} and not in {missing}: both need the same columns; add or drop it."
                 )
         kinds = [frame.schema[column] for frame in (first, other)]
         if all(str(kind) != "Null" for kind in kinds) and kinds[0].is_numeric() != kinds[1].is_numeric():

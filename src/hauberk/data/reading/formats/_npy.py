@@ -1,10 +1,10 @@
-"""Arrays of an .npz archive, read so that neither the archive nor an array's header can ask for memory it has no bytes for.
+"""Reads the arrays of an .npz archive without allocating more memory than the file's bytes can justify.
 
-What is checked, in order, and the attack each stops: 1. the archive's list is readable and within bounds (damage);
-2. each member is stored or deflated, not encrypted, and named once (two readers seeing two contents); 3. its size is
-one that its compressed bytes can hold, and all sizes together stay under the ceiling (zip bombs); 4. the array's
-header holds plain numbers or text, never objects (unpickling runs code); 5. the header's shape fills the member
-exactly (a header that asks for terabytes).
+The checks, in order, and the attack that each stops: 1. the archive's directory is readable and of bounded length (damage);
+2. each member is stored or deflated, not encrypted, and named once (two readers seeing different contents); 3. its claimed
+size is possible for its compressed bytes, and all sizes together stay under the ceiling (zip bombs); 4. the array's header
+declares numbers or text, never objects (unpickling runs code); 5. the header's shape fills the member exactly (a header
+that asks for terabytes).
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ import numpy.typing as npt
 from hauberk.core.errors import InvalidInput
 from hauberk.data.reading import limits
 
-_LONGEST_HEADER = 10_000
+_LONGEST_HEADER = 10_000  # bytes
 _MOST_MEMBERS = 1_000
 _ENCRYPTED = 0x1
 
 
 def read_npz(path: Path, *, ceiling: int = limits.CEILING) -> Mapping[str, npt.NDArray[Any]]:
-    """Return the arrays by key, all checks done. Raises InvalidInput naming the member and what to do."""
+    """Return the arrays by key. Raises InvalidInput naming the member and what to do."""
     try:
         with zipfile.ZipFile(path) as archive:  # 1
             members = archive.infolist()
@@ -36,7 +36,7 @@ def read_npz(path: Path, *, ceiling: int = limits.CEILING) -> Mapping[str, npt.N
             return {info.filename.removesuffix(".npy"): _array(path, archive, info) for info in members}
     except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, OSError) as error:
         raise InvalidInput(
-            f"{path.name} is no readable .npz archive: {error}. It is truncated or damaged; fetch it again."
+            f"{path.name} cannot be read as an .npz archive: {error}. It is truncated or damaged; fetch it again."
         ) from error
 
 
@@ -48,14 +48,14 @@ def _check(path: Path, members: list[zipfile.ZipInfo], ceiling: int) -> None:
         where = f"{path.name}, member {info.filename!r}"
         if names.count(info.filename) > 1:
             raise InvalidInput(
-                f"{where} is in the archive twice: two readers could see two contents. Do not use it."
+                f"{where} is in the archive twice, so two readers could see different contents. Do not use it."
             )
         if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED) or info.flag_bits & _ENCRYPTED:
             raise InvalidInput(
-                f"{where} is encrypted or packed unusually. Save it again with numpy.savez_compressed."
+                f"{where} is encrypted or compressed unusually. Save it again with numpy.savez_compressed."
             )
         if not info.filename.endswith(".npy"):
-            raise InvalidInput(f"{where} is no array (.npy). Save arrays with numpy.savez and nothing beside them.")
+            raise InvalidInput(f"{where} is not an array (.npy). Save arrays alone, with numpy.savez.")
         packed = 1 if info.compress_type == zipfile.ZIP_STORED else limits.DEFLATE_RATIO
         room = min(info.compress_size, path.stat().st_size) * packed
         limits.claim(info.file_size, where=where, ceiling=ceiling, possible=room)
@@ -79,8 +79,8 @@ def _array(path: Path, archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> npt.N
                 "truncated, or made to exhaust memory. Fetch it again from its source and compare digests."
             )
         values = limits.exactly(cast("BinaryIO", stream), size, where=where)
-        if stream.read(1):  # reads to the end, which is where the archive's checksum is compared
-            raise InvalidInput(f"{where} goes on after its array: it is damaged. Fetch it again.")
+        if stream.read(1):  # zipfile compares the checksum when the end is read
+            raise InvalidInput(f"{where} has bytes after its array: it is damaged. Fetch it again.")
     array = np.frombuffer(values, dtype) if dtype.itemsize else np.zeros(math.prod(shape), dtype)
     return array.reshape(shape, order="F" if fortran else "C").astype(dtype.newbyteorder("="), copy=False)
 

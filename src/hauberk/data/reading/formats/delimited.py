@@ -1,7 +1,7 @@
-"""CSV and TSV, with a header line. Types are taken from all rows, and a word among numbers is an error by name.
+"""CSV and TSV with a header line. Types are inferred from all rows; a word in a column of numbers is an error.
 
-Blanks around values are removed; an empty value and `?` (as the UCI repository writes it) are missing values. Files
-without a header line, such as `adult.data`, need one put on top: guessing names would hide a shifted column.
+Blanks around values are removed; an empty value and `?` (used by the UCI repository) are missing values. A file without a
+header line, such as `adult.data`, needs one added, because guessed names would hide a shifted column.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = (",", ";", "\t")
 _MISSING = ("", "?")
-_MOSTLY = 0.9  # from this share of numbers on, a column is meant to be one of numbers
-_LONGEST_HEADER = 1 << 20
+_MOSTLY = 0.9  # if at least this share of a column's values are numbers, other values in it are errors
+_LONGEST_HEADER = 1 << 20  # bytes
 
 
 @FORMATS.register("csv", practice="1a", threats=(), summary="delimited text with a header line", kinds=("table",))
@@ -36,7 +36,7 @@ def read(source: Source, wanted: Wanted) -> Read | None:
 
 
 def names(path: Path) -> list[str]:
-    """Return the names of the columns, from the header line alone. Raises InvalidInput as reading does."""
+    """Return the column names, from the header line alone. Raises InvalidInput as `read` does."""
     try:
         with limits.opened(path) as stream:
             return _header(path, stream.read(_LONGEST_HEADER))[0]
@@ -72,7 +72,7 @@ def _content(path: Path, ceiling: int) -> bytes:
         except (OSError, EOFError, zlib.error) as error:
             raise _damaged(path, error) from error
     if not packed and b"\0" in content[:4096]:
-        raise InvalidInput(f"{path.name} holds zero bytes, so it is no text. It is another format, or damaged.")
+        raise InvalidInput(f"{path.name} holds zero bytes, so it is not text. It is another format, or damaged.")
     return bytes(content)
 
 
@@ -96,7 +96,7 @@ def _header(path: Path, content: bytes) -> tuple[list[str], str]:
     if values:
         raise InvalidInput(
             f"{path.name}, line 1 has {values[0]!r} where a column's name is expected: there seems to be no header line. "
-            "Put the names of the columns on top (the UCI repository lists them in a .names file)."
+            "Add a line with the column names (the UCI repository lists them in a .names file)."
         )
     double = sorted({name for name in names if names.count(name) > 1})
     if double:
@@ -129,7 +129,7 @@ def _typed(series: pl.Series, path: Path) -> pl.Series:
 
 
 def _diagnosis(path: Path, content: bytes, separator: str, width: int, cause: str) -> str:
-    """Return what is wrong with text that could not be read, with its line."""
+    """Return what is wrong with text that Polars could not parse, with the line."""
     try:
         lines = content.decode("utf-8").splitlines()
     except UnicodeDecodeError as error:

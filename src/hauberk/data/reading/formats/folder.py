@@ -1,8 +1,8 @@
-"""Pictures in folders: one folder a class, PNG, JPEG or PPM, as GTSRB and many others are distributed.
+"""Pictures in folders, one folder a class, as PNG, JPEG or PPM, in which form GTSRB and many other sets are distributed.
 
-The folder's name is the class. Files called `<track>_<frame>` in five digits each (GTSRB: 00003_00017.ppm) give the
-track as group, numbered within the class. Sizes and modes are read from every header before a pixel is decoded, so
-that neither a picture that claims 50,000 x 50,000 pixels nor ten thousand large ones take memory unasked.
+The folder's name is the class. If files are named `<track>_<frame>` with five digits each (GTSRB: 00003_00017.ppm), the
+track, numbered within the class, is the group. Sizes and modes are read from every header before any pixel is decoded, so
+that neither one picture that claims 50,000 x 50,000 pixels nor ten thousand large ones can exhaust memory.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from PIL import Image
 
 SUFFIXES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".ppm": "PPM", ".pgm": "PPM"}
-BESIDE = (".csv", ".txt", ".md", ".json")  # annotations that distributions put beside pictures
+BESIDE = (".csv", ".txt", ".md", ".json")  # annotation files that may lie beside pictures; they are ignored
 _TRACK = re.compile(r"^(\d{5})_\d{5}$")
 _MOST_PIXELS = 1 << 24  # of one picture
-_FLOAT = 4
+_FLOAT = 4  # bytes
 
 
 @FORMATS.register("folder", practice="1a", threats=(), summary="one folder of pictures a class", kinds=("image",))
@@ -38,46 +38,49 @@ def read(source: Source, wanted: Wanted) -> Read | None:
     if not source.paths[0].is_dir():
         return None
     if len(source.paths) != 1:
-        raise InvalidInput(f"pictures are one folder a side, found {len(source.paths)} paths: {source.name}.")
+        raise InvalidInput(
+            f"expected one folder of pictures a side, found {len(source.paths)} paths: {source.name}."
+        )
     root = source.paths[0]
-    found = _pictures(root)
-    shape = _agreed([_look(path, root) for path, _ in found], found, root, wanted.size)
+    pictures = _pictures(root)
+    shape = _common_shape([_header_shape(path, root) for path, _ in pictures], pictures, root, wanted.size)
     limits.claim(
-        len(found) * int(np.prod(shape)) * _FLOAT,
-        where=f"{root.name} ({len(found)} pictures)",
+        len(pictures) * int(np.prod(shape)) * _FLOAT,
+        where=f"{root.name} ({len(pictures)} pictures)",
         ceiling=wanted.ceiling,
     )
-    x = np.empty((len(found), *shape), np.uint8)
-    for row, (path, _) in enumerate(found):
+    x = np.empty((len(pictures), *shape), np.uint8)
+    for row, (path, _) in enumerate(pictures):
         x[row] = _decoded(path, root, shape)
-    labels = np.array([label for _, label in found])
-    names = [str(path.relative_to(root)) for path, _ in found]
-    return Read(RawImages(x, labels, _tracks(found, labels), lambda row: names[row], root.name))
+    labels = np.array([label for _, label in pictures])
+    names = [str(path.relative_to(root)) for path, _ in pictures]
+    return Read(RawImages(x, labels, _tracks(pictures, labels), lambda row: names[row], root.name))
 
 
 def _pictures(root: Path) -> list[tuple[Path, str]]:
+    """Return (path, class) of every picture, in the order of names. Raises InvalidInput for other files in a class's folder."""
     folders = sorted(path for path in root.iterdir() if path.is_dir() and not path.name.startswith("."))
-    found: list[tuple[Path, str]] = []
+    pictures: list[tuple[Path, str]] = []
     for folder in folders:
-        before = len(found)
+        before = len(pictures)
         for path in sorted(folder.iterdir()):
             if path.name.startswith(".") or path.suffix.lower() in BESIDE:
                 continue
             if path.is_symlink() or path.suffix.lower() not in SUFFIXES:
                 raise InvalidInput(
-                    f"{path.relative_to(root)} is no PNG, JPEG or PPM file. Move it out of the data."
+                    f"{path.relative_to(root)} is not a PNG, JPEG or PPM file. Move it out of the data."
                 )
-            found.append((path, folder.name))
-        if len(found) == before:
+            pictures.append((path, folder.name))
+        if len(pictures) == before:
             raise InvalidInput(
                 f"folder {folder.name!r} of {root} holds no pictures. Remove it, or add its pictures."
             )
-    if not found:
+    if not pictures:
         raise InvalidInput(f"{root} holds no folders with pictures; expected one folder for each class.")
-    return found
+    return pictures
 
 
-def _look(path: Path, root: Path) -> tuple[int, int, int]:
+def _header_shape(path: Path, root: Path) -> tuple[int, int, int]:
     """Return (height, width, channels) from the header."""
     with open_header(path, root) as picture:
         if picture.mode.startswith(("I", "F")):
@@ -88,7 +91,7 @@ def _look(path: Path, root: Path) -> tuple[int, int, int]:
 
 
 def open_header(path: Path, root: Path) -> Image.Image:
-    """Return a picture with its header checked and nothing decoded."""
+    """Return a picture with its header checked and no pixel decoded. Raises InvalidInput for a bad or excessive header."""
     name = str(path.relative_to(root))
     limits.head(path)
     wanted = SUFFIXES[path.suffix.lower()]
@@ -98,32 +101,31 @@ def open_header(path: Path, root: Path) -> Image.Image:
             warnings.simplefilter("error", pil.DecompressionBombWarning)
             picture: Image.Image = pil.open(path, formats=(wanted,))
     except (pil.DecompressionBombWarning, pil.DecompressionBombError) as error:
-        raise InvalidInput(
-            f"{name} claims a size that no picture of a data set has: {error}. Do not use it."
-        ) from error
+        raise InvalidInput(f"{name} claims an implausible size: {error}. Do not use it.") from error
     except (OSError, ValueError, SyntaxError) as error:
         raise InvalidInput(
-            f"{name} is no readable {wanted} picture: it starts with {limits.head(path, 8)!r}. It is another format, or damaged."
+            f"{name} cannot be read as {wanted}: it starts with {limits.head(path, 8)!r}. It is another format, or damaged."
         ) from error
     if picture.width * picture.height > _MOST_PIXELS:
         picture.close()
         raise InvalidInput(
             f"{name} claims {picture.width} x {picture.height} pixels; the most for one picture is {_MOST_PIXELS:,}. "
-            "Do not use it if this is not what you expect; otherwise resize it first."
+            "Do not use it if you do not expect this size; otherwise resize it first."
         )
     return picture
 
 
-def _agreed(
-    shapes: list[tuple[int, int, int]], found: list[tuple[Path, str]], root: Path, size: int | None
+def _common_shape(
+    shapes: list[tuple[int, int, int]], pictures: list[tuple[Path, str]], root: Path, size: int | None
 ) -> tuple[int, int, int]:
+    """Return the (height, width, channels) to decode to. Raises InvalidInput if sizes differ and `size` is None."""
     channels = max(shape[2] for shape in shapes)
     if size is not None:
         return size, size, channels
-    for shape, (path, _) in zip(shapes, found, strict=True):
+    for shape, (path, _) in zip(shapes, pictures, strict=True):
         if shape[:2] != shapes[0][:2]:
             raise InvalidInput(
-                f"{path.relative_to(root)} is {shape[1]} x {shape[0]} pixels and {found[0][0].relative_to(root)} is "
+                f"{path.relative_to(root)} is {shape[1]} x {shape[0]} pixels and {pictures[0][0].relative_to(root)} is "
                 f"{shapes[0][1]} x {shapes[0][0]}: all pictures need one size. Set size = {_suggested(shapes)} to have them "
                 "resized, or resize them yourself."
             )
@@ -148,8 +150,8 @@ def _decoded(path: Path, root: Path, shape: tuple[int, int, int]) -> npt.NDArray
     return np.asarray(plain, np.uint8).reshape(shape)
 
 
-def _tracks(found: list[tuple[Path, str]], labels: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
-    matches = [_TRACK.match(path.stem) for path, _ in found]
+def _tracks(pictures: list[tuple[Path, str]], labels: npt.NDArray[Any]) -> npt.NDArray[Any] | None:
+    matches = [_TRACK.match(path.stem) for path, _ in pictures]
     if not all(matches):
         return None
     return within_class(labels, np.array([match[1] for match in matches if match]))

@@ -1,7 +1,7 @@
-"""IDX: the format of MNIST and Fashion-MNIST, one file of pictures and one of labels, plain or gzip.
+"""IDX, the format of MNIST and Fashion-MNIST: one file of pictures and one of labels, plain or gzip.
 
-Layout (LeCun, Cortes, Burges, "The MNIST database"): two zero bytes, a type code, the number of axes, one big-endian
-uint32 for each axis, then the values. The size that the axes ask for is checked before anything is read.
+Layout (LeCun, Cortes, Burges, "The MNIST database"): two zero bytes, a type code, the number of axes, one big-endian uint32
+for each axis, then the values. The size that the axes claim is checked before values are read.
 """
 
 from __future__ import annotations
@@ -36,16 +36,16 @@ def read_idx(source: Source, wanted: Wanted) -> Read | None:
     pictures = [path for path, array in arrays.items() if array.ndim in (3, 4)]
     labels = [path for path, array in arrays.items() if array.ndim == 1]
     if len(arrays) != 2 or len(pictures) != 1 or len(labels) != 1:
-        found = ", ".join(f"{path.name} with {array.ndim} axes" for path, array in arrays.items())
+        given = ", ".join(f"{path.name} with {array.ndim} axes" for path, array in arrays.items())
         raise InvalidInput(
-            f"idx data are one file of pictures and one of labels, found: {found}. Name both files, such as "
+            f"expected one idx file of pictures and one of labels, found: {given}. Name both files, such as "
             "train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz; the test pair goes into the test files."
         )
     x, y = arrays[pictures[0]], arrays[labels[0]]
     if len(x) != len(y):
         raise InvalidInput(
             f"{pictures[0].name} holds {len(x)} pictures and {labels[0].name} holds {len(y)} labels: they do not belong "
-            "together. Name the pair of the same part."
+            "together. Name pictures and labels of the same side."
         )
     return Read(RawImages(x, y, None, row_of(pictures[0].name), source.name))
 
@@ -53,7 +53,7 @@ def read_idx(source: Source, wanted: Wanted) -> Read | None:
 def read_array(path: Path, *, ceiling: int = limits.CEILING) -> npt.NDArray[Any]:
     """Return the array of one idx file, in the machine's byte order.
 
-    Raises InvalidInput for a wrong magic, a claim beyond the file or the ceiling, truncation, and trailing bytes.
+    Raises InvalidInput for a wrong magic, a claimed size beyond the file or the ceiling, truncation, and trailing bytes.
     """
     try:
         with limits.opened(path) as stream:
@@ -70,7 +70,7 @@ def read_array(path: Path, *, ceiling: int = limits.CEILING) -> npt.NDArray[Any]
             values = limits.exactly(stream, size, where=path.name)
             if stream.read(1):
                 raise InvalidInput(
-                    f"{path.name} goes on after the {size} bytes that its header claims: header and content disagree. "
+                    f"{path.name} has bytes after the {size} that its header claims: header and content disagree. "
                     "Fetch it again from its source."
                 )
     except (OSError, EOFError, zlib.error) as error:

@@ -1,8 +1,8 @@
-"""NPZ: arrays by key, either `x_train y_train x_test y_test` or `x y`, with groups under a key of their own.
+"""NPZ archives with the keys `x_train y_train x_test y_test` or `x y`, and optional keys for groups and senders.
 
-Pictures are 3 or 4 axes, tables 2. The keys of labels and groups can be chosen (`target`, `group`); without a choice
-they are `y`, and `group` or `track` when there is one. Tracks are numbered within each class, as in GTSRB, so a
-track is known by class and number; any other group is known by its value alone.
+Arrays x of 3 or 4 axes are pictures, of 2 axes a table. The keys of labels and groups can be set (`target`, `group`); the
+defaults are `y`, and `group` or `track` if present. Tracks are numbered within each class, as in GTSRB, so a track is
+identified by class and number; any other group is identified by its value.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ Arrays = Mapping[str, npt.NDArray[Any]]
     "npz", practice="1a", threats=(), summary="numpy archives: x_train, y_train, x_test, y_test or x, y"
 )
 def read(source: Source, wanted: Wanted) -> Read | None:
-    """Read one archive; its own test side is used when it has one."""
+    """Read one archive, with its test side if it has one."""
     if not source.ends(".npz", ".npy") and source.first[:4] != _ZIP:
         return None
     if len(source.paths) != 1:
-        raise InvalidInput(f"npz data are one archive a side, found {len(source.paths)}: {source.name}.")
+        raise InvalidInput(f"expected one npz archive a side, found {len(source.paths)}: {source.name}.")
     path = source.paths[0]
     if source.first[:4] != _ZIP:
         raise InvalidInput(
@@ -49,7 +49,7 @@ def read(source: Source, wanted: Wanted) -> Read | None:
 
 
 def within_class(labels: npt.NDArray[Any], tracks: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """Return one value for each pair of class and track, for tracks that are numbered within a class."""
+    """Return (n,) group names "class/track", for tracks that are numbered within a class."""
     return np.array([f"{label}/{track}" for label, track in zip(labels.tolist(), tracks.tolist(), strict=True)])
 
 
@@ -62,7 +62,7 @@ def _side(arrays: Arrays, part: str, wanted: Wanted, name: str) -> RawImages | R
     for key, array in ((wanted.target or "y", labels), (group, groups), (wanted.sender, senders)):
         if array is not None and array.shape != (len(x),):
             raise InvalidInput(
-                f"{name}, key {key + part!r} has shape {array.shape}; expected ({len(x)},), as x has rows."
+                f"{name}, key {key + part!r} has shape {array.shape}; expected ({len(x)},), one value for each row of x."
             )
     where = f"{name}, {part.removeprefix('_')}" if part else name
     if x.ndim == 2:
@@ -73,21 +73,21 @@ def _side(arrays: Arrays, part: str, wanted: Wanted, name: str) -> RawImages | R
 
 
 def _senders(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any] | None:
-    # Whoever sent the test rows teaches the model nothing: a test side need not say.
+    # The sender of test rows is not needed, so a test side may lack the key.
     if not key or (part == "_test" and key + part not in arrays):
         return None
     return _take(arrays, key, part, name)
 
 
 def _take(arrays: Arrays, key: str, part: str, name: str) -> npt.NDArray[Any]:
-    found = arrays.get(key + part)
-    if found is None:
+    array = arrays.get(key + part)
+    if array is None:
         raise InvalidInput(
-            f"{name} has no array {key + part!r}; it has: {', '.join(arrays)}. Rename it, or name the key."
+            f"{name} has no array {key + part!r}; it has: {', '.join(arrays)}. Rename one, or set the key's name."
         )
-    if found.ndim == 0:
+    if array.ndim == 0:
         raise InvalidInput(f"{name}, key {key + part!r} is a single value; expected one for each row.")
-    return found
+    return array
 
 
 def _table(

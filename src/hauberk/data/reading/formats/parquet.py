@@ -1,4 +1,4 @@
-"""Parquet: one table, or several files of the same columns that are read as one."""
+"""Parquet tables: one file, or several files with the same columns that are read as one table."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def read(source: Source, wanted: Wanted) -> Read | None:
 
 
 def names(path: Path) -> list[str]:
-    """Return the names of the columns, from the footer alone. Raises InvalidInput as reading does."""
+    """Return the column names, from the footer alone. Raises InvalidInput as `read` does."""
     check_footer(path)
     return list(_guarded(path, lambda: need("polars").read_parquet_schema(path)))
 

@@ -1,6 +1,6 @@
-"""The sets that ship inside scikit-learn: `sklearn:digits`, `sklearn:breast_cancer`, `sklearn:wine`, `sklearn:iris`.
+"""Data sets that ship with scikit-learn: `sklearn:digits`, `sklearn:breast_cancer`, `sklearn:wine`, `sklearn:iris`.
 
-They need no file and no network, so examples and tests run anywhere. Not a file format, hence no registration.
+They need no file and no network, so examples and tests run anywhere. They are not a file format and are not registered.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def kind_of(name: str) -> str:
 
 
 def subject(name: str) -> Subject:
-    """Return the set's name with the SHA-256 of the file that scikit-learn ships, found without importing it."""
+    """Return the set's name and the SHA-256 of scikit-learn's file, without importing scikit-learn."""
     file = _FILES[_known(name)]
     spec = importlib.util.find_spec("sklearn")
     if spec is None or spec.origin is None:
@@ -43,7 +43,7 @@ def subject(name: str) -> Subject:
 
 
 def read(name: str) -> Read:
-    """Return the set as pictures (digits: values 0 to 16, brought to 0 to 1) or as a table with column `target`."""
+    """Return the set as pictures (digits: values in [0, 16] scaled to [0, 1]) or as a table with the column `target`."""
     short = _known(name)
     bunch: Any = getattr(need("sklearn.datasets"), f"load_{short}")()
     where = row_of(name)
