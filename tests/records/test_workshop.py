@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Progress
@@ -69,6 +70,35 @@ def test_an_attestation_is_signed_stored_and_logged(opens):
         assert entry["kind"] == "data.loaded"
         assert entry["time"] == rfc3339(NOON)
         assert workshop.recall(logged.index, logged.digest) == logged
+
+
+def test_many_attestations_are_one_commit_in_their_order(opens):
+    class Counting(Disk):
+        commits = 0
+
+        def rename(self, source, target):
+            self.commits += target.name == "checkpoint"
+            super().rename(source, target)
+
+    disk = Counting()
+    with opens(disk=disk) as workshop:
+        first = workshop.attest(workshop.event("before", (DATA,)))
+        before = disk.commits
+        logged = workshop.attest_many([workshop.event("one", (DATA,), n=number) for number in range(40)])
+        assert disk.commits == before + 1
+        assert [one.index for one in (first, *logged)] == list(range(41))
+        for number, one in enumerate(logged):
+            assert workshop.recall(one.index, one.digest) == one
+            assert one.statement.predicate["details"] == {"n": number}
+        assert workshop.attest_many([]) == []
+
+
+def test_of_many_attestations_all_are_logged_or_none(opens):
+    with opens() as workshop:
+        good, bad = workshop.event("one", (DATA,)), workshop.event("two", (DATA,), n=float("nan"))
+        with pytest.raises(InvalidInput):
+            workshop.attest_many([good, bad])
+        assert workshop.ledger.size == 0
 
 
 def test_a_step_is_done_once_for_the_same_inputs(opens):

@@ -123,6 +123,23 @@ class Disk:
         finally:
             os.close(descriptor)
 
+    def sync_system(self, folder: Path) -> bool:
+        """Make everything durable that was written to the file system of `folder`: for many files at once.
+
+        Returns False, having done nothing, where the system has no syncfs(2); then each file has to be synced.
+        """
+        call = getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
+        if call is None:
+            return False
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            if call(descriptor):
+                code = ctypes.get_errno()
+                raise OSError(code, os.strerror(code), str(folder))
+        finally:
+            os.close(descriptor)
+        return True
+
     def sync_folder(self, path: Path) -> None:
         """Make the entries of a folder durable."""
         descriptor = os.open(path, os.O_RDONLY)

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from hauberk.core.disk import Disk
+from hauberk.core.disk import Disk, explain
 from hauberk.custody._files import TEMPORARY, Source, cannot_read, digest_of, draft
 
 # Nobody writes to an artifact: a slip of the hand is refused by the system already.
 _MODE = 0o444
+_MANY = 8
 
 
 class Folder:
@@ -32,6 +36,45 @@ class Folder:
         with draft(self._root / name, disk=self._disk, mode=_MODE) as fresh:
             fresh.write_at(0, memoryview(data))
 
+    def write_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Write all under temporary names, sync the file system, rename all, and sync it again.
+
+        Two syncs serve any number of files; a few are faster one by one.
+        """
+        drafts: list[tuple[Path, Path]] = []
+        try:
+            self._disk.make_folder(self._root)
+            if len(items) < _MANY or not self._disk.sync_system(self._root):
+                for name, data in items:
+                    self.write(name, data)
+                return
+            for name, data in items:
+                path = self._root / name
+                drafts.append((self._draft(path, data), path))
+            self._disk.sync_system(self._root)
+            for fresh, path in drafts:
+                self._disk.rename(fresh, path)
+            self._disk.sync_system(self._root)
+        except OSError as error:
+            raise explain(error, self._root) from error
+        finally:
+            for fresh, _ in drafts:
+                with suppress(OSError):
+                    fresh.unlink(missing_ok=True)
+
+    def _draft(self, path: Path, data: bytes) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=TEMPORARY)
+        try:
+            os.fchmod(handle, _MODE)
+            self._disk.store(handle, data)
+        except BaseException:
+            Path(name).unlink()
+            raise
+        finally:
+            os.close(handle)
+        return Path(name)
+
     def write_file(self, name: str, file: Source, digest: str) -> None:
         """Copy and rename; nothing appears when the file changes meanwhile."""
         with draft(self._root / name, disk=self._disk, mode=_MODE) as fresh:
@@ -48,10 +91,21 @@ class Folder:
         except OSError as error:
             raise cannot_read(error, path) from error
 
+    def remove(self, name: str) -> None:
+        """Remove the file, durably."""
+        path = self._root / name
+        if not path.exists():
+            return
+        try:
+            self._disk.remove(path)
+            self._disk.sync_folder(path.parent)
+        except OSError as error:
+            raise explain(error, path) from error
+
     def clean(self, before: float) -> int:
-        """Remove old temporary files; one that somebody else removes meanwhile does not count."""
+        """Remove old temporary files; one that another process removes meanwhile does not count."""
         removed = 0
-        for path in self._root.glob(f"sha256/*/.*{TEMPORARY}"):
+        for path in self._root.glob(f"*/*/.*{TEMPORARY}"):
             with suppress(FileNotFoundError):
                 if path.stat().st_mtime < before:
                     path.unlink()

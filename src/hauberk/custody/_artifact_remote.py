@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, BinaryIO
 
@@ -55,6 +55,11 @@ class Remote:
         with self._fresh(name) as file:
             file.write(data)
 
+    def write_many(self, items: Sequence[tuple[str, bytes]]) -> None:
+        """Write one after another."""
+        for name, data in items:
+            self.write(name, data)
+
     def write_file(self, name: str, file: Source, digest: str) -> None:
         """Copy under a temporary name and move."""
         copied, buffer = hashlib.sha256(), memoryview(bytearray(min(CHUNK, max(1, file.size))))
@@ -80,11 +85,16 @@ class Remote:
             raise
         return kept  # type: ignore[return-value] # it is a binary file in all but name
 
+    def remove(self, name: str) -> None:
+        """Remove the object."""
+        with self._reached(), suppress(FileNotFoundError):
+            self._system.rm_file(f"{self._root}/{name}")
+
     def clean(self, before: float) -> int:
         """Remove old temporary files, as far as the target knows their age."""
         removed = 0
         with self._reached():
-            for path in self._system.glob(f"{self._root}/sha256/*/.*{TEMPORARY}"):
+            for path in self._system.glob(f"{self._root}/*/*/.*{TEMPORARY}"):
                 with suppress(FileNotFoundError, NotImplementedError):
                     if self._system.modified(path).timestamp() < before:
                         self._system.rm_file(path)

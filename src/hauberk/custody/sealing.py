@@ -163,6 +163,12 @@ def unseal_bytes(
     return bytes(plain)
 
 
+def key_name(data: bytes, *, what: str) -> str:
+    """Return the name of the key that sealed bytes claim to be sealed under; not proven. Raises InvalidInput."""
+    length = header_length(data[:FIXED], what=what)
+    return parse(data[FIXED : FIXED + length], what=what).key
+
+
 def read_header(path: Path) -> Header:
     """Return the header of a sealed file, which is not authenticated yet. Raises InvalidInput."""
     with source(path) as sealed:

@@ -11,7 +11,7 @@ logs it, so that no control can forget to.
 from __future__ import annotations
 
 import platform
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -176,7 +176,7 @@ class Workshop(AbstractContextManager["Workshop"]):
             if job:
                 held.enter_context(only_job(folder, job, disk=disk))
             keys, ledger = _keys_and_ledger(folder, name, keys_uri, algorithm, passphrase, disk)
-            store = Artifacts(folder / "store", disk=disk)
+            store = Artifacts(folder / "store", disk=disk, keys=keys)
             workshop = cls(folder, store, keys, ledger, clock, seen or Seen(disk=disk), by)
             workshop._check_history()
             workshop._check_clock()
@@ -219,10 +219,22 @@ class Workshop(AbstractContextManager["Workshop"]):
 
     def attest(self, statement: Statement) -> Logged:
         """Sign a statement, keep its envelope, and log it. Returns once the entry is durable."""
-        envelope = statements.attest(statement, self.signer)
-        digest = self.artifacts.put(envelope)
-        index = self.ledger.append(entry_of(envelope, statement))
-        return Logged(index, digest, statement)
+        return self.attest_many((statement,))[0]
+
+    def attest_many(self, several: Sequence[Statement]) -> list[Logged]:
+        """Attest several statements in their order: the store is synced once for all, and the ledger commits once.
+
+        All are logged or none is. About 1 ms each, where one alone takes many ms of disk; for thousands of events
+        a second see `spool`.
+        """
+        if not several:
+            return []
+        signer = self.signer
+        envelopes = [statements.attest(statement, signer) for statement in several]
+        digests = self.artifacts.put_many(envelopes)
+        entries = [entry_of(envelope, statement) for envelope, statement in zip(envelopes, several, strict=True)]
+        indices = self.ledger.append_many(entries)
+        return [Logged(*logged) for logged in zip(indices, digests, several, strict=True)]
 
     def recall(self, index: int, digest: str) -> Logged:
         """Return an earlier attestation. Raises NotProven when store, signature and ledger do not agree on it."""

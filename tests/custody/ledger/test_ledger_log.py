@@ -187,7 +187,7 @@ def test_callers_that_wait_share_one_commit(place, origin, signer):
         checkpoints = 0
 
         def rename(self, source, target):
-            while self.log is not None and self.log.size == 0 and len(self.log._queue) < 15:
+            while self.log is not None and self.log.size == 0 and self.log._group.waiting < 15:
                 time.sleep(0.001)
             self.checkpoints += target.name == "checkpoint"
             super().rename(source, target)

@@ -15,14 +15,16 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from itertools import accumulate
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import HauberkError, InvalidInput, Unavailable
+from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet, Task
+from hauberk.custody.group import GroupCommit
 from hauberk.custody.keys.port import PublicKey, Signer
 from hauberk.custody.ledger import heads, notes, tlogproof
 from hauberk.custody.ledger.auditing import Audit, audit
@@ -32,19 +34,6 @@ from hauberk.custody.ledger.tree import Cache
 from hauberk.custody.ledger.writer import WAIT_S, Writer, locked, prepare
 
 _DISK = Disk()
-
-
-@dataclass(slots=True)
-class _Ticket:
-    """One caller's request: its entries, then their first index or the error."""
-
-    entries: Sequence[bytes]
-    first: int | None = None
-    error: HauberkError | None = None
-
-    @property
-    def done(self) -> bool:
-        return self.first is not None or self.error is not None
 
 
 class Ledger:
@@ -65,9 +54,8 @@ class Ledger:
         self._writer = writer
         self._limit = wait
         self._process = os.getpid()
-        self._turn = threading.Condition()
-        self._leading = False
-        self._queue: list[_Ticket] = []
+        self._swap = threading.Lock()
+        self._group = GroupCommit(self._commit)
 
     @classmethod
     def create(
@@ -168,48 +156,23 @@ class Ledger:
             )
         if not entries:
             return []
-        ticket = _Ticket(entries)
-        batch = self._wait(ticket)
-        if batch:
-            self._lead(self._writer, batch)
-        if ticket.error is not None:
-            raise ticket.error
-        assert ticket.first is not None
-        return list(range(ticket.first, ticket.first + len(entries)))
+        first = self._group.submit(entries)
+        return list(range(first, first + len(entries)))
 
-    def _wait(self, ticket: _Ticket) -> list[_Ticket]:
-        # Returns the whole queue to the caller whose turn it is to commit, nothing to one already served.
-        with self._turn:
-            self._queue.append(ticket)
-            while self._leading and not ticket.done:
-                self._turn.wait()
-            if ticket.done:
-                return []
-            self._leading = True
-            batch, self._queue = self._queue, []
-            return batch
-
-    def _lead(self, writer: Writer, batch: list[_Ticket]) -> None:
-        entries = batch[0].entries if len(batch) == 1 else [entry for ticket in batch for entry in ticket.entries]
-        failure: HauberkError = Unavailable(
-            "the commit was interrupted; open the ledger again to see what it holds."
-        )
-        head = None
-        try:
-            with locked(self.folder, wait=self._limit):
-                head = writer.commit(entries)
-        except HauberkError as error:
-            failure = error
-        finally:
-            with self._turn:
-                if head is None:
-                    _fail(batch, failure)
-                else:
-                    _serve(batch, head.checkpoint.size - len(entries))
-                    if head.checkpoint.size >= self._head.checkpoint.size:  # else a refresh has read a newer one
-                        self._head = head
-                self._leading = False
-                self._turn.notify_all()
+    def _commit(self, batch: Sequence[Sequence[bytes]]) -> list[int]:
+        writer = self._writer
+        if writer is None:
+            raise InvalidInput(
+                "this ledger was closed while an append waited: open it again. Nothing was recorded."
+            )
+        with locked(self.folder, wait=self._limit):
+            head = writer.commit(batch[0] if len(batch) == 1 else [entry for entries in batch for entry in entries])
+        with self._swap:
+            if head.checkpoint.size >= self._head.checkpoint.size:  # else a refresh has read a newer one
+                self._head = head
+        after = list(accumulate(len(entries) for entries in batch))
+        first = head.checkpoint.size - after[-1]
+        return [first + end - len(entries) for end, entries in zip(after, batch, strict=True)]
 
     # -- reading --------------------------------------------------------------------------------------------
 
@@ -230,7 +193,7 @@ class Ledger:
             return known.checkpoint.size
         head = heads.read_head(self.folder, self._publics, Cache())
         heads.check_extends(known.checkpoint, head)
-        with self._turn:
+        with self._swap:
             # Another thread may have committed since; an older head must not replace its newer one.
             if head.checkpoint.size >= self._head.checkpoint.size:
                 # The new head extends the old one, so what was verified under the old one still is.
@@ -287,16 +250,3 @@ class Ledger:
         publics = (public, *others)
         old = heads.open_checkpoint(old_checkpoint, publics, what="the checkpoint seen before")
         heads.check_extends(old, heads.read_head(self.folder, publics, Cache()))
-
-
-def _serve(batch: list[_Ticket], first: int) -> None:
-    for ticket in batch:
-        ticket.first = first
-        first += len(ticket.entries)
-
-
-def _fail(batch: list[_Ticket], failure: HauberkError) -> None:
-    # Each caller gets its own: one exception object raised in several threads would mix their tracebacks.
-    for ticket in batch:
-        ticket.error = type(failure)(*failure.args)
-        ticket.error.__cause__ = failure
