@@ -1,4 +1,4 @@
-"""Certified accuracy by radius as evidence: it falls, and lies below what the attack leaves."""
+"""Certified accuracy by radius as evidence: it falls with the radius, and the metric is its value at the budget."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_the_curve_falls_and_its_point_at_the_budget_is_the_metric(digits, way, 
     assert [point["x"] / eps for point in points] == pytest.approx([0, 0.25, 0.5, 0.75, 1, 1.5, 2])
     assert measured.metrics["certified_accuracy"] == shares[4]
     assert 0.2 < shares[4] < shares[0]
-    assert "60 rows were certified" in measured.notes[0]
+    assert "computed for 60 rows" in measured.notes[0]
 
 
 def test_smoothing_of_another_norm_is_refused(digits):
