@@ -6,6 +6,7 @@ import base64
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -116,6 +117,82 @@ def test_ctrl_c_gives_the_result_so_far(capsys, monkeypatch):
     found = document(capsys, "model:build", "--attack", "coordinate-search:restarts=1,passes=1", code=130)
     assert found["partial"] == "interrupted"
     assert found["metrics"]["rows"] > 0
+
+
+# --- the result is never lost because something after it failed
+
+LOGGED = ["--attack", "coordinate-search:restarts=1,passes=1", "--rows", "40", "--no-curve", "--project", "."]
+
+
+def wrong_passphrase(_project, patch):
+    patch.setenv("HAUBERK_PASSPHRASE", "another horse")
+
+
+def changed_ledger(project, _patch):
+    note = project / ".hauberk" / "ledger" / "checkpoint"
+    note.write_text(note.read_text().replace("\n1\n", "\n2\n"))
+
+
+def full_store(project, _patch):
+    """A file where the store's folder should be."""
+    shutil.rmtree(project / ".hauberk" / "store")
+    (project / ".hauberk" / "store").write_text("")
+
+
+def interrupted(_project, patch):
+    from hauberk.lifecycle.attacking import command
+
+    def stop(*_arguments):
+        raise KeyboardInterrupt
+
+    patch.setattr(command, "attest", stop)
+
+
+def fault(_project, patch):
+    from hauberk.lifecycle.attacking import command
+
+    def fail(*_arguments):
+        raise RuntimeError("correct horse")
+
+    patch.setattr(command, "attest", fail)
+
+
+@pytest.mark.parametrize(
+    ("damage", "code", "reason"),
+    [
+        (wrong_passphrase, 2, "passphrase"),
+        (changed_ledger, 1, "not a checkpoint of this key"),
+        (full_store, 4, "store"),
+        (interrupted, 130, "interrupted while the evidence was being logged"),
+        (fault, 70, "RuntimeError while writing"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_result_that_cannot_be_logged_is_shown_with_the_reason(  # noqa: PLR0917 - fixtures and cases
+    project, capsys, monkeypatch, damage, code, reason
+):
+    first = document(capsys, "model:build", *LOGGED)
+    assert (first["ok"], first["not_logged"], first["ledger_entry"]) == (True, "", 0)
+    damage(project, monkeypatch)
+    assert run(["attack", "model:build", *LOGGED, "--report", "page.html", "--json"]) == code
+    said = capsys.readouterr()
+    found = json.loads(said.out)
+    assert (found["ok"], found["ledger_entry"]) == (False, None)
+    assert reason in found["not_logged"]
+    assert reason in said.err
+    assert "correct horse" not in said.out + said.err
+    assert found["metrics"] | {"seconds": 0} == first["metrics"] | {"seconds": 0}
+    assert "still under attack" in (project / "page.html").read_text()
+    assert run(["attack", "model:build", *LOGGED]) == code
+    assert "still under attack" in capsys.readouterr().out, "a person sees the result too"
+
+
+@pytest.mark.usefixtures("project")
+def test_a_page_that_cannot_be_written_costs_nothing_else(capsys):
+    found = document(capsys, "model:build", *LOGGED, "--report", "hauberk.toml/page.html", code=4)
+    assert (found["ok"], found["report"], found["ledger_entry"]) == (False, None, 0)
+    assert "page.html" in found["not_written"]
+    assert found["metrics"]["rows"] == 40
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,7 @@
-"""Attacking one model from the command line: what `hauberk attack` does, as functions.
+"""Attacking one model from the command line: the job of `hauberk attack`, as functions.
 
-`targets` opens a model and the rows to attack it with, `endpoint` one that is served elsewhere; `aims` reads what the
-adversary may do; `measuring` runs the campaign and turns it into evidence; `page` shows it.
+`command` is the whole job. `targets` opens a model and the rows to attack it with, `endpoint` a model that is served
+elsewhere; `aims` reads the threat; `measuring` runs the campaign and attests it; `page` shows it.
 """
 
 from __future__ import annotations
