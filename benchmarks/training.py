@@ -1,13 +1,13 @@
-"""What an epoch of adversarial training costs: ours beside a hand-written loop and ART, and single-step beside PGD-7.
+"""Cost of an epoch of adversarial training: Hauberk, a hand-written loop and ART; and single-step methods beside PGD-7.
 
     HAUBERK_DATA=... python benchmarks/training.py [--rows 10000] [--rounds 3] [--epochs 8] [--json FILE]
 
 Fashion-MNIST, L-inf 0.1, batches of 128, a small convolutional net, the same optimiser (SGD, momentum 0.9). Epochs of
-all loops are timed in turn, so that what else the machine does falls on all alike; the median of the ratios counts, by
-the clock and by processor seconds (the latter say more on a machine that is busy with other things).
-Then `pgd` is trained whole, and `fgsm-rs` and `n-fgsm` in five sixths of its epochs: one of them costs by arithmetic 5/17 of
-PGD-7's (a pass for the inputs is 2 of 3 parts of one for the weights). All are attacked by PGD, 50 steps, 2 restarts. ART is left
-out where it is not installed: `pip install --no-deps adversarial-robustness-toolbox six tqdm`.
+all loops are timed in turn, so that other work on the machine affects all alike. The result is the median of the ratios, in
+wall-clock and in processor seconds (the latter are more reliable on a busy machine).
+Then `pgd` is trained for the full number of epochs, and `fgsm-rs` and `n-fgsm` for five sixths of them: one of their epochs
+costs 5/17 of PGD-7's by arithmetic (a pass for the inputs is 2/3 of a pass for the weights). All are attacked by PGD with
+50 steps and 2 restarts. Without ART its row is left out: `pip install --no-deps adversarial-robustness-toolbox six tqdm`.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from torch import nn
 
 from hauberk import training
 from hauberk.attacks.budget import Ball
-from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options, loop, methods
+from hauberk.training.batch import Batch
 from hauberk.training.options import recipe_of
 
 EPS, BATCH, RATE, STEPS = 0.1, 128, 0.05, 7
@@ -74,11 +74,11 @@ class Ours:
         self.recipe = recipe_of(options, SPEC)
 
     def epoch(self, x, y):
-        loop.train(self.module, x, y, loop.Run(self.recipe, 0, "cpu", self.chosen), Quiet())
+        loop.train(self.module, x, y, loop.Run(self.recipe, 0, "cpu", self.chosen))
 
 
 class ByHand:
-    """What a person would write: Madry's loop and nothing else."""
+    """The loop that a person would write: Madry et al., and nothing else."""
 
     def __init__(self):
         self.module = net()
@@ -104,7 +104,7 @@ class ByHand:
 
 
 class Art:
-    """ART's own trainer of the same recipe."""
+    """ART's trainer with the same recipe."""
 
     def __init__(self):
         from art.defences.trainer import AdversarialTrainerMadryPGD
@@ -130,7 +130,7 @@ class Art:
 
 
 def costs(x, y, rounds):
-    """Return what an epoch of each loop takes, by the clock and of the processor; the epochs are taken in turn."""
+    """Return wall-clock and processor seconds of an epoch of each loop; the loops take turns."""
     made = {
         "by hand": ByHand(),
         "hauberk pgd-7": Ours("pgd", steps=STEPS),
@@ -142,7 +142,7 @@ def costs(x, y, rounds):
     if importlib.util.find_spec("art") is not None:
         made["art pgd-7"] = Art()
     taken = {name: [] for name in made}
-    for each in made.values():  # caches, and code that is prepared at first use
+    for each in made.values():  # fills caches, and compiles code that is compiled at first use
         each.epoch(x[: 4 * BATCH], y[: 4 * BATCH])
     for _ in range(rounds):
         for name, each in made.items():
@@ -153,12 +153,12 @@ def costs(x, y, rounds):
 
 
 def attacked(model, x, y):
-    """Return accuracy under PGD: 50 steps, 2 restarts, the worst of them counts."""
+    """Return accuracy under PGD with 50 steps; a row counts as right if it withstands both restarts."""
     strong = methods.for_torch("pgd", {"steps": 50, "step": 0.1}, (BUDGET,))
     held = np.ones(len(x), dtype=bool)
     for seed in range(2):
         rng = torch.Generator().manual_seed(seed)
-        changed = strong.perturb(model.module, torch.from_numpy(x), torch.from_numpy(y), rng=rng)
+        changed = strong.perturb(model.module, Batch.of(torch.from_numpy(x), torch.from_numpy(y)), rng=rng)
         held &= model.scores(changed.numpy()).argmax(1) == y
     return float(held.mean())
 

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 import torch
+
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # as the command line does, before cuBLAS starts
 
 
 @pytest.fixture(autouse=True, scope="session")
 def one_thread():
-    """Tests run side by side; threads of one that wait for threads of another would take most of the time."""
+    """Limits torch to one thread: tests run in parallel, and spinning threads would take most of the time."""
     torch.set_num_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def on_the_processor(request, monkeypatch):
-    """Tests hand the module tensors of their own, so it is trained here, also on a machine with a GPU (`test_cuda`)."""
+    """Hides the GPU from all tests but `test_cuda`, because they pass CPU tensors to the trained module."""
     if request.module.__name__.rpartition(".")[2] != "test_cuda":
         monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

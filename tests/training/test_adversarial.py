@@ -1,6 +1,8 @@
-"""The laws of the hardening family, for every member, and what single members promise."""
+"""The laws of the hardening family, for every registered member, and the promises of single members."""
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -15,32 +17,53 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Direction, Norm
 from hauberk.models import encoding
 from hauberk.models.torch_model import Encoded, Encoder
-from hauberk.training import Spec, loop, losses, methods
-from hauberk.training.adversarial import HARDENING
+from hauberk.training import Spec, losses, methods
+from hauberk.training.adversarial import HARDENING, Traits, members, traits_of
+from hauberk.training.batch import Batch
+from hauberk.training.watching import Plain
 
-# Those that change the batch within the budget; the others' laws stand with the certificates that they train for.
-TORCH = [e.name for e in HARDENING if e.params.framework == "torch" and getattr(e.params, "adversarial", True)]
+# The methods that attack within the budget. The others are tested with the certificates they train for.
+TORCH = [entry.name for entry in members("torch") if traits_of(entry).adversarial]
 
 
-def test_the_family_has_its_members():
-    assert [entry.name for entry in HARDENING] == [
-        "augment",
-        "fgsm-rs",
-        "ibp",
-        "mart",
-        "n-fgsm",
-        "noise",
-        "pgd",
-        "trades",
-    ]
+def test_every_member_declares_what_auto_and_the_planner_need():
+    assert len(TORCH) >= 5
     for entry in HARDENING:
         assert entry.practice == "2a"
         assert entry.threats == ("evasion",)
-        assert entry.params.framework in ("torch", "sklearn")
+        assert "traits" in vars(entry.params)
+    for framework in ("torch", "sklearn"):
+        assert traits_of(HARDENING[methods.resolve("auto", framework)]).default
+    names = [name for name, _ in methods.ladder()]
+    ranks = [traits_of(HARDENING[name]).rank for name in names]
+    assert ranks == sorted(ranks, reverse=True)
+    assert len(set(ranks)) == len(ranks) >= 3
+    least = [needed for _, needed in methods.ladder()]
+    assert least == sorted(least, reverse=True)  # a stronger method needs more epochs to pay
+
+
+def test_two_defaults_of_one_framework_are_refused_by_name(monkeypatch):
+    monkeypatch.setattr(methods, "traits_of", lambda _: Traits(default=True))
+    with pytest.raises(
+        InvalidInput, match=r"7 hardening methods for torch declare.*default \(fgsm-rs, ibp.*Name the"
+    ):
+        methods.resolve("auto", "torch")
+
+
+@pytest.mark.parametrize("name", TORCH)
+def test_a_batch_costs_the_passes_that_the_method_declares(name):
+    """A pass is counted when the module computes scores that a gradient is taken of."""
+    module, counted = picture_model(), [0]
+    module.register_forward_hook(lambda *_: counted.__setitem__(0, counted[0] + torch.is_grad_enabled()))
+    chosen = methods.for_torch(name, {}, (Ball(Norm.LINF, 0.1),))
+    batch = Batch.of(torch.rand(4, 1, 8, 8), torch.zeros(4, dtype=torch.int64))
+    changed = chosen.perturb(module, batch, rng=torch.Generator().manual_seed(0))
+    chosen.loss(module, replace(batch, changed=changed))
+    assert counted[0] == chosen.params.passes
 
 
 def within(entry, budget):
-    """What the points of a method may use."""
+    """Return the budget that the points of a method may use."""
     return budget.scaled(getattr(entry.make({}), "reach", 1.0))
 
 
@@ -57,7 +80,7 @@ def test_pictures_stay_in_the_ball_and_gain_loss(name, norm, eps, seed, rows):
     generator = torch.Generator().manual_seed(seed)
     x, y = torch.rand(rows, 1, 8, 8, generator=generator), torch.randint(0, 10, (rows,), generator=generator)
     state = {key: value.clone() for key, value in module.state_dict().items()}
-    changed = entry.run(module, x, y, Ball(norm, eps), entry.make({}), rng=generator)
+    changed = entry.run(module, Batch.of(x, y), Ball(norm, eps), entry.make({}), rng=generator)
     assert within(entry, Ball(norm, eps)).allows(changed.numpy(), x.numpy()).all()
     assert not changed.requires_grad
     assert module.training
@@ -65,10 +88,13 @@ def test_pictures_stay_in_the_ball_and_gain_loss(name, norm, eps, seed, rows):
     assert all(torch.equal(value, state[key]) for key, value in module.state_dict().items())
     # In float64: what a step of one pixel in a small L1 ball gains is lost in float32.
     module, x, changed = module.eval().double(), x.double(), changed.double()
-    # What each method climbs is what its loss asks for: TRADES moves the prediction away, the others cost accuracy.
-    minimised = methods.for_torch(name, {}, (Ball(norm, eps),)).loss if name == "trades" else loop.Plain().loss
-    gain = (minimised(module, x, changed, y)[0] - minimised(module, x, x, y)[0]).item()
-    assert gain > 0
+    # Each method's points raise the cross-entropy or its own loss: TRADES moves the prediction, whatever the label.
+    batch, chosen = Batch.of(x, y), methods.for_torch(name, {}, (Ball(norm, eps),))
+    gains = [
+        (method.loss(module, replace(batch, changed=changed))[0] - method.loss(module, batch)[0]).item()
+        for method in ((chosen, Plain()) if name != "trades" else (chosen,))
+    ]
+    assert max(gains) > 0
 
 
 @pytest.mark.parametrize("name", TORCH)
@@ -77,13 +103,15 @@ def test_rows_of_a_table_stay_in_the_box_and_use_every_declared_column(name, mix
     torch.manual_seed(0)
     module = Encoded(Encoder(encoding.fit(mixed.spec, mixed.x)), nn.Linear(mixed.spec.features, 2))
     x, y = torch.from_numpy(mixed.x), torch.from_numpy(mixed.y)
-    changed = entry.run(module, x, y, mixed.budget, entry.make({}), rng=torch.Generator().manual_seed(0)).numpy()
+    changed = entry.run(
+        module, Batch.of(x, y), mixed.budget, entry.make({}), rng=torch.Generator().manual_seed(0)
+    ).numpy()
     assert within(entry, mixed.budget).allows(changed, mixed.x).all()
     assert (changed != mixed.x).any(axis=0).tolist() == [False, True, True, True]
 
 
 def test_categories_are_changed_where_that_hurts():
-    """Only a category can be changed here, and one of its values is always wrong: nine rows in ten end there."""
+    """Only a category may change, and one of its values is always wrong: most rows reach it."""
     column = Column("c", ColumnKind.CATEGORY, 0, 3, ("a", "b", "c", "d"))
     box = ColumnBox((column,), (ColumnBudget("c"),))
     spec = Spec("table", (1,), 2, (column,))
@@ -92,7 +120,7 @@ def test_categories_are_changed_where_that_hurts():
         module.inner.weight.copy_(torch.tensor([[1.0, 1.0, 1.0, -3.0], [0, 0, 0, 0]]))
     entry = HARDENING["pgd"]
     x, y = torch.zeros(400, 1), torch.zeros(400, dtype=torch.int64)
-    changed = entry.run(module, x, y, box, entry.make({}), rng=torch.Generator().manual_seed(0))
+    changed = entry.run(module, Batch.of(x, y), box, entry.make({}), rng=torch.Generator().manual_seed(0))
     assert float((changed == 3).float().mean()) > 0.5
 
 
@@ -104,7 +132,7 @@ def test_directions_and_cost_hold_in_training_too(mixed):
     module = Encoded(Encoder(encoding.fit(mixed.spec, mixed.x)), nn.Linear(mixed.spec.features, 2))
     entry = HARDENING["pgd"]
     x, y = torch.from_numpy(mixed.x), torch.from_numpy(mixed.y)
-    changed = entry.run(module, x, y, box, entry.make({}), rng=torch.Generator().manual_seed(0)).numpy()
+    changed = entry.run(module, Batch.of(x, y), box, entry.make({}), rng=torch.Generator().manual_seed(0)).numpy()
     assert box.allows(changed, mixed.x).all()
     assert (changed[:, 1] >= mixed.x[:, 1]).all()
     assert (changed[:, 2] <= mixed.x[:, 2]).all()
@@ -132,7 +160,7 @@ def test_settings_that_make_no_sense_are_refused(name, values, said):
 
 
 def test_the_losses_are_those_of_the_papers():
-    """Held against the formulas, written out row by row with numpy."""
+    """Compared with the formulas, computed row by row with NumPy."""
     rng = np.random.default_rng(0)
     clean, changed = rng.normal(size=(2, 5, 4)).astype(np.float32)
     y = np.array([0, 3, 1, 2, 0])
@@ -154,8 +182,8 @@ def test_the_losses_are_those_of_the_papers():
     given_x, given_changed = torch.from_numpy(clean), torch.from_numpy(changed)
     for name, value in expected.items():
         chosen = methods.for_torch(name, {}, (Ball(Norm.L2, 1.0),))
-        found, scores = chosen.loss(nn.Identity(), given_x, given_changed, torch.from_numpy(y))
-        assert float(found) == pytest.approx(value, rel=1e-5)
+        loss, scores = chosen.loss(nn.Identity(), Batch(given_x, torch.from_numpy(y), given_changed))
+        assert float(loss) == pytest.approx(value, rel=1e-5)
         assert torch.equal(scores, given_changed)
     assert float(losses.divergence(given_x, given_x).abs().max()) < 1e-6
 
@@ -169,7 +197,7 @@ def test_batches_meet_the_budgets_in_turn():
     chosen = methods.for_torch("pgd", {}, (Ball(Norm.LINF, 0.1), Ball(Norm.LINF, 0.3)))
     module, x, y = picture_model(), torch.full((4, 1, 8, 8), 0.5), torch.zeros(4, dtype=torch.int64)
     reached = [
-        float((chosen.perturb(module, x, y, rng=torch.Generator().manual_seed(0), turn=turn) - x).abs().max())
+        float((chosen.perturb(module, Batch.of(x, y, turn=turn), rng=torch.Generator()) - x).abs().max())
         for turn in range(4)
     ]
     assert reached == pytest.approx([0.1, 0.3, 0.1, 0.3], abs=1e-6)

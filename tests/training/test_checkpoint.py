@@ -16,7 +16,6 @@ import hauberk
 from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.disk import Disk
-from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options, checkpoint, loop, methods
 from hauberk.training.checkpoint import Checkpoint
@@ -46,6 +45,7 @@ from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.threats import Norm
 from hauberk.training import checkpoint
+from hauberk.training.batch import Batch
 checkpoint.Checkpoint.__init__.__kwdefaults__["pause"] = 0.0
 folder = Path(sys.argv[1])
 data = np.load(folder / "rows.npz")
@@ -106,23 +106,24 @@ def test_everything_comes_back_from_the_file(tmp_path, digits, options):
     held = HeldOut(digits.x[:50], digits.y[:50], device="cpu", seed=0)
     run.watches = [Guard(held, single=pgd, strong=pgd, fallback=pgd), Stopping(held, strong=pgd, patience=9)]
     run.checkpoint = Checkpoint(tmp_path / "c", key="k", pause=0.0)
-    loop.train(module, digits.x, digits.y, run, Quiet())
+    loop.train(module, digits.x, digits.y, run)
     again, other = fresh(**options)
     state = State.fresh(other, again.recipe, seed=0, device="cpu")
     watches = [Guard(held, single=pgd, strong=pgd, fallback=pgd), Stopping(held, strong=pgd, patience=9)]
-    assert Checkpoint(tmp_path / "c", key="k").restore(state, watches)
+    parts = [*watches, run.descent]
+    assert Checkpoint(tmp_path / "c", key="k").restore(state, parts)
     assert state.epoch == 4
     assert len(state.history) == 4
     assert watches[1].best_epoch == run.watches[1].best_epoch
     kept = Checkpoint(tmp_path / "d", key="k", pause=0.0)
-    kept.keep(state, watches)
+    kept.keep(state, parts)
     assert (tmp_path / "d").read_bytes() == (tmp_path / "c").read_bytes()
 
 
 def test_a_file_of_another_training_or_a_broken_one_is_not_used(tmp_path, digits):
     run, module = fresh()
     run.checkpoint = Checkpoint(tmp_path / "c", key="k", pause=0.0)
-    loop.train(module, digits.x[:200], digits.y[:200], run, Quiet())
+    loop.train(module, digits.x[:200], digits.y[:200], run)
     state = State.fresh(module, run.recipe, seed=0, device="cpu")
     assert not Checkpoint(tmp_path / "c", key="another").restore(state, [])
     assert not Checkpoint(tmp_path / "missing", key="k").restore(state, [])
@@ -136,10 +137,10 @@ def test_a_file_of_another_training_or_a_broken_one_is_not_used(tmp_path, digits
 def test_the_key_follows_everything_that_training_depends_on(digits):
     run, module = fresh()
     hardening = Hardening((BUDGET,))
-    usual = {"x": digits.x, "y": digits.y, "recipe": run.recipe, "hardening": hardening, "seed": 0, "device": "cpu"}
+    usual = {"recipe": run.recipe, "hardening": hardening, "seed": 0, "device": "cpu"}
 
-    def key(**changed):
-        return checkpoint.key_of(module, **(usual | changed))
+    def key(x=digits.x, y=digits.y, **changed):
+        return checkpoint.key_of(module, x, y, *(usual | changed).values())
 
     first = key()
     assert key() == first
@@ -172,7 +173,7 @@ def test_a_full_disk_is_told_and_leaves_the_last_state(tmp_path, digits):
     run, module = fresh()
     run.checkpoint = Checkpoint(tmp_path / "c", key="k", pause=0.0, disk=Full())
     with pytest.raises(Unavailable, match="no space left"):
-        loop.train(module, digits.x[:200], digits.y[:200], run, Quiet())
+        loop.train(module, digits.x[:200], digits.y[:200], run)
     state = State.fresh(module, run.recipe, seed=0, device="cpu")
-    assert Checkpoint(tmp_path / "c", key="k").restore(state, [])
+    assert Checkpoint(tmp_path / "c", key="k").restore(state, [run.descent])
     assert state.epoch == 2

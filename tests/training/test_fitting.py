@@ -16,6 +16,7 @@ from hauberk.attacks.evasion import ATTACKS
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Norm
 from hauberk.training import Hardening, Options
+from hauberk.training.adversarial import HARDENING, members, traits_of
 
 SHORT = Options(epochs=20, learning_rate=5e-3)
 
@@ -56,22 +57,18 @@ def under_search(model, sample):
     return attack(entry.run, model, sample.x_test, sample.y_test, sample.budget, entry.make({}), rng=rng).robust
 
 
+ADVERSARIAL = [entry.name for entry in members("torch") if traits_of(entry).adversarial]
+
+
 @pytest.mark.parametrize(
-    ("method", "budget", "gain"),
-    [
-        ("pgd", Ball(Norm.LINF, 0.1), 0.15),
-        ("fgsm-rs", Ball(Norm.LINF, 0.1), 0.15),
-        ("n-fgsm", Ball(Norm.LINF, 0.1), 0.15),
-        ("trades", Ball(Norm.LINF, 0.1), 0.15),
-        ("mart", Ball(Norm.LINF, 0.1), 0.15),
-        ("pgd", Ball(Norm.L2, 0.8), 0.15),
-    ],
+    ("method", "budget"),
+    [*((name, Ball(Norm.LINF, 0.1)) for name in ADVERSARIAL), ("auto", Ball(Norm.L2, 0.8))],
 )
-def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, under_pgd, method, budget, gain):
+def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, under_pgd, method, budget):
     plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
     hardening = Hardening((budget,), method)
     hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=hardening, options=SHORT).model
-    assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + gain
+    assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + 0.15
     assert clean(hard, digits) > clean(plain, digits) - 0.04
 
 
@@ -169,15 +166,19 @@ def test_what_was_measured_has_the_names_that_the_gate_reads(digits, cancer):
     assert series["loss"][-1]["y"] < series["loss"][0]["y"]
 
 
+def names(framework):
+    return [entry.name for entry in members(framework)]
+
+
 def test_a_method_for_the_other_kind_of_model_is_refused_with_the_right_ones(digits, cancer):
     with pytest.raises(
-        InvalidInput, match=r"'augment' is for scikit-learn estimators.*use fgsm-rs or ibp or mart or n-fgsm"
+        InvalidInput, match=rf"'augment' is for scikit-learn estimators.*use {' or '.join(names('torch'))}\."
     ):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "augment"))
     with pytest.raises(InvalidInput, match=r"'pgd' is for torch modules.*use augment"):
         training.train(trees, cancer.spec, cancer.x, cancer.y, hardening=Hardening((cancer.budget,), "pgd"))
     with pytest.raises(
-        InvalidInput, match="no hardening is named 'magic'; known: augment, fgsm-rs, ibp, mart, n-fgsm"
+        InvalidInput, match=f"no hardening is named 'magic'; known: {', '.join(entry.name for entry in HARDENING)}"
     ):
         training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening((Ball(Norm.L2, 1),), "magic"))
 

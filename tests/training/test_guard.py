@@ -16,15 +16,15 @@ from torch import nn
 
 from hauberk import training
 from hauberk.attacks.budget import Ball
-from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options, heldout, loop, methods
 from hauberk.training.adversarial import _inner
+from hauberk.training.batch import Batch
 from hauberk.training.guard import Guard
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Plain
 from hauberk.training.options import recipe_of
 from hauberk.training.state import State
+from hauberk.training.watching import Plain
 
 EPS = 0.15
 BUDGET = Ball(Norm.LINF, EPS)
@@ -42,9 +42,10 @@ class Blind(Plain):
     is the whole budget.
     """
 
-    def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
+    def perturb(self, module, batch, *, rng):
+        x = batch.x
         direction = torch.sign(torch.rand(x.shape[1:], generator=torch.Generator().manual_seed(0)) - 0.5)
-        return (x + strength * EPS * direction).clip(0, 1)
+        return (x + batch.strength * EPS * direction).clip(0, 1)
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +60,7 @@ def pgd(steps):
 
 
 def accuracy(module, x, y):
-    changed = pgd(20).perturb(module, x, y, rng=torch.Generator().manual_seed(9))
+    changed = pgd(20).perturb(module, Batch.of(x, y), rng=torch.Generator().manual_seed(9))
     return float((module(changed).argmax(1) == y).float().mean())
 
 
@@ -72,7 +73,7 @@ def tuned(robust, digits, *, guarded):
     run = loop.Run(RECIPE, 0, "cpu", Blind())
     guard = Guard(held(digits), single=Blind(), strong=pgd(10), fallback=pgd(5))
     run.watches = [guard] if guarded else []
-    history = loop.train(module, digits.x[150:], digits.y[150:], run, Quiet())
+    history = loop.train(module, digits.x[150:], digits.y[150:], run).history
     return module, guard, history
 
 
@@ -135,11 +136,11 @@ def test_the_guard_can_be_switched_off(digits):
 class Fgsm(Plain):
     """The single step from the picture itself, without a random start: it collapses by itself (Wong et al. 2020)."""
 
-    def perturb(self, module, x, y, *, rng, strength=1.0, turn=0):
-        budget = Ball(Norm.LINF, 0.2 * strength)
+    def perturb(self, module, batch, *, rng):
+        budget = Ball(Norm.LINF, 0.2 * batch.strength)
         with _inner.evaluating(module):
-            slope = _inner.gradient(module, x, _inner.cross_entropy(y))
-        return budget.project(x + budget.step(slope, 1.0), x)
+            slope = _inner.gradient(module, batch.x, _inner.cross_entropy(batch.y))
+        return budget.project(batch.x + budget.step(slope, 1.0), batch.x)
 
 
 @pytest.mark.slow
@@ -173,7 +174,7 @@ def test_a_natural_collapse_is_seen_and_undone():
         )
         recipe = recipe_of(Options(epochs=12, batch=64), training.Spec("image", (1, 28, 28), 10))
         run = loop.Run(recipe, 0, "cpu", Fgsm(), [guard] if guarded else [])
-        loop.train(module, x[:2000], y[:2000], run, Quiet())
+        loop.train(module, x[:2000], y[:2000], run)
         test = HeldOut(x[2150:], y[2150:], device="cpu", seed=1)
         return test.accuracy(module, Fgsm()), test.accuracy(module, strong), guard
 

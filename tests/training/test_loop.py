@@ -4,6 +4,9 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -14,9 +17,12 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import Norm
-from hauberk.training import Options, loop
+from hauberk.training import Options, Spec, loop, methods
 from hauberk.training.loop import one_cycle, shifted
 from hauberk.training.options import recipe_of
+from hauberk.training.state import State
+
+SPEC = Spec("image", (1, 8, 8), 10)
 
 
 def linear(spec):
@@ -171,7 +177,7 @@ def test_rows_that_do_not_fit_are_refused(digits):
         (x[:, 0], y, "training needs x of shape"),
         (x, y[:-1], "training needs x of shape"),
         (x, y + 1, "labels run from 1 to 10"),
-        (hole, y, "training row 7 holds NaN"),
+        (hole, y, "training row 7 contains NaN"),
     ]:
         with pytest.raises(InvalidInput, match=said):
             training.train(linear, digits.spec, rows, labels)
@@ -201,7 +207,7 @@ class Grouped(nn.Module):
 def test_a_module_that_views_its_maps_and_works_in_place_is_trained_in_the_usual_layout(digits):
     module, x = Grouped(), digits.x[:64].copy()
     recipe = recipe_of(Options(epochs=1, batch=32), digits.spec)
-    loop.train(module, x, digits.y[:64], loop.Run(recipe, 0, "cpu"), Quiet())
+    loop.train(module, x, digits.y[:64], loop.Run(recipe, 0, "cpu"))
     np.testing.assert_array_equal(x, digits.x[:64])
     assert type(module.conv) is nn.Conv2d
     assert module.conv.weight.is_contiguous()
@@ -218,4 +224,92 @@ def test_a_forward_that_fails_is_told_and_not_by_the_look_at_the_layout(digits):
 
     recipe = recipe_of(Options(epochs=1), digits.spec)
     with pytest.raises(InvalidInput, match="no such word"):
-        loop.train(Failing(), digits.x[:64], digits.y[:64], loop.Run(recipe, 0, "cpu"), Quiet())
+        loop.train(Failing(), digits.x[:64], digits.y[:64], loop.Run(recipe, 0, "cpu"))
+
+
+def dropping():
+    """Batch statistics, an average and dropout: everything in a training that has a memory."""
+    torch.manual_seed(0)
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(64, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.3), nn.Linear(24, 10)
+    )
+
+
+def run_of(until=None, *, average=0.9, optimizer="adamw"):
+    recipe = recipe_of(Options(epochs=4, average=average, optimizer=optimizer), SPEC)
+    method = methods.for_torch("n-fgsm", {}, (Ball(Norm.LINF, 0.1),))
+    return loop.Run(recipe, 3, "cpu", method, warmup=method.warmup, until=until)
+
+
+def bits(module):
+    return {name: value.clone() for name, value in module.state_dict().items()}
+
+
+@pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("settings", [{}, {"average": 0.0, "optimizer": "sgd"}])
+def test_two_calls_of_two_epochs_are_one_call_of_four_to_the_bit(digits, packed, settings):
+    """As a federated client runs local epochs: it hands the state out, live or packed, and continues later."""
+    x, y = digits.x[:300], digits.y[:300]
+    whole = dropping()
+    history = loop.train(whole, x, y, run_of(**settings)).history
+    module = dropping()
+    state = loop.train(module, x, y, run_of(2, **settings))
+    assert state.epoch == len(state.history) == 2
+    torch.rand(7)  # the process draws numbers in between
+    if packed:
+        value, module = state.pack(), dropping()
+        state = State.fresh(module, run_of(**settings).recipe, seed=99, device="cpu")
+        state.unpack(value)
+    state = loop.train(module, x, y, run_of(**settings), state)
+    assert state.history == history
+    for name, value in bits(module).items():
+        assert torch.equal(value, whole.state_dict()[name]), name
+
+
+def test_new_weights_between_two_calls_are_what_is_trained_on(digits):
+    """A server's weights replace the client's; optimiser, generators and position stay the client's."""
+    x, y = digits.x[:300], digits.y[:300]
+    module, run = dropping(), run_of(2, average=0.0)
+    state = loop.train(module, x, y, run)
+    with torch.no_grad():
+        for weight in module.parameters():
+            weight.zero_()
+    state = loop.train(module, x, y, replace(run, until=3), state)
+    assert state.epoch == 3
+    assert state.history[2]["loss"] == pytest.approx(np.log(10), abs=0.2)  # as of zero weights, not of trained ones
+
+
+def test_a_run_that_goes_on_is_not_settled_yet(digits):
+    module = dropping()
+    state = loop.train(module, digits.x[:300], digits.y[:300], run_of(2))
+    assert not torch.equal(module[1].weight, state.kept[1].weight)  # the average becomes the module's at the end
+    state = loop.train(module, digits.x[:300], digits.y[:300], run_of(), state)
+    assert torch.equal(module[1].weight, state.kept[1].weight)
+
+
+def test_the_state_of_another_module_is_refused(digits):
+    state = loop.train(dropping(), digits.x[:100], digits.y[:100], run_of(1))
+    with pytest.raises(InvalidInput, match="belongs to another module"):
+        loop.train(dropping(), digits.x[:100], digits.y[:100], run_of(2), state)
+
+
+def test_the_weights_are_those_of_the_loop_before_it_had_seams(digits):
+    """A twin of the default: AdamW, one cycle, the mean cross-entropy, written out."""
+    recipe = recipe_of(Options(epochs=2, batch=64), SPEC)
+    module = linear(SPEC)
+    twin = copy.deepcopy(module)
+    loop.train(module, digits.x[:200], digits.y[:200], loop.Run(recipe, 5, "cpu"))
+    x, y = torch.from_numpy(digits.x[:200]), torch.from_numpy(digits.y[:200])
+    groups = [{"params": [twin[1].weight]}, {"params": [twin[1].bias], "weight_decay": 0.0}]
+    optimizer = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+    order, turn = torch.Generator().manual_seed(5), 0
+    for _ in range(2):
+        for rows in torch.randperm(200, generator=order).split(64):
+            for group in optimizer.param_groups:
+                group["lr"] = recipe.learning_rate * one_cycle(turn / 8)
+            optimizer.zero_grad()
+            nn.functional.cross_entropy(twin(x[rows]), y[rows]).backward()
+            optimizer.step()
+            turn += 1
+    assert torch.equal(module[1].weight, twin[1].weight)
+    assert torch.equal(module[1].bias, twin[1].bias)

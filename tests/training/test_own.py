@@ -128,12 +128,12 @@ def other_image(data, harden):
 @pytest.mark.parametrize(
     ("function", "builder", "said"),
     [
-        (no_harden, build, r"test_own\.py:\d+: it takes no `harden`\. Write it as `def train\(data"),
-        (greedy, build, "asks for 'budget'; it can have: data, spec, model, harden, seed, device"),
+        (no_harden, build, r"test_own\.py:\d+: it has no parameter `harden`\. Write it as `def train\(data"),
+        (greedy, build, "requires 'budget'; it can have: data, spec, model, harden, seed, device"),
         (nothing, build, r"returned None \(is there a `return`"),
         (breaks, build, r"test_own\.py:\d+: the training function raised RuntimeError: out of cheese"),
         (asks_model, None, "no builder is named"),
-        (other_image, None, "weights could not be brought back"),
+        (other_image, None, "weights could not be loaded again"),
         (other_image, build, "Is it the same builder"),
     ],
 )
@@ -143,7 +143,7 @@ def test_functions_that_cannot_be_used_are_told_why(digits, function, builder, s
 
 
 def test_a_table_model_without_the_encoder_is_refused(mixed):
-    with pytest.raises(InvalidInput, match="return the `model` that it is given"):
+    with pytest.raises(InvalidInput, match="return the `model` that the function receives"):
         training.train_own(other_table, mixed.spec, mixed.x, mixed.y, build=table)
 
 
@@ -154,5 +154,7 @@ def test_a_function_that_never_hardens_is_noted(digits):
 
 def test_a_method_with_a_loss_of_its_own_is_refused(digits):
     hardening = Hardening((BUDGET,), "trades")
-    with pytest.raises(InvalidInput, match=r"'trades' minimises a loss of its own.*use pgd, fgsm-rs or n-fgsm"):
+    with pytest.raises(
+        InvalidInput, match=r"'trades' minimises a loss of its own.*use fgsm-rs or n-fgsm or pgd with"
+    ):
         training.train_own(own, digits.spec, digits.x, digits.y, build=build, hardening=hardening)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from hauberk import training
 from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
-from hauberk.training import Hardening, Options, fitting, heldout, loop, planning
+from hauberk.training import Hardening, Options, fitting, heldout, loop, methods, planning
 
 BUDGET = Ball(Norm.LINF, 0.1)
 
@@ -47,16 +46,19 @@ def planned(digits, minutes, *, method="auto", options=None, build=mlp, patience
     )
 
 
-@pytest.mark.parametrize(
-    ("epochs", "method", "gets"), [(40, "trades", 40), (15, "pgd", 15), (5, "n-fgsm", 5), (500, "trades", 60)]
-)
-def test_the_strongest_method_that_gets_its_epochs_is_taken(digits, epochs, method, gets):
+LADDER = methods.ladder()
+
+
+@pytest.mark.parametrize(("rung", "epochs"), [(0, None), (1, None), (2, None), (0, 500)])
+def test_the_strongest_method_that_gets_its_epochs_is_taken(digits, rung, epochs):
+    """Given exactly the epochs that a method needs, no stronger one fits, and no weaker one is taken."""
+    method, least = LADDER[rung]
     an_epoch = len(digits.x) / 128 + 1  # seconds, by that clock
-    found = planned(digits, (epochs + 0.5) * an_epoch / 60 / 0.9)
-    assert (found.method, found.epochs) == (method, gets)
-    assert "trades 10.8 s, pgd 10.8 s, n-fgsm 10.8 s" in found.notes[0]
+    found = planned(digits, ((epochs or least) + 0.5) * an_epoch / 60 / 0.9)
+    assert (found.method, found.epochs) == (method, least if epochs is None else 60)
+    assert ", ".join(f"{name} 10.8 s" for name, _ in LADDER) in found.notes[0]
     refused = [note for note in found.notes if "needs" in note]
-    assert len(refused) == {"trades": 0, "pgd": 1, "n-fgsm": 2}[method]
+    assert len(refused) == rung
     assert any("rarely pay" in note for note in found.notes) == (epochs == 500)
 
 
@@ -123,12 +125,14 @@ def test_the_time_of_measuring_is_planned_with(digits, monkeypatch):
         return accuracy(*arguments)
 
     monkeypatch.setattr(heldout.HeldOut, "accuracy", slow)
-    epoch = partial(planning._epoch, options=Options(), device="cpu", clock=lambda: now[0])
     module = fitting.encoded(mlp(digits.spec), digits.spec, digits.x)
-    seconds = [
-        epoch(module, digits.spec, digits.x, digits.y, Hardening((BUDGET,), "pgd", patience=patience))
-        for patience in (0, 4)
-    ]
+    seconds = []
+    for patience in (0, 4):
+        hardening = Hardening((BUDGET,), "pgd", patience=patience)
+        job = planning._Job(
+            digits.spec, digits.x, digits.y, hardening, Options(), 1.0, 0, "cpu", clock=lambda: now[0]
+        )
+        seconds.append(planning._epoch(module, job))
     assert seconds == [0, 2]  # under PGD, and as they are
 
 

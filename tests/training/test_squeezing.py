@@ -12,6 +12,7 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
 from hauberk.training import Options, methods
+from hauberk.training.batch import Batch
 from hauberk.training.squeezing import BitDepth, Median
 
 BUDGET = Ball(Norm.LINF, 0.15)
@@ -70,7 +71,7 @@ def left_by_pgd(served, attacked, digits):
     """Accuracy of `served` on what PGD makes against `attacked`."""
     pgd = methods.for_torch("pgd", {"steps": 20, "step": 0.15}, (BUDGET,))
     x, y = torch.from_numpy(digits.x_test), torch.from_numpy(digits.y_test)
-    changed = pgd.perturb(attacked, x, y, rng=torch.Generator().manual_seed(0))
+    changed = pgd.perturb(attacked, Batch.of(x, y), rng=torch.Generator().manual_seed(0))
     return float((served.scores(changed.numpy()).argmax(1) == digits.y_test).mean())
 
 

@@ -23,7 +23,8 @@ def descend(state, times):
     for _ in range(times):
         state.optimizer.zero_grad()
         state.module(torch.rand(8, 4)).pow(2).sum().backward()
-        state.step()
+        state.optimizer.step()
+        state.follow()
         yield state.module[0].weight.detach().clone()
 
 
@@ -72,7 +73,8 @@ def test_an_average_of_noisy_weights_beats_the_last_ones(digits):
     for row, label in zip(rows, torch.from_numpy(digits.y), strict=True):
         state.optimizer.zero_grad()
         nn.functional.cross_entropy(state.module(row[None]), label[None]).backward()
-        state.step()
+        state.optimizer.step()
+        state.follow()
     x, y = torch.from_numpy(digits.x_test.reshape(len(digits.x_test), -1)), torch.from_numpy(digits.y_test)
 
     def accuracy(module):

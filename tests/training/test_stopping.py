@@ -11,10 +11,10 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.threats import Norm
 from hauberk.training import Hardening, Options, heldout, methods
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Plain
 from hauberk.training.options import recipe_of
 from hauberk.training.state import State
 from hauberk.training.stopping import Stopping
+from hauberk.training.watching import Plain
 
 BUDGET = Ball(Norm.LINF, 0.1)
 

@@ -53,7 +53,18 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line and leave with the exit code that the error tree names."""
+    _prepare_torch()
     sys.exit(run(sys.argv[1:]))
+
+
+def _prepare_torch() -> None:
+    """Set what OpenMP and cuBLAS read once, when torch is imported; values that the user has set are kept.
+
+    Idle OpenMP threads spin by default: two processes on the same cores then take the time that the other needs, and a
+    training of seconds takes minutes. cuBLAS needs a fixed workspace for results that repeat to the bit.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def run(arguments: list[str]) -> int:

@@ -1,8 +1,8 @@
-"""AWP: the loss is minimised where nearby weights make it worst, which keeps robustness from fading on new inputs.
+"""AWP: minimises the loss at the worst nearby weights, so that robustness carries over to new inputs.
 
 Source: Wu, Xia, Wang 2020, "Adversarial Weight Perturbation Helps Robust Generalization", algorithm 1 with one
-step. It goes with any method. Here offsets and scales (batch norm's among them) stay where they are, and the extra
-pass leaves batch statistics as it found them. Imports torch when it is imported.
+step. It combines with any method. Here offsets and scales (also those of batch norm) are not perturbed, and the extra
+pass does not change batch statistics. Imports torch when it is imported.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ _TINY = 1e-12
 
 @contextmanager
 def ascended(module: nn.Module, loss: Callable[[], Tensor], *, radius: float) -> Iterator[None]:
-    """Hold the weights, inside the block, one step up the gradient of `loss()`, and put them back to the bit.
+    """Move the weights one step up the gradient of `loss()` inside the block, then restore them to the bit.
 
-    radius: the step's length as a share of each layer's norm, such as 0.005. Gradients that are computed inside
-    the block stay. Cost: one forward and one backward pass.
+    radius: length of the step as a share of each layer's norm, such as 0.005. Gradients computed inside the block are
+    kept. Cost: one forward and one backward pass.
     """
     weights = [p for p in module.parameters() if p.requires_grad and p.ndim > 1]
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]

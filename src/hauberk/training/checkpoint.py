@@ -1,18 +1,18 @@
-"""Checkpoint: the state of a training on disk, so that one that was killed goes on, to the same bits.
+"""Checkpoint: the state of a training on disk, so that a killed training continues to the same bits.
 
-One safetensors file, written in one step: tensors under numbered names, and the rest as JSON in its header, with a
-number in the place of each tensor. Nothing in it is code. A file of another training, or of another version of
-this form, is not used: training then starts anew. Imports torch when it is imported.
+One safetensors file, written atomically: tensors under numbered names, and everything else as JSON in its header,
+where each tensor is replaced by its number. The file contains no code. A file of another training or of another
+format version is ignored, and training starts anew. Imports torch when it is imported.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from time import monotonic
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -20,19 +20,27 @@ from torch import Tensor, nn
 
 from hauberk.core.disk import Disk
 from hauberk.models.port import Floats, Labels
-from hauberk.training.options import Recipe
 from hauberk.training.state import State
-from hauberk.training.watching import Watch
 
-_FORM = "hauberk-training-checkpoint-1"
-_PAUSE = 10.0  # seconds between two writes: of a shorter training nothing needs saving
+_FORM = "hauberk-training-checkpoint-2"
+_PAUSE = 10.0  # seconds between two writes: a training shorter than this is not worth saving
+
+
+class Remembering(Protocol):
+    """A part of a training with a memory of its own: a watch, or a descent."""
+
+    def remember(self) -> dict[str, Any]:
+        """Return everything it depends on: JSON values and tensors, nested."""
+
+    def recall(self, remembered: Mapping[str, Any]) -> None:
+        """Restore what `remember` returned."""
 
 
 class Checkpoint:
-    """Where a training keeps its state between epochs.
+    """Stores the state of a training between epochs.
 
-    path: the file. key: the digest of everything that the training depends on; a file with another key is left
-    alone until it is overwritten. pause: least seconds between two writes.
+    path: the file. key: the digest of everything the training depends on; a file with another key is ignored, and
+    overwritten by the next write. pause: minimum seconds between two writes.
     """
 
     def __init__(self, path: Path, *, key: str, disk: Disk | None = None, pause: float = _PAUSE) -> None:
@@ -42,27 +50,28 @@ class Checkpoint:
         self._pause = pause
         self._written = monotonic()
 
-    def keep(self, state: State, watches: Sequence[Watch]) -> None:
-        """Write the state, unless that was done a moment ago. Raises InvalidInput or Unavailable as `Disk.write`."""
+    def keep(self, state: State, parts: Sequence[Remembering]) -> None:
+        """Write the state, unless the last write is too recent. Raises InvalidInput or Unavailable as `Disk.write`."""
         if monotonic() - self._written < self._pause:
             return
         from safetensors.torch import save
 
         tensors: dict[str, Tensor] = {}
-        told = {"state": _put(state.pack(), tensors), "watches": [_put(w.remember(), tensors) for w in watches]}
-        header = json.dumps({"form": _FORM, "key": self._key, **told})  # one entry: the order of more is not fixed
+        values = {"state": _put(state.pack(), tensors), "parts": [_put(part.remember(), tensors) for part in parts]}
+        # One metadata entry, because safetensors does not fix the order of several.
+        header = json.dumps({"form": _FORM, "key": self._key, **values})
         self._disk.write(self._path, save(tensors, metadata={"hauberk": header}), mode=0o600)
         self._written = monotonic()
 
-    def restore(self, state: State, watches: Sequence[Watch]) -> bool:
-        """Put the state of the file back and return True; False when there is none of this training."""
-        found = self._read()
-        if found is None:
+    def restore(self, state: State, parts: Sequence[Remembering]) -> bool:
+        """Restore the state from the file and return True; return False when there is no file of this training."""
+        stored = self._read()
+        if stored is None:
             return False
-        told, tensors = found
-        state.unpack(_take(told["state"], tensors))
-        for watch, remembered in zip(watches, told["watches"], strict=True):
-            watch.recall(_take(remembered, tensors))
+        header, tensors = stored
+        state.unpack(_take(header["state"], tensors))
+        for part, remembered in zip(parts, header["parts"], strict=True):
+            part.recall(_take(remembered, tensors))
         return True
 
     def _read(self) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
@@ -70,28 +79,21 @@ class Checkpoint:
 
         try:
             with safe_open(self._path, framework="pt") as file:
-                told = json.loads((file.metadata() or {})["hauberk"])
-                if told["form"] != _FORM or told["key"] != self._key:
+                header = json.loads((file.metadata() or {})["hauberk"])
+                if header["form"] != _FORM or header["key"] != self._key:
                     return None
-                return told, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
+                return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - no mapping
         except (OSError, SafetensorError, ValueError, KeyError, TypeError):
             return None
 
 
-def key_of(  # noqa: PLR0913, PLR0917 - all that a training depends on
-    module: nn.Module,
-    x: Floats,
-    y: Labels,
-    recipe: Recipe,
-    hardening: Any,  # noqa: ANN401 - fitting.Hardening, which imports this
-    seed: int,
-    device: str,
-) -> str:
-    """Return the SHA-256 of a training: its rows, first weights, settings, and the torch that computes it.
+def key_of(module: nn.Module, x: Floats, y: Labels, *settings: object) -> str:
+    """Return the SHA-256 of a training: its rows, first weights, settings (by repr) and torch's version.
 
-    The code of the model is not in it; whoever may change that between a kill and the next run names another file.
+    The code of the model is not part of it: after a change of that code between a kill and the next run, use another
+    file.
     """
-    digest = hashlib.sha256(repr((torch.__version__, recipe, hardening, seed, device, x.shape)).encode())
+    digest = hashlib.sha256(repr((torch.__version__, settings, x.shape)).encode())
     digest.update(np.ascontiguousarray(x).data)
     digest.update(np.ascontiguousarray(y).data)
     for name, value in module.state_dict().items():
@@ -100,13 +102,14 @@ def key_of(  # noqa: PLR0913, PLR0917 - all that a training depends on
 
 
 def _put(value: Any, tensors: dict[str, Tensor]) -> Any:  # noqa: ANN401 - JSON, with tensors in it
-    """Return the JSON form of a nested value; its tensors go to `tensors`."""
+    """Return a nested value as JSON values; its tensors are added to `tensors`."""
     if isinstance(value, Tensor):
         name = str(len(tensors))
         tensors[name] = value.detach().cpu().clone().contiguous()
         return {"tensor": name}
     if isinstance(value, dict):
-        return {"pairs": [[key, _put(each, tensors)] for key, each in value.items()]}  # keys may be whole numbers
+        # As pairs: keys may be integers, and those of a JSON object are text.
+        return {"pairs": [[key, _put(each, tensors)] for key, each in value.items()]}
     if isinstance(value, list | tuple):
         return [_put(each, tensors) for each in value]
     return value

@@ -1,15 +1,16 @@
-"""Train plainly or hardened, fine-tune what was brought, bring back what was stored: the room's main functions."""
+"""Train plainly or hardened, fine-tune a model trained elsewhere, load stored weights: the room's main functions."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from hauberk.attacks.budget import Budget
 from hauberk.core.errors import InvalidInput
@@ -21,23 +22,24 @@ from hauberk.models.sklearn_model import SklearnModel, features, fitted
 from hauberk.models.spec import Spec
 from hauberk.training import building
 from hauberk.training._randomness import device_of, seeded
-from hauberk.training.options import Options, recipe_of, refuse_for_estimators
+from hauberk.training.options import Options, Recipe, recipe_of, refuse_for_estimators
 
 if TYPE_CHECKING:
     from hauberk.models.torch_model import Encoded, TorchModel
+    from hauberk.training import loop
 
 Build = Callable[..., Any]
 
 
 @dataclass(frozen=True, slots=True)
 class Hardening:
-    """To what, and how, a model is hardened.
+    """The threats a model is hardened against, and how.
 
-    budgets: of the declared evasion threats, at least one; each batch meets one of them, in turn. method: a name in
-    HARDENING, or "auto". params: of the method, by name. awp: radius of the adversarial weight perturbation that is
-    added, as a share of each layer's norm (0.005 is usual; 0 is none). patience: epochs without a gain on held-out
-    rows under attack after which training stops, the best epoch kept; 0 trains to the end and keeps the last. None
-    leaves it to a plan, and is 0 without one.
+    budgets: budgets of the declared evasion threats, at least one; batches use them in turn. method: a name in
+    HARDENING, or "auto". params: the method's parameters by name. awp: radius of the adversarial weight perturbation,
+    as a share of each layer's norm, in [0, 1) (0.005 is usual; 0 is none). patience: epochs without a gain under
+    attack on held-out rows after which training stops and the best epoch is kept; 0 trains to the end and keeps the
+    last epoch; None lets a plan choose, and means 0 without one. Raises InvalidInput for values out of range.
     """
 
     budgets: tuple[Budget, ...]
@@ -57,12 +59,12 @@ class Hardening:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """A trained model and what its training measured.
+    """A trained model and the measurements of its training.
 
     metrics: `seconds`, `epochs` (rounds of fitting for an estimator), `final_loss` (mean cross-entropy over the
-    training batches, in nats), `final_accuracy`; a guarded method adds `collapses`, early stopping `best_epoch`.
-    series: by epoch or round, points {"x", "y"}. notes: plain sentences. method: the hardening method used, "" when
-    trained plainly.
+    training batches, in nats), `final_accuracy` in [0, 1]; a guarded method adds `collapses`, early stopping adds
+    `best_epoch`. series: points {"x", "y"} by epoch or round. notes: plain sentences. method: the hardening method,
+    "" for plain training.
     """
 
     model: TorchModel | SklearnModel
@@ -72,7 +74,7 @@ class Outcome:
     method: str = ""
 
 
-def train(  # noqa: PLR0913 - model, data, threat and settings are each another thing
+def train(  # noqa: PLR0913 - the public function: model, data, threat, settings, all keyword-only but the data
     build: Build,
     spec: Spec,
     x: Floats,
@@ -85,25 +87,41 @@ def train(  # noqa: PLR0913 - model, data, threat and settings are each another 
     task: Task | None = None,
     checkpoint: Path | None = None,
 ) -> Outcome:
-    """Build a model and train it: plainly, or hardened to declared budgets.
+    """Build a model and train it, plainly or hardened to declared budgets.
 
     x: (n, *spec.shape) float32, y: (n,) int64 in [0, spec.classes), n >= 2. The same arguments on the same machine
-    give the same model, bit by bit. checkpoint: a file in which a torch training keeps its state; one that was killed
-    goes on from there, to the same bits as without the kill, when it is called with the same arguments. Whoever
-    has the model may delete it. Raises InvalidInput for a builder that fails (naming its file and line), a loss
-    or scores that are NaN, a method that is not for this kind of model, options that do not fit.
+    give the same model, bit by bit. checkpoint: a file in which a torch training stores its state; after a kill, the
+    same call continues from it to the same bits as a run without the kill. Delete the file once the model is stored.
+    Answers: the evasion threats of `hardening`, as far as its method does. Does not answer: poisoned rows. Raises
+    InvalidInput for a builder that fails (naming its file and line), a loss or scores that are NaN, a method that is
+    not for this kind of model, and options that do not fit.
     """
     options, task, clock = options or Options(), task or Quiet(), monotonic()
-    _check_rows(x, y, spec)
+    check_rows(x, y, spec)
     made = built(build, spec, seed)
     if building.is_module(made):
-        with seeded(seed + 1):
-            module = encoded(made, spec, x)
-            outcome = _train_module(module, spec, x, y, hardening, options, seed, device, task, checkpoint)
+        job = _Job(spec, x, y, hardening, recipe_of(options, spec), seed, task, checkpoint)
+        outcome = _train_module(encoded(made, spec, x), job, device_of(device))
     else:
+        refuse_for_estimators(options)
         with seeded(seed + 1):
-            outcome = _train_estimator(made, spec, x, y, hardening, options, seed, task)
+            outcome = _train_estimator(made, _Job(spec, x, y, hardening, None, seed, task))
     return _timed(outcome, clock)
+
+
+@dataclass(frozen=True, slots=True)
+class _Job:
+    """The arguments of `train`, checked, with the options filled in (None for an estimator)."""
+
+    spec: Spec
+    x: Floats
+    y: Labels
+    hardening: Hardening | None
+    recipe: Recipe | None
+    seed: int
+    task: Task
+    checkpoint: Path | None = None
+    warm: bool = False  # the weights are trained already, so the budget is full from the start
 
 
 def fine_tune(  # noqa: PLR0913 - as `train`
@@ -117,10 +135,10 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     task: Task | None = None,
     checkpoint: Path | None = None,
 ) -> Outcome:
-    """Harden a model that was trained elsewhere, or train it plainly (None), from its weights, at half the usual rate.
+    """Harden a model that was trained elsewhere, or train it plainly (None), from its weights at half the usual rate.
 
-    The model that is given stays as it is. Raises InvalidInput as `train`, and for a model that is no torch module
-    (`onnx_model.CANNOT_HARDEN` says it to the user).
+    The model itself is not changed. Raises InvalidInput as `train`, and for a model that is no torch module
+    (`onnx_model.CANNOT_HARDEN` is the message).
     """
     import copy
 
@@ -129,22 +147,19 @@ def fine_tune(  # noqa: PLR0913 - as `train`
     if model.framework != "torch":
         raise InvalidInput(CANNOT_HARDEN)
     options, task, clock = options or Options(), task or Quiet(), monotonic()
-    _check_rows(x, y, model.spec)
-    with seeded(seed + 1):
-        module = copy.deepcopy(model.module)
-        outcome = _train_module(
-            module, model.spec, x, y, hardening, options, seed, model.device, task, checkpoint, fine_tune=True
-        )
-    return _timed(outcome, clock)
+    check_rows(x, y, model.spec)
+    recipe = recipe_of(options, model.spec, fine_tune=True)
+    job = _Job(model.spec, x, y, hardening, recipe, seed, task, checkpoint, warm=True)
+    return _timed(_train_module(copy.deepcopy(model.module), job, model.device), clock)
 
 
 def load_weights(
     build: Build, spec: Spec, data: bytes, *, x: Floats | None = None, device: str = "auto"
 ) -> TorchModel:
-    """Return the torch model that `build` and safetensors bytes make, ours or brought.
+    """Return the torch model of a builder and safetensors bytes, stored by Hauberk or made elsewhere.
 
     x: training rows; needed for a table whose weights come without Hauberk's encoder, which is then fitted on them.
-    Raises InvalidInput when the bytes do not fit the builder's model, saying which entry.
+    Raises InvalidInput, naming the entry, when the bytes do not fit the builder's model.
     """
     need("torch"), need("safetensors")
     from hauberk.models import torch_model
@@ -153,31 +168,31 @@ def load_weights(
     if not building.is_module(made):
         raise InvalidInput(
             f"{building.where(build)}: weights (.safetensors) belong to a torch.nn.Module, and this builds a "
-            f"{type(made).__name__}. Bring a fitted estimator as ONNX."
+            f"{type(made).__name__}. Export a fitted estimator as ONNX and use that file."
         )
     if x is None and spec.kind == "table" and not torch_model.has_encoder(data):
         raise InvalidInput("these weights were made elsewhere: the training rows are needed to fit the encoder.")
     module = encoded(made, spec, x)
     torch_model.read_weights(module, data)
-    return _tried(torch_model.TorchModel(module, spec, device_of(device)))
+    return tried(torch_model.TorchModel(module, spec, device_of(device)))
 
 
 def built(build: Build, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - an nn.Module or an estimator
-    """Return what the team's builder makes, its first weights drawn from `seed`."""
+    """Return what the team's builder makes, with its first weights drawn from `seed`."""
     import sys
 
     knew_torch = "torch" in sys.modules
     with seeded(seed):
         made = building.call_builder(build, spec)
     if building.is_module(made) and not knew_torch:
-        # The builder imported torch itself, after the seeding: only now can its initial weights be seeded.
+        # The builder itself imported torch, after the seeding, so its first weights were not seeded: build again.
         with seeded(seed):
             made = building.call_builder(build, spec)
     return made
 
 
 def encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN401 - an nn.Module
-    """Return a module behind the encoder of a table's columns, fitted on x where there are rows."""
+    """Return a module behind the encoder of a table's columns, fitted on x if there are rows."""
     from hauberk.models.torch_model import Encoded, Encoder
 
     if spec.kind == "image":
@@ -185,43 +200,23 @@ def encoded(inner: Any, spec: Spec, x: Floats | None) -> Encoded:  # noqa: ANN40
     return Encoded(Encoder(encoding.unfitted(spec) if x is None else encoding.fit(spec, x)), inner)
 
 
-def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
-    module: Encoded,
-    spec: Spec,
-    x: Floats,
-    y: Labels,
-    hardening: Hardening | None,
-    options: Options,
-    seed: int,
-    device: str,
-    task: Task,
-    checkpoint: Path | None,
-    *,
-    fine_tune: bool = False,
-) -> Outcome:
+def _train_module(module: Encoded, job: _Job, device: str) -> Outcome:
     from hauberk.models.torch_model import TorchModel
-    from hauberk.training import heldout, loop, methods
+    from hauberk.training import loop
     from hauberk.training.checkpoint import Checkpoint, key_of
 
-    recipe = recipe_of(options, spec, fine_tune=fine_tune)
-    place = device_of(device)
-    model = _tried(TorchModel(module, spec, place))
-    run = loop.Run(recipe, seed, place)
-    kept = np.arange(len(x))
-    method = ""
-    if hardening is not None:
-        chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
-        method, run.method, run.awp = chosen.name, chosen, hardening.awp
-        run.warmup = 0.0 if fine_tune else chosen.warmup
-        if chosen.guard or hardening.patience:
-            out, kept = heldout.split(len(x), seed)
-            rows = heldout.HeldOut(x[out], y[out], device=place, seed=seed)
-            start = math.ceil(recipe.epochs * max(run.warmup, loop.RISE))
-            run.watches = methods.watching(chosen, rows, patience=hardening.patience or 0, start=start)
-    if checkpoint is not None:
-        run.checkpoint = Checkpoint(checkpoint, key=key_of(module, x, y, recipe, hardening, seed, place))
-    history = loop.train(model.module, x[kept], y[kept], run, task)
-    model.scores(x[:2])  # a model that diverged in its last step says so here
+    assert job.recipe is not None
+    with seeded(job.seed + 1):  # a lazy layer draws its weights here
+        model = tried(TorchModel(module, job.spec, device))
+    run = loop.Run(job.recipe, job.seed, device, task=job.task)
+    kept, method = np.arange(len(job.x)), ""
+    if job.hardening is not None:
+        kept, method = _harden(run, job, job.hardening)
+    if job.checkpoint is not None:
+        key = key_of(module, job.x, job.y, job.recipe, job.hardening, job.seed, device)
+        run.checkpoint = Checkpoint(job.checkpoint, key=key)
+    history = loop.train(model.module, job.x[kept], job.y[kept], run).history
+    model.scores(job.x[:2])  # raises for a model that diverged in its last step
     last = history[-1]
     metrics = {"epochs": float(len(history)), "final_loss": last["loss"], "final_accuracy": last["accuracy"]}
     notes: list[str] = []
@@ -231,56 +226,61 @@ def _train_module(  # noqa: PLR0913, PLR0917 - the arguments of `train`
     return Outcome(model, metrics, _series(history, "epoch"), tuple(notes), method)
 
 
-def _train_estimator(  # noqa: PLR0913, PLR0917 - the arguments of `train`
-    estimator: Any,  # noqa: ANN401 - scikit-learn publishes no types
-    spec: Spec,
-    x: Floats,
-    y: Labels,
-    hardening: Hardening | None,
-    options: Options,
-    seed: int,
-    task: Task,
-) -> Outcome:
+def _harden(run: loop.Run, job: _Job, hardening: Hardening) -> tuple[NDArray[np.int64], str]:
+    """Put the method and its watches into the run; return the rows to train on, and the method's name."""
+    from hauberk.training import heldout, loop, methods
+    from hauberk.training.descent import MeanLoss
+
+    chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+    run.method, run.descent = chosen, MeanLoss(awp=hardening.awp)
+    run.warmup = 0.0 if job.warm else chosen.warmup
+    if not (chosen.guard or hardening.patience):
+        return np.arange(len(job.x)), chosen.name
+    out, kept = heldout.split(len(job.x), job.seed)
+    rows = heldout.HeldOut(job.x[out], job.y[out], device=run.device, seed=job.seed)
+    start = math.ceil(run.recipe.epochs * max(run.warmup, loop.RISE))
+    run.watches = methods.watching(chosen, rows, patience=hardening.patience or 0, start=start)
+    return kept, chosen.name
+
+
+def _train_estimator(estimator: Any, job: _Job) -> Outcome:  # noqa: ANN401 - scikit-learn publishes no types
     from hauberk.training import methods, rounds
 
-    refuse_for_estimators(options)
+    spec, x, y, hardening = job.spec, job.x, job.y, job.hardening
     coded = encoding.fit(spec, x) if spec.kind == "table" else None
 
     def fit(rows: Floats, labels: Labels) -> SklearnModel:
-        return SklearnModel(fitted(estimator, features(rows, coded), labels, spec, seed), spec, coded)
+        return SklearnModel(fitted(estimator, features(rows, coded), labels, spec, job.seed), spec, coded)
 
     if hardening is None:
-        model, series, fits, name = fit(x, y), {}, 1, ""
-        notes: tuple[str, ...] = ()
-    else:
-        name, step, params = methods.for_estimator(hardening.method, hardening.params)
-        hard = rounds.harden(fit, x, y, step=step, params=params, budgets=hardening.budgets, seed=seed, task=task)
-        model, series, fits = hard.model, _series(hard.history, "round"), len(hard.history) + 1
-        notes = (_round_note(hard),)
-    scores = model.scores(x)
-    loss = float(-np.mean(_log_share(scores)[np.arange(len(y)), y]))
-    metrics = {
-        "epochs": float(fits),
-        "final_loss": loss,
-        "final_accuracy": float((scores.argmax(axis=1) == y).mean()),
-    }
-    return Outcome(model, metrics, series, notes, name)
+        model = fit(x, y)
+        return Outcome(model, {"epochs": 1.0, **final(model, x, y)}, {}, ())
+    name, step, params = methods.for_estimator(hardening.method, hardening.params)
+    attack = rounds.Attack(step, params, hardening.budgets)
+    hard = rounds.harden(fit, x, y, attack=attack, seed=job.seed, task=job.task)
+    metrics = {"epochs": len(hard.history) + 1.0, **final(hard.model, x, y)}
+    return Outcome(hard.model, metrics, _series(hard.history, "round"), (_round_note(hard),), name)
 
 
 def _round_note(hard: Any) -> str:  # noqa: ANN401 - rounds.Hardened, imported late
     best = hard.history[hard.best]
     if hard.best == 0:
-        return "No round of attack and augment was better on held-out rows than the plain fit, which was kept."
+        return "No round of attack and augment beat the plain fit on held-out rows, so the plain fit was kept."
     return (
         f"Round {hard.best} of {len(hard.history) - 1} was best on held-out rows: accuracy {best['clean']:.3f} "
         f"clean, {best['robust']:.3f} under attack."
     )
 
 
-def _log_share(scores: Floats) -> Floats:
+def final(model: TorchModel | SklearnModel, x: Floats, y: Labels) -> dict[str, float]:
+    """Return `final_loss` (mean cross-entropy in nats) and `final_accuracy` over rows."""
+    scores = model.scores(x)
     shifted = scores - scores.max(axis=1, keepdims=True)
-    result: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
-    return result
+    logs = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return {
+        "final_loss": float(-np.mean(logs[np.arange(len(y)), y])),
+        "final_accuracy": float((scores.argmax(axis=1) == y).mean()),
+    }
 
 
 def _series(history: Sequence[Mapping[str, float]], by: str) -> dict[str, list[dict[str, float]]]:
@@ -288,15 +288,16 @@ def _series(history: Sequence[Mapping[str, float]], by: str) -> dict[str, list[d
     return {name: [{"x": e[by], "y": e[name]} for e in history if name in e] for name in names}
 
 
-def _tried(model: TorchModel) -> TorchModel:
-    """Run the model on two valid rows, so that one that cannot work says so before it is trained."""
+def tried(model: TorchModel) -> TorchModel:
+    """Return the model after one pass over two valid rows, which raises InvalidInput if its forward cannot work."""
     from hauberk.models.probes import probes
 
     model.scores(probes(model.spec, 2))
     return model
 
 
-def _check_rows(x: Floats, y: Labels, spec: Spec) -> None:
+def check_rows(x: Floats, y: Labels, spec: Spec) -> None:
+    """Raise InvalidInput unless rows and labels fit the spec and are finite."""
     if x.shape[1:] != spec.shape or len(x) != len(y) or len(x) < 2:
         raise InvalidInput(
             f"training needs x of shape (n, {', '.join(map(str, spec.shape))}) and n labels, n >= 2; "
@@ -306,10 +307,8 @@ def _check_rows(x: Floats, y: Labels, spec: Spec) -> None:
         raise InvalidInput(f"labels run from {y.min()} to {y.max()}; expected 0 to {spec.classes - 1}.")
     if not np.isfinite(x).all():
         row = int(np.flatnonzero(~np.isfinite(x).reshape(len(x), -1).all(axis=1))[0])
-        raise InvalidInput(f"training row {row} holds NaN or infinity: fill or drop such rows first.")
+        raise InvalidInput(f"training row {row} contains NaN or infinity: fill or drop such rows first.")
 
 
 def _timed(outcome: Outcome, clock: float) -> Outcome:
-    from dataclasses import replace
-
     return replace(outcome, metrics={**outcome.metrics, "seconds": monotonic() - clock})

@@ -1,11 +1,11 @@
-"""The guard against catastrophic overfitting: single-step training that fools itself is seen and undone.
+"""The guard against catastrophic overfitting: detects a collapse of single-step training and undoes it.
 
-Under it a model keeps its accuracy against the single step while a longer attack takes everything (Wong, Rice,
+After a collapse the model keeps its accuracy against the single step but loses it against longer attacks (Wong, Rice,
 Kolter 2020, section 5; Andriushchenko, Flammarion 2020, "Understanding and Improving Fast Adversarial Training").
-After each epoch the guard measures both on held-out rows. When the longer attack takes what the single step leaves,
-the last good state is put back and the rest of the training uses PGD, which does not collapse.
+After each epoch the guard measures both accuracies on held-out rows. When they diverge, it restores the last good state,
+and the rest of the training uses PGD, which does not collapse.
 
-Imports torch when it is imported; `fitting` asks for torch first.
+Imports torch when it is imported; `fitting` checks for torch first.
 """
 
 from __future__ import annotations
@@ -14,23 +14,22 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Plain
 from hauberk.training.state import State
-from hauberk.training.watching import Method, Watch
+from hauberk.training.watching import Method, Plain, Watch
 
-# Two ways to collapse. At once: accuracy under PGD is below this share of its best so far, lost at least this much, and
-# lies at least this much below the single step's ...
+# A sudden collapse: accuracy under PGD is below this share of its best so far, has lost at least this much, and is at
+# least this much below accuracy under the single step.
 _FALL, _GAP = 0.6, 0.15
-# ... or slowly, with no best to fall from: it is below this share of the single step's, and this much below it. On
-# Fashion-MNIST at L-inf 0.2, honest training kept two thirds or more of it, 0.18 apart at most.
+# A slow collapse, without an earlier best: accuracy under PGD is below this share of accuracy under the single step, and
+# this much below it. On Fashion-MNIST at L-inf 0.2, healthy training kept at least two thirds, at most 0.18 apart.
 _SHARE, _APART = 0.5, 0.2
 
 
 class Guard(Watch):
     """Watches single-step training.
 
-    single: the method in use. strong: PGD for measuring. fallback: what takes its place after a collapse.
-    `collapses` lists the epochs in which one was seen.
+    single: the method in use. strong: PGD, to measure with. fallback: the method after a collapse. `collapses` lists
+    the epochs in which a collapse was detected.
     """
 
     def __init__(self, held: HeldOut, *, single: Method, strong: Method, fallback: Method) -> None:
@@ -42,7 +41,7 @@ class Guard(Watch):
         self.method: Method | None = None
 
     def after(self, epoch: int, state: State) -> dict[str, float]:
-        """Measure, and put the last good state back after a collapse."""
+        """Return accuracies on held-out rows; restore the last good state after a collapse."""
         strong = self._held.accuracy(state.module, self._strong)
         clean = self._held.accuracy(state.module, Plain())
         measured = {"held_out_clean_accuracy": clean, "held_out_pgd_accuracy": strong}
@@ -61,23 +60,23 @@ class Guard(Watch):
         return measured
 
     def metrics(self) -> dict[str, float]:
-        """Return how many collapses were seen."""
+        """Return the number of collapses."""
         return {"collapses": float(len(self.collapses))}
 
     def notes(self) -> list[str]:
-        """Return what a person should know of what was seen."""
+        """Return one sentence for each collapse."""
         return [
-            f"Catastrophic overfitting in epoch {epoch}: accuracy under PGD collapsed while it held under the "
-            "single step. The last good state was put back, and training went on with PGD."
+            f"Catastrophic overfitting in epoch {epoch}: accuracy under PGD collapsed while accuracy under the single "
+            "step did not. The last good state was restored, and training continued with PGD."
             for epoch in self.collapses
         ]
 
     def remember(self) -> dict[str, Any]:
-        """Return best, good and collapses."""
+        """Return the best accuracy under PGD, the last good weights and the collapses."""
         return {"best": self._best, "good": self._good, "collapses": self.collapses}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
-        """Take them back."""
+        """Restore them."""
         self._best, self._good = remembered["best"], remembered["good"]
         self.collapses = list(remembered["collapses"])
         self.method = self._fallback if self.collapses else None

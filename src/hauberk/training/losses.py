@@ -1,6 +1,6 @@
-"""Losses that training minimises, each a mean over the batch in nats, from scores (n, classes) and labels (n,).
+"""Losses for training, each a mean over the batch in nats, from scores (n, classes) and labels (n,).
 
-Imports torch when it is imported; `fitting` asks for torch first.
+Imports torch when it is imported; `fitting` checks for torch first.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ def cross_entropy(scores: Tensor, y: Tensor) -> Tensor:
     except (IndexError, RuntimeError, ValueError) as error:
         raise InvalidInput(
             f"the model's scores have shape {tuple(scores.shape)} for {len(y)} rows with classes up to "
-            f"{int(y.max())}: expected (rows, classes). Use spec.classes for the last layer."
+            f"{int(y.max())}: expected (rows, classes). Use spec.classes as the width of the last layer."
         ) from error
 
 
 def divergence(scores: Tensor, reference: Tensor) -> Tensor:
-    """Return (n,): the Kullback-Leibler divergence KL(softmax(reference) || softmax(scores)) of each row."""
+    """Return (n,) Kullback-Leibler divergences KL(softmax(reference) || softmax(scores)) in nats, one for each row."""
     ours, theirs = functional.log_softmax(scores, 1), functional.log_softmax(reference, 1)
     return (theirs.exp() * (theirs - ours)).sum(1)
 

@@ -1,4 +1,4 @@
-"""From a declared hardening to functions: pick the method, bind its budgets, set up what watches it."""
+"""From a declared hardening to functions: choose the method, bind its budgets, set up the watches it needs."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from hauberk.attacks.budget import Budget
 from hauberk.core.errors import InvalidInput
 from hauberk.core.registry import Entry
 from hauberk.models.port import Floats
-from hauberk.training.adversarial import HARDENING, Batch
+from hauberk.training.adversarial import HARDENING, Traits, members, traits_of
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -20,14 +21,15 @@ if TYPE_CHECKING:
     from hauberk.training.watching import Watch
 
 AUTO = "auto"
-DEFAULTS = {"torch": "pgd", "sklearn": "augment"}
+# How the robustness of held-out rows is measured: by PGD, whichever method trains.
+MEASURING = "pgd"
 _WATCHING = {"steps": 10, "step": 0.25}
-_SHORT = {"steps": 5, "step": 0.4}  # shows a collapse as well as ten steps do, and a guard is to cost little
+_SHORT = {"steps": 5, "step": 0.4}  # shows a collapse as well as ten steps do, and the guard has to be cheap
 
 
 @dataclass(frozen=True, slots=True)
 class Chosen:
-    """A torch method with its budgets bound: a `loop.Method`. Batches meet the budgets in turn."""
+    """A torch method with its budgets bound: a `watching.Method`. Batches use the budgets in turn."""
 
     name: str
     run: Callable[..., Tensor]
@@ -41,32 +43,30 @@ class Chosen:
 
     @property
     def guard(self) -> bool:
-        """Whether it has to be watched for catastrophic overfitting."""
+        """Whether the run has to be watched for catastrophic overfitting."""
         return bool(getattr(self.params, "guard", False))
 
-    def perturb(  # noqa: PLR0913 - as `loop.Method`
-        self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float = 1.0, turn: int = 0
-    ) -> Tensor:
-        """Return inputs like x to train on."""
-        return self.run(module, x, y, self._budget(strength, turn), self.params, rng=rng).detach()
+    @property
+    def has_loss(self) -> bool:
+        """Whether the method minimises a loss of its own."""
+        return hasattr(self.params, "loss")
 
-    def loss(  # noqa: PLR0913 - as `loop.Method`
-        self, module: nn.Module, x: Tensor, changed: Tensor, y: Tensor, *, strength: float = 1.0, turn: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return the method's own loss, or the cross-entropy on the changed batch; and the scores on that."""
-        own = getattr(self.params, "loss", None)
-        if own is not None:
-            value, scores = own(module, Batch(x, changed, y, self._budget(strength, turn), strength))
+    def perturb(self, module: nn.Module, batch: Batch[Tensor], *, rng: torch.Generator) -> Tensor:
+        """Return inputs like `batch.x` to train on."""
+        return self.run(module, batch, self._budget(batch), self.params, rng=rng).detach()
+
+    def loss(self, module: nn.Module, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the method's own loss, or the cross-entropy on the changed batch; and the scores on it."""
+        if self.has_loss:
+            value, scores = self.params.loss(module, batch, self._budget(batch))
             return value, scores
-        from hauberk.models.torch_model import forward
-        from hauberk.training import losses
+        from hauberk.training.watching import Plain
 
-        scores = forward(module, changed)
-        return losses.cross_entropy(scores, y), scores
+        return Plain().loss(module, batch)
 
-    def _budget(self, strength: float, turn: int) -> Budget:
-        budget = self.budgets[turn % len(self.budgets)]
-        return budget.scaled(strength) if strength < 1 else budget
+    def _budget(self, batch: Batch[Tensor]) -> Budget:
+        budget = self.budgets[batch.turn % len(self.budgets)]
+        return budget.scaled(batch.strength) if batch.strength < 1 else budget
 
 
 def for_torch(method: str, params: Mapping[str, Any], budgets: Sequence[Budget]) -> Chosen:
@@ -89,36 +89,64 @@ def for_estimator(method: str, params: Mapping[str, Any]) -> tuple[str, Callable
     return entry.name, entry.run, entry.make(params)
 
 
+def traits(method: str, framework: str = "torch") -> Traits:
+    """Return what the method declares; "auto" is the default of the framework."""
+    return traits_of(_entry(method, framework))
+
+
+def ladder() -> list[tuple[str, int]]:
+    """Return the torch methods that a plan may choose: name and `pays_from`, strongest first."""
+    ranked = [(traits_of(entry), entry) for entry in members("torch")]
+    chosen = [(each.rank, each, entry.name) for each, entry in ranked if each.rank is not None]
+    return [(name, each.pays_from) for _, each, name in sorted(chosen, key=lambda rung: (-rung[0], rung[2]))]
+
+
+def without_loss() -> list[str]:
+    """Return the names of the adversarial torch methods that minimise the cross-entropy on the changed batch."""
+    return [
+        entry.name
+        for entry in members("torch")
+        if traits_of(entry).adversarial and not hasattr(entry.params, "loss")
+    ]
+
+
 def resolve(method: str, framework: str) -> str:
-    """Return the method's name, "auto" replaced by the default for "torch" or "sklearn"."""
-    return DEFAULTS[framework] if method == AUTO else method
+    """Return the method's name, with "auto" replaced by the default for "torch" or "sklearn"."""
+    if method != AUTO:
+        return method
+    defaults = [entry.name for entry in members(framework) if traits_of(entry).default]
+    if len(defaults) != 1:
+        raise InvalidInput(
+            f"{len(defaults)} hardening methods for {framework} declare themselves the default "
+            f"({', '.join(defaults) or 'none'}); expected one. Name the method, or remove the plug-in that adds another."
+        )
+    return defaults[0]
 
 
 def watching(chosen: Chosen, held: HeldOut, *, patience: int, start: int) -> list[Watch]:
-    """Return what watches a training with held-out rows: the guard where the method needs it, and early stopping.
+    """Return the watches of a training with held-out rows: the guard if the method needs it, and early stopping.
 
-    patience, start: as `stopping.Stopping`; patience 0 never stops, and then the last weights are kept rather than
-    the best.
+    patience, start: as `stopping.Stopping`; patience 0 never stops and keeps the last weights instead of the best.
     """
     from hauberk.training.guard import Guard
     from hauberk.training.stopping import Stopping
 
     watches: list[Watch] = []
     if chosen.guard:
-        short = for_torch("pgd", _SHORT, chosen.budgets)
+        short = for_torch(MEASURING, _SHORT, chosen.budgets)
         watches.append(Guard(held, single=chosen, strong=short, fallback=short))
     if patience:
-        strong = for_torch("pgd", _WATCHING, chosen.budgets)
+        strong = for_torch(MEASURING, _WATCHING, chosen.budgets)
         watches.append(Stopping(held, strong=strong, patience=patience, start=start))
     return watches
 
 
 def _entry(method: str, framework: str) -> Entry[Any]:
     entry = HARDENING[resolve(method, framework)]
-    made_for = getattr(entry.params, "framework", "torch")
+    made_for = traits_of(entry).framework
     if made_for != framework:
         words = {"torch": "torch modules", "sklearn": "scikit-learn estimators"}
-        fitting = [e.name for e in HARDENING if getattr(e.params, "framework", "torch") == framework]
+        fitting = [each.name for each in members(framework)]
         raise InvalidInput(
             f"hardening method {entry.name!r} is for {words[made_for]}, and this model is one of the "
             f"{words[framework]}: use {' or '.join(fitting)}."

@@ -1,4 +1,4 @@
-"""Options: how a torch model is trained, plainly and hardened alike, so that the two can be compared."""
+"""Options: how a torch model is trained, the same for plain and hardened training, so that the two compare."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from hauberk.models.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """What a project may say of training; None means the default of `Recipe`.
+    """The training settings of a project; None means the default of `recipe_of`.
 
     optimizer: "sgd" (momentum 0.9) or "adamw"; the learning rate rises to `learning_rate` and falls again over the
     whole run (one cycle). augment: "shift" moves each training picture by up to a sixteenth of its side (at least
-    one pixel) in each epoch; pictures are never mirrored, since a mirrored sign or digit is another one.
-    precision: "bf16" multiplies in bfloat16 and keeps weights and losses in float32; "auto" takes it where the
-    device has units for it. average: decay of an exponential moving average of the weights, which is what is kept; 0
-    keeps the last.
+    one pixel) in each epoch; pictures are never mirrored, because a mirrored sign or digit has another meaning.
+    precision: "bf16" multiplies in bfloat16 and keeps weights and losses in float32; "auto" does so if the device has
+    arithmetic units for it. average: decay in [0, 1) of an exponential moving average of the weights, which is then the
+    released model; 0 releases the last weights.
     """
 
     epochs: int | None = None
@@ -34,7 +34,7 @@ class Options:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Options with every value chosen. Raises InvalidInput for a value that cannot train."""
+    """Options with every default filled in. Raises InvalidInput for values out of range."""
 
     epochs: int
     batch: int
@@ -67,11 +67,11 @@ class Recipe:
 _LEARNING_RATE = {"adamw": 3e-3, "sgd": 0.05}
 _WEIGHT_DECAY = {"adamw": 1e-2, "sgd": 5e-4}
 _EPOCHS = 30
-_GENTLE = 0.5  # fine-tuning starts from good weights: half of the rate
+_GENTLE = 0.5  # share of the learning rate for fine-tuning, which starts from good weights
 
 
 def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recipe:
-    """Return the options with defaults filled in. Raises InvalidInput for what does not fit the data."""
+    """Return the options with defaults filled in. Raises InvalidInput for options that do not fit the data."""
     if options.augment == "shift" and spec.kind != "image":
         raise InvalidInput('augment = "shift" moves pictures; these data are a table. Leave it out.')
     optimizer = options.optimizer or "adamw"
@@ -90,7 +90,7 @@ def recipe_of(options: Options, spec: Spec, *, fine_tune: bool = False) -> Recip
 
 
 def refuse_for_estimators(options: Options) -> None:
-    """Raise InvalidInput when an option was set that an estimator, which trains itself, cannot follow."""
+    """Raise InvalidInput if an option differs from its default: an estimator trains itself and takes none."""
     usual = Options()
     for field in fields(Options):
         if getattr(options, field.name) != getattr(usual, field.name):

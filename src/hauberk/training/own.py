@@ -1,4 +1,4 @@
-"""The team's own training function: called with the verified data and Hauberk's hardening step to use in its loop.
+"""The team's own training function: called with the verified data and with Hauberk's hardening step for its loop.
 
     def train(data, spec, model, harden, seed):
         optimizer = torch.optim.AdamW(model.parameters())
@@ -7,8 +7,8 @@
             optimizer.zero_grad(); loss.backward(); optimizer.step()
         return model
 
-It is called twice: for the plain reference `harden` returns its input as it is, for the hardened model it returns
-the adversarial form of the batch within the declared budget. What the team does besides is theirs.
+It is called twice. For the plain reference, `harden` returns its input unchanged; for the hardened model, it returns the
+adversarial form of the batch within the declared budget. Everything else is up to the team.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ from hauberk.models.sklearn_model import SklearnModel
 from hauberk.models.spec import Spec
 from hauberk.training import building
 from hauberk.training._randomness import device_of, seeded
-from hauberk.training.fitting import Build, Hardening, Outcome, _check_rows, _tried, built, encoded
+from hauberk.training.batch import Batch
+from hauberk.training.fitting import Build, Hardening, Outcome, built, check_rows, encoded, final, tried
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -53,7 +54,7 @@ class TrainingData:
         return len(self.x)
 
 
-def run(  # noqa: PLR0913 - as `fitting.train`
+def run(  # noqa: PLR0913 - as `fitting.train`: keyword-only but the function and the data
     function: Callable[..., Any],
     spec: Spec,
     x: Floats,
@@ -64,16 +65,18 @@ def run(  # noqa: PLR0913 - as `fitting.train`
     seed: int = 0,
     device: str = "auto",
 ) -> Outcome:
-    """Call the team's function and return what it trained.
+    """Call the team's function and return the model it trained.
 
-    It is called by name with what it asks for among: data (TrainingData), spec, model (what `build` returned,
-    behind Hauberk's encoder for tables, on the device), harden, seed, device. It returns that model trained; or,
-    for images, another module of the same make; or a fitted estimator that takes rows of data.x (flat for images).
+    The function receives those of these arguments that its signature names: data (TrainingData), spec, model (what
+    `build` returned, behind Hauberk's encoder for tables, on the device), harden, seed, device. It returns that model
+    trained; or, for images, another module with the same weights' names and shapes; or a fitted estimator that takes
+    rows of data.x (flat for images). The process-wide generators are seeded and held for the whole call, see
+    `_randomness`.
 
-    Raises InvalidInput when it takes no `harden`, asks for another name, raises (naming the line), or returns what
-    cannot be used: among that a torch module without a `build`, from which its weights could not be brought back.
+    Raises InvalidInput when the function has no parameter `harden`, requires another parameter, raises (naming the
+    line), or returns something unusable, such as a torch module without a `build` to load its weights into.
     """
-    _check_rows(x, y, spec)
+    check_rows(x, y, spec)
     wanted = _wanted(function, build)
     clock = monotonic()
     module = None
@@ -91,14 +94,10 @@ def run(  # noqa: PLR0913 - as `fitting.train`
             "device": device_of(device) if "device" in wanted else "",
         }
         returned = _call(function, {name: offered[name] for name in wanted})
-    model = _taken(returned, module, build, function, spec, device)
-    return Outcome(
-        model,
-        _metrics(model, x, y) | {"seconds": monotonic() - clock},
-        {},
-        _notes(hardening, calls),
-        _name(hardening),
-    )
+    source = _Source(function, build, spec, device, module)
+    model = _model(returned, source)
+    metrics = final(model, x, y) | {"seconds": monotonic() - clock}
+    return Outcome(model, metrics, {}, _notes(hardening, calls), "" if hardening is None else hardening.method)
 
 
 def _wanted(function: Callable[..., Any], build: Build | None) -> list[str]:
@@ -109,14 +108,14 @@ def _wanted(function: Callable[..., Any], build: Build | None) -> list[str]:
     unknown += [p.name for p in parameters if p.kind is p.POSITIONAL_ONLY and p.default is p.empty]
     if unknown:
         raise InvalidInput(
-            f"{building.where(function)}: it asks for {unknown[0]!r}; it can have: {', '.join(_NAMES)}. {_EXAMPLE}"
+            f"{building.where(function)}: it requires {unknown[0]!r}; it can have: {', '.join(_NAMES)}. {_EXAMPLE}"
         )
     wanted = list(_NAMES) if anything else [p.name for p in named if p.name in _NAMES]
     if "harden" not in wanted:
-        raise InvalidInput(f"{building.where(function)}: it takes no `harden`. {_EXAMPLE}")
+        raise InvalidInput(f"{building.where(function)}: it has no parameter `harden`. {_EXAMPLE}")
     if "model" in wanted and build is None:
         raise InvalidInput(
-            f"{building.where(function)}: it asks for `model`, and no builder is named: "
+            f"{building.where(function)}: it requires `model`, and no builder is named: "
             'add build = "model:build" beside train in [model].'
         )
     return wanted
@@ -133,55 +132,69 @@ def _call(function: Callable[..., Any], arguments: dict[str, Any]) -> Any:  # no
 
 
 def _step(hardening: Hardening | None, seed: int, calls: list[int]) -> Callable[..., Any]:
-    """Return harden(model, x, y): tensors for a module, arrays for an estimator; the input itself when plain."""
-    generators: dict[str, Any] = {}
+    """Return harden(model, x, y): tensors for a module, arrays for an estimator; the input itself for plain training."""
+    hardeners: dict[str, Callable[..., Any]] = {}
 
     def harden(model: Any, x: Any, y: Any) -> Any:  # noqa: ANN401 - of either library
-        calls[0] += 1
+        turn, calls[0] = calls[0], calls[0] + 1
         if hardening is None:
             return x
-        if building.is_module(model):
-            return _harden_batch(model, x, y, hardening, generators, seed, calls[0] - 1)
-        from hauberk.training import methods
+        kind = "torch" if building.is_module(model) else "sklearn"
+        if kind not in hardeners:
+            hardeners[kind] = _of_batches(hardening, seed) if kind == "torch" else _of_rows(hardening, seed)
+        return hardeners[kind](model, x, y, turn)
 
-        _, step, params = methods.for_estimator(hardening.method, hardening.params)
-        rng = generators.setdefault("numpy", np.random.default_rng(seed))
+    return harden
+
+
+def _of_batches(hardening: Hardening, seed: int) -> Callable[[nn.Module, Tensor, Tensor, int], Tensor]:
+    import torch
+
+    from hauberk.training import methods
+
+    chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
+    if chosen.has_loss:
+        raise InvalidInput(
+            f"hardening method {chosen.name!r} minimises a loss of its own, which a training function of the "
+            f"team does not: use {' or '.join(methods.without_loss())} with it."
+        )
+    generators: list[torch.Generator] = []
+
+    def harden(module: nn.Module, x: Tensor, y: Tensor, turn: int) -> Tensor:
+        if not generators:
+            generators.append(torch.Generator(x.device).manual_seed(seed))
+        return chosen.perturb(module, Batch.of(x, y, turn=turn), rng=generators[0])
+
+    return harden
+
+
+def _of_rows(hardening: Hardening, seed: int) -> Callable[[Any, Floats, Labels, int], Floats]:
+    from hauberk.training import methods
+
+    _, step, params = methods.for_estimator(hardening.method, hardening.params)
+    rng = np.random.default_rng(seed)
+
+    def harden(model: Any, x: Floats, y: Labels, turn: int) -> Floats:  # noqa: ANN401 - scikit-learn has no types
         spec = Spec("image" if x.ndim > 2 else "table", x.shape[1:], len(model.classes_))
-        budget = hardening.budgets[calls[0] % len(hardening.budgets)]
+        budget = hardening.budgets[turn % len(hardening.budgets)]
         return step(SklearnModel(model, spec, None), x, y, budget, params, rng=rng)
 
     return harden
 
 
-def _harden_batch(  # noqa: PLR0913, PLR0917 - a batch and how to harden it
-    module: nn.Module, x: Tensor, y: Tensor, hardening: Hardening, kept: dict[str, Any], seed: int, turn: int
-) -> Tensor:
-    import torch
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """Where a returned model comes from. given: the module or estimator that the function received as `model`."""
 
-    from hauberk.training import methods
-
-    if "chosen" not in kept:
-        chosen = methods.for_torch(hardening.method, hardening.params, hardening.budgets)
-        if hasattr(chosen.params, "loss"):
-            raise InvalidInput(
-                f"hardening method {chosen.name!r} minimises a loss of its own, which a training function of the "
-                "team does not: use pgd, fgsm-rs or n-fgsm with it."
-            )
-        kept["chosen"] = chosen
-        kept["rng"] = torch.Generator(x.device).manual_seed(seed)
-    changed: Tensor = kept["chosen"].perturb(module, x, y, rng=kept["rng"], turn=turn)
-    return changed
+    function: Callable[..., Any]
+    build: Build | None
+    spec: Spec
+    device: str
+    given: Any
 
 
-def _taken(  # noqa: PLR0913, PLR0917 - what came back, and what it is held against
-    returned: Any,  # noqa: ANN401 - what the team returned
-    given: Any,  # noqa: ANN401 - a module or an estimator
-    build: Build | None,
-    function: Callable[..., Any],
-    spec: Spec,
-    device: str,
-) -> TorchModel | SklearnModel:
-    where = building.where(function)
+def _model(returned: Any, source: _Source) -> TorchModel | SklearnModel:  # noqa: ANN401 - what the team returned
+    where, spec = building.where(source.function), source.spec
     if building.is_estimator(returned):
         model = SklearnModel(returned, spec, None)
         from hauberk.models.probes import probes
@@ -191,25 +204,19 @@ def _taken(  # noqa: PLR0913, PLR0917 - what came back, and what it is held agai
     if not building.is_module(returned):
         found = "None (is there a `return`?)" if returned is None else f"a {type(returned).__name__}"
         raise InvalidInput(f"{where}: returned {found}; expected the trained model.")
-    if build is None:
+    if source.build is None:
         raise InvalidInput(
-            f"{where}: returned a torch module, and no builder is named, so its weights could not be brought back: "
+            f"{where}: returned a torch module, and no builder is named, so its weights could not be loaded again: "
             'add build = "model:build" beside train in [model].'
         )
-    return _module_taken(returned, given, build, where, spec, device)
+    return _torch_model(returned, source, source.build)
 
 
-def _module_taken(  # noqa: PLR0913, PLR0917 - as `_taken`
-    returned: nn.Module,
-    given: Any,  # noqa: ANN401 - a module or an estimator
-    build: Build,
-    where: str,
-    spec: Spec,
-    device: str,
-) -> TorchModel:
+def _torch_model(returned: nn.Module, source: _Source, build: Build) -> TorchModel:
     from hauberk.models import torch_model
     from hauberk.training.fitting import load_weights
 
+    spec, given = source.spec, source.given
     if isinstance(returned, torch_model.Encoded):
         module = returned
     elif spec.kind == "image":
@@ -218,30 +225,16 @@ def _module_taken(  # noqa: PLR0913, PLR0917 - as `_taken`
         module = given
     else:
         raise InvalidInput(
-            f"{where}: returned a {type(returned).__name__} of its own; for a table, train and return the `model` "
-            "that it is given, which holds the encoder of the columns."
+            f"{building.where(source.function)}: returned a {type(returned).__name__} of its own; for a table, train "
+            "and return the `model` that the function receives, which contains the encoder of the columns."
         )
-    model = _tried(torch_model.TorchModel(module, spec, device_of(device)))
-    load_weights(build, spec, model.weights(), device="cpu")  # what cannot be brought back is refused now
+    model = tried(torch_model.TorchModel(module, spec, device_of(source.device)))
+    load_weights(build, spec, model.weights(), device="cpu")  # refuse weights that cannot be loaded again now
     return model
-
-
-def _metrics(model: TorchModel | SklearnModel, x: Floats, y: Labels) -> dict[str, float]:
-    from hauberk.training.fitting import _log_share
-
-    scores = model.scores(x)
-    return {
-        "final_loss": float(-np.mean(_log_share(scores)[np.arange(len(y)), y])),
-        "final_accuracy": float((scores.argmax(axis=1) == y).mean()),
-    }
 
 
 def _notes(hardening: Hardening | None, calls: list[int]) -> tuple[str, ...]:
     if not calls[0]:
         return ("The training function never called `harden`, so nothing in it was hardened.",)
-    word = "as it was (the plain reference)" if hardening is None else "adversarial within the declared budget"
-    return (f"The training function called `harden` {calls[0]} times; each batch came back {word}.",)
-
-
-def _name(hardening: Hardening | None) -> str:
-    return "" if hardening is None else hardening.method
+    word = "unchanged (the plain reference)" if hardening is None else "adversarial within the declared budget"
+    return (f"The training function called `harden` {calls[0]} times; each batch was returned {word}.",)

@@ -1,22 +1,21 @@
-"""State: all that the next epoch of a training depends on, so that it can be kept, put back and carried on.
+"""State: everything the next epoch of a training depends on, so that it can be stored, restored and continued.
 
-Imports torch when it is imported; `fitting` asks for torch first.
+Imports torch when it is imported; `fitting` checks for torch first.
 """
 
 from __future__ import annotations
 
 import copy
-import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from hauberk.core.errors import InvalidInput
+from hauberk.training._randomness import Draws
 from hauberk.training.options import Recipe
 
 _MOMENTUM = 0.9
@@ -26,8 +25,9 @@ _MOMENTUM = 0.9
 class State:
     """A training between two batches.
 
-    average: the moving average of the weights, None when it is off. order, rng: what shuffles the rows, on the CPU,
-    and what augments and hardens them, on the device. epoch: how many are finished.
+    average: the moving average of the weights, None when it is off. order: the generator that draws the rows, on the
+    CPU. rng: the generator that augments and hardens them, on the device. draws: the states of the process-wide
+    generators that the team's layers draw from. epoch: number of finished epochs, and so the position in the schedule.
     """
 
     module: nn.Module
@@ -35,12 +35,13 @@ class State:
     average: AveragedModel | None
     order: torch.Generator
     rng: torch.Generator
+    draws: Draws
     epoch: int = 0
     history: list[dict[str, float]] = field(default_factory=list)
 
     @classmethod
     def fresh(cls, module: nn.Module, recipe: Recipe, *, seed: int, device: str) -> State:
-        """Return the state before the first epoch; `module` is on the device already."""
+        """Return the state before the first epoch. module: already on the device."""
         average = None
         if recipe.average:
             average = AveragedModel(module, multi_avg_fn=_averaging(recipe.average), use_buffers=True)
@@ -50,11 +51,12 @@ class State:
             average,
             torch.Generator().manual_seed(seed),
             torch.Generator(device).manual_seed(seed + 1),
+            Draws.of(seed + 1, device),
         )
 
     @property
     def kept(self) -> nn.Module:
-        """The module that would be kept if the run ended here: the average where there is one."""
+        """The module that would be kept if the run ended here: the average if there is one."""
         if self.average is None:
             return self.module
         inner: nn.Module = self.average.module
@@ -65,55 +67,44 @@ class State:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
 
-    def step(self) -> None:
-        """Let the optimiser step, and the average follow."""
-        self.optimizer.step()
+    def follow(self) -> None:
+        """Move the average towards the weights, after a step."""
         if self.average is not None:
             self.average.update_parameters(self.module)
 
     def settle(self) -> None:
-        """Put the weights to be kept into the module."""
+        """Copy the weights to keep into the module."""
         if self.average is not None:
             self.module.load_state_dict(self.kept.state_dict())
 
     def weights(self) -> dict[str, Any]:
-        """Return a copy of weights, optimiser and average: what is put back when an epoch is undone."""
+        """Return a copy of weights, optimiser and average, from which `put_back` undoes epochs."""
         return copy.deepcopy(self._weights())
 
     def put_back(self, weights: Mapping[str, Any]) -> None:
-        """Undo everything since `weights` was returned, but for generators, epoch and history."""
+        """Restore what `weights` returned. Generators, epoch and history stay."""
         self.module.load_state_dict(weights["module"])
         self.optimizer.load_state_dict(copy.deepcopy(weights["optimizer"]))
         if self.average is not None:
             self.average.load_state_dict(weights["average"])
 
     def pack(self) -> dict[str, Any]:
-        """Return everything, the generators that a team's layers may draw from among it."""
-        cuda = self.rng.device.type == "cuda"
+        """Return everything as JSON values and tensors, nested; the tensors are not copied."""
         return {
             **self._weights(),
             "order": self.order.get_state(),
             "rng": self.rng.get_state(),
-            "torch": torch.get_rng_state(),
-            "cuda": torch.cuda.get_rng_state(self.rng.device) if cuda else None,
-            "python": random.getstate(),
-            "numpy": _numpy_state(),
+            "draws": self.draws.pack(),
             "epoch": self.epoch,
             "history": self.history,
         }
 
     def unpack(self, packed: Mapping[str, Any]) -> None:
-        """Become the state that was packed."""
+        """Become the state that `pack` returned."""
         self.put_back(packed)
         self.order.set_state(packed["order"])
         self.rng.set_state(packed["rng"])
-        torch.set_rng_state(packed["torch"])
-        if packed["cuda"] is not None:
-            torch.cuda.set_rng_state(packed["cuda"], self.rng.device)
-        version, numbers, gauss = packed["python"]
-        random.setstate((version, tuple(numbers), gauss))
-        name, keys, *rest = packed["numpy"]
-        np.random.set_state((name, np.array(keys, dtype=np.uint32), *rest))  # noqa: NPY002 - team code draws from it
+        self.draws.unpack(packed["draws"])
         self.epoch, self.history = packed["epoch"], list(packed["history"])
 
     def _weights(self) -> dict[str, Any]:
@@ -124,14 +115,9 @@ class State:
         }
 
 
-def _numpy_state() -> list[Any]:
-    name, keys, *rest = np.random.get_state()  # noqa: NPY002 - the global one, which team code draws from
-    return [str(name), np.asarray(keys).tolist(), *rest]
-
-
 def _averaging(decay: float) -> Any:  # noqa: ANN401 - torch's own type for it is private
     def average(kept: list[Tensor], now: list[Tensor], seen: Tensor | int) -> None:
-        # Young averages follow fast: with the full decay from the start, the first weights would stay in for long.
+        # A young average follows fast: with the full decay from the start, the first weights would dominate for long.
         share = 1 - min(decay, (1 + float(seen)) / (10 + float(seen)))
         if torch.is_floating_point(kept[0]):
             torch._foreach_lerp_(kept, now, share)
@@ -145,8 +131,10 @@ def _averaging(decay: float) -> Any:  # noqa: ANN401 - torch's own type for it i
 def _optimizer(module: nn.Module, recipe: Recipe) -> torch.optim.Optimizer:
     parameters = [p for p in module.parameters() if p.requires_grad]
     if not parameters:
-        raise InvalidInput("the model has no weights that can be trained.")
-    # Decay pulls weights of layers, not offsets and scales, towards zero.
+        raise InvalidInput(
+            "the model has no trainable weights: set requires_grad on at least one parameter in the builder."
+        )
+    # Decay applies to the weights of layers, not to offsets and scales.
     decayed = [p for p in parameters if p.ndim > 1]
     others = [p for p in parameters if p.ndim <= 1]
     groups = [

@@ -1,8 +1,8 @@
-"""Early stopping on robust accuracy: the weights of the best epoch on held-out rows are kept.
+"""Early stopping on robust accuracy: keeps the weights of the best epoch on held-out rows.
 
 Adversarial training overfits where plain training does not: accuracy under attack falls on new rows while it still
-grows on those that are trained on. Source: Rice, Wong, Kolter 2020, "Overfitting in adversarially robust deep
-learning". Imports torch when it is imported; `fitting` asks for torch first.
+grows on the training rows. Source: Rice, Wong, Kolter 2020, "Overfitting in adversarially robust deep
+learning". Imports torch when it is imported; `fitting` checks for torch first.
 """
 
 from __future__ import annotations
@@ -12,17 +12,16 @@ from collections.abc import Mapping
 from typing import Any
 
 from hauberk.training.heldout import HeldOut
-from hauberk.training.loop import Plain
 from hauberk.training.state import State
-from hauberk.training.watching import Method, Watch
+from hauberk.training.watching import Method, Plain, Watch
 
 
 class Stopping(Watch):
     """Stops a run after `patience` epochs without a gain, and keeps the best epoch.
 
-    strong: the attack that measures. start: the epoch from which patience counts: before it, while learning rate and
-    budget still grow, a fall says nothing. The figure is of 256 rows at most, and so some points off; of two equal epochs
-    the later is kept.
+    strong: the attack to measure with. start: the epoch from which patience counts; before it, learning rate and
+    budget still grow, and a drop means nothing. Accuracy is measured on at most 256 rows, so it is some points off; of
+    two equal epochs the later one is kept.
     """
 
     def __init__(self, held: HeldOut, *, strong: Method, patience: int, start: int = 0) -> None:
@@ -33,7 +32,7 @@ class Stopping(Watch):
         self.stop = False
 
     def after(self, epoch: int, state: State) -> dict[str, float]:
-        """Measure what would be kept, and remember it when it is the best so far."""
+        """Return accuracies of the weights that would be kept; remember these weights if they are the best so far."""
         if not epoch:
             return {}
         robust = self._held.accuracy(state.kept, self._strong)
@@ -45,24 +44,24 @@ class Stopping(Watch):
         return {"held_out_clean_accuracy": clean, "held_out_robust_accuracy": robust}
 
     def finish(self, state: State) -> None:
-        """Put the best epoch's weights in the place of what would be kept."""
+        """Write the best epoch's weights into the module that is kept."""
         if self._weights is not None:
             state.kept.load_state_dict(self._weights)
 
     def metrics(self) -> dict[str, float]:
-        """Return the epoch that was kept."""
+        """Return the number of the kept epoch."""
         return {"best_epoch": float(self.best_epoch)}
 
     def notes(self) -> list[str]:
-        """Return which epoch was kept, and why."""
-        reached = f"accuracy under PGD on held-out rows was highest then, {self._best:.3f}"
-        return [f"The weights of epoch {self.best_epoch} were kept: {reached}."]
+        """Return one sentence: the kept epoch, and the reason."""
+        reason = f"its accuracy under PGD on held-out rows was the highest, {self._best:.3f}"
+        return [f"The weights of epoch {self.best_epoch} were kept: {reason}."]
 
     def remember(self) -> dict[str, Any]:
-        """Return the best epoch, its weights, and whether the run has ended."""
+        """Return the best epoch, its accuracy and weights, and whether the run has ended."""
         return {"best": self._best, "epoch": self.best_epoch, "weights": self._weights, "stop": self.stop}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
-        """Take them back."""
+        """Restore them."""
         self._best, self.best_epoch = remembered["best"], remembered["epoch"]
         self._weights, self.stop = remembered["weights"], remembered["stop"]

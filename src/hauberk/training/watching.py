@@ -1,4 +1,7 @@
-"""What the training loop calls: a Method for each batch and a Watch after each epoch. Imports torch when it is imported."""
+"""What the training loop calls: a Method for each batch, and a Watch after each epoch.
+
+Imports torch when it is imported.
+"""
 
 from __future__ import annotations
 
@@ -8,47 +11,65 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
+from hauberk.models.torch_model import forward
+from hauberk.training import losses
+from hauberk.training.batch import Batch
 from hauberk.training.state import State
 
 
 class Method(Protocol):
-    """How a batch is hardened. `strength` in (0, 1] scales the budget while it grows; `turn` is the batch's number."""
+    """Hardens a batch, and defines the loss on it."""
 
-    def perturb(  # noqa: PLR0913 - a batch and where in the run it is
-        self, module: nn.Module, x: Tensor, y: Tensor, *, rng: torch.Generator, strength: float = 1.0, turn: int = 0
+    def perturb(self, module: nn.Module, batch: Batch[Tensor], *, rng: torch.Generator) -> Tensor:
+        """Return inputs like `batch.x` to train on. rng: on the device of the batch."""
+
+    def loss(self, module: nn.Module, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the mean loss over the batch in nats, and the scores (n, classes) on `batch.changed`."""
+
+
+class Plain:
+    """No hardening: cross-entropy on the batch as it is. Methods that only change the batch inherit the loss."""
+
+    def perturb(
+        self,
+        module: nn.Module,  # noqa: ARG002 - the signature of Method
+        batch: Batch[Tensor],
+        *,
+        rng: torch.Generator,  # noqa: ARG002 - the signature of Method
     ) -> Tensor:
-        """Return inputs like x to train on."""
+        """Return `batch.x`."""
+        return batch.x
 
-    def loss(  # noqa: PLR0913 - as above
-        self, module: nn.Module, x: Tensor, changed: Tensor, y: Tensor, *, strength: float = 1.0, turn: int = 0
-    ) -> tuple[Tensor, Tensor]:
-        """Return what is minimised, and the scores on the changed batch."""
+    def loss(self, module: nn.Module, batch: Batch[Tensor]) -> tuple[Tensor, Tensor]:
+        """Return the cross-entropy and the scores on `batch.changed`."""
+        scores = forward(module, batch.changed)
+        return losses.cross_entropy(scores, batch.y), scores
 
 
 class Watch:
-    """Looks at the state before the first epoch and after each. This one does nothing."""
+    """Inspects the state before the first epoch and after each epoch. This base class does nothing."""
 
-    method: Method | None = None  # takes over from the run's own where it is not None
-    stop = False  # whether the run ends here
+    method: Method | None = None  # replaces the run's method when it is not None
+    stop = False  # True ends the run
 
-    def after(self, epoch: int, state: State) -> dict[str, float]:  # noqa: ARG002 - for those who look
-        """Return what was measured; it joins the epoch's history."""
+    def after(self, epoch: int, state: State) -> dict[str, float]:  # noqa: ARG002 - subclasses read them
+        """Return measurements that are added to the epoch's history."""
         return {}
 
     def finish(self, state: State) -> None:
-        """Put the state to be kept into `state`, once the run has ended."""
+        """Write the weights to keep into `state`; called once, after the last epoch."""
 
     def metrics(self) -> dict[str, float]:
-        """Return what the run as a whole came to."""
+        """Return metrics of the whole run."""
         return {}
 
     def notes(self) -> list[str]:
-        """Return what a person should know of what was seen, in plain sentences."""
+        """Return plain sentences for the person who reads the evidence."""
         return []
 
     def remember(self) -> dict[str, Any]:
-        """Return what the next epochs depend on: JSON values and tensors, nested."""
+        """Return everything the next epochs depend on: JSON values and tensors, nested."""
         return {}
 
     def recall(self, remembered: Mapping[str, Any]) -> None:
-        """Take back what `remember` returned."""
+        """Restore what `remember` returned."""

@@ -15,6 +15,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import ColumnBudget, Norm
 from hauberk.training import Hardening, Options, methods
+from hauberk.training.batch import Batch
 from hauberk.training.certified import bounds
 from hauberk.training.certified.layers import Interval
 from hauberk.training.squeezing import BitDepth, Median
@@ -168,7 +169,7 @@ def test_pgd_never_breaks_a_row_that_is_certified_and_training_for_it_certifies_
     for model in models:
         proven = bounds.certified(model, digits.x_test, digits.y_test, budget)
         for seed in range(2):
-            changed = pgd.perturb(model.module, x, y, rng=torch.Generator().manual_seed(seed))
+            changed = pgd.perturb(model.module, Batch.of(x, y), rng=torch.Generator().manual_seed(seed))
             held = model.scores(changed.numpy()).argmax(1) == digits.y_test
             assert held[proven].all()
         assert held.mean() >= proven.mean()

@@ -16,6 +16,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
 from hauberk.models.torch_model import Encoded, TorchModel
 from hauberk.training import Hardening, Options, Spec, methods
+from hauberk.training.batch import Batch
 from hauberk.training.certified import smoothing
 from hauberk.training.certified.smoothing import ABSTAIN, Smoothing
 
@@ -103,7 +104,7 @@ def test_training_with_noise_certifies_more_and_pgd_does_not_turn_a_certified_vo
     rows = np.flatnonzero(certified[1])
     pgd = methods.for_torch("pgd", {"steps": 30, "step": 0.1}, (Ball(Norm.L2, RADIUS),))
     origin, labels = torch.from_numpy(x[rows]), torch.from_numpy(y[rows])
-    changed = pgd.perturb(models[1].module, origin, labels, rng=torch.Generator().manual_seed(2)).numpy()
+    changed = pgd.perturb(models[1].module, Batch.of(origin, labels), rng=torch.Generator().manual_seed(2)).numpy()
     assert np.abs(changed - x[rows]).max() > 0.05
     given_classes = smoothing.predict(models[1], changed, how, rng=torch.Generator().manual_seed(3))
     assert (given_classes == y[rows]).all()

@@ -1,22 +1,23 @@
-"""What the gradient methods share: the loss gradient by the input, starting points, the ascent inside the budget."""
+"""Shared by the gradient methods: the gradient of the loss by the input, starting points, the projected ascent."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from hauberk.attacks.budget import Budget, ColumnBox
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
-_DRAWS = 4  # random starts tried for each row where categories may change: they have no gradient to follow
+_DRAWS = 4  # random starts for each row if categories may change: categories have no gradient
 
 
 def share(name: str, value: float) -> None:
@@ -26,10 +27,10 @@ def share(name: str, value: float) -> None:
 
 
 def evaluating(module: nn.Module) -> AbstractContextManager[None]:
-    """Hold the module, inside the block, in evaluation mode and asking for no gradient of its weights.
+    """Hold the module in evaluation mode, with frozen weights, inside the block.
 
-    The attacked model is the one that will be served: no dropout, and batch statistics as they are kept. Crafting
-    in training mode would also let attacked batches write those statistics once for every step.
+    The attacked model is the model that will be served: no dropout, and batch norm's running statistics. Crafting in
+    training mode would also let attacked batches update those statistics in every step.
     """
     from hauberk.models.network import frozen
 
@@ -37,41 +38,50 @@ def evaluating(module: nn.Module) -> AbstractContextManager[None]:
 
 
 def gradient(module: nn.Module, x: Tensor, loss: Callable[[Tensor], Tensor]) -> Tensor:
-    """Return the gradient by x of `loss(scores)`, summed over rows; the weights' gradients are not touched."""
+    """Return the gradient by x of `loss(scores)`, summed over rows; the gradients of the weights are not touched."""
     torch = need("torch")
     x = x.detach().requires_grad_(True)
     with torch.enable_grad():
-        (found,) = torch.autograd.grad(loss(module(x.clone())).sum(), x)  # the first layer may work in place
-    return found.detach()  # type: ignore[no-any-return]  # torch arrives by name
+        (slope,) = torch.autograd.grad(loss(module(x.clone())).sum(), x)  # the first layer may work in place
+    return slope.detach()  # type: ignore[no-any-return]  # torch arrives by name
 
 
 def cross_entropy(y: Tensor) -> Callable[[Tensor], Tensor]:
-    """Return the function from scores to each row's cross-entropy with `y`."""
+    """Return the function from scores (n, classes) to the cross-entropy of each row (n,) with `y`."""
     functional = need("torch").nn.functional
     return lambda scores: functional.cross_entropy(scores, y, reduction="none")
 
 
-def ascend(  # noqa: PLR0913 - a batch, its budget and how to climb
+class Ascent(Protocol):
+    """Settings of a projected ascent: `steps` of them, each a `step` fraction of the radius long."""
+
+    @property
+    def steps(self) -> int:
+        """Number of steps."""
+
+    @property
+    def step(self) -> float:
+        """Length of one step, as a fraction of the radius."""
+
+
+def ascend(  # noqa: PLR0913, PLR0917 - a member's own arguments, and the loss to climb
     module: nn.Module,
-    x: Tensor,
-    y: Tensor,
+    batch: Batch[Tensor],
     budget: Budget,
     loss: Callable[[Tensor], Tensor],
-    *,
-    steps: int,
-    step: float,
+    params: Ascent,
     rng: torch.Generator,
 ) -> Tensor:
-    """Return allowed points of high `loss(scores)`: a random start, then `steps` projected ascents of size `step`."""
-    point = start(module, x, y, budget, rng)
-    for _ in range(steps):
-        moved = point + budget.step(gradient(module, point, loss), step)
-        point = budget.project(moved, x, whole=False)
-    return budget.project(point, x)  # type: ignore[no-any-return]  # arrays of either library
+    """Return allowed points of high `loss(scores)`: a random start, then `params.steps` projected ascents."""
+    point = start(module, batch, budget, rng)
+    for _ in range(params.steps):
+        moved = point + budget.step(gradient(module, point, loss), params.step)
+        point = budget.project(moved, batch.x, whole=False)
+    return budget.project(point, batch.x)  # type: ignore[no-any-return]  # arrays of either library
 
 
 def check_ascent(name: str, *, steps: int, step: float, warmup: float) -> None:
-    """Raise InvalidInput for settings of a projected ascent that make no sense."""
+    """Raise InvalidInput for settings of a projected ascent that are out of range."""
     if steps < 1:
         raise InvalidInput(f"{name} `steps` must be 1 or more, found {steps}.")
     if not 0 < step <= 2:
@@ -79,9 +89,9 @@ def check_ascent(name: str, *, steps: int, step: float, warmup: float) -> None:
     share("warmup", warmup)
 
 
-def start(module: nn.Module, x: Tensor, y: Tensor, budget: Budget, rng: torch.Generator) -> Tensor:
-    """Return a random allowed point for each row; where categories may change, the worst of a few draws."""
-    torch = need("torch")
+def start(module: nn.Module, batch: Batch[Tensor], budget: Budget, rng: torch.Generator) -> Tensor:
+    """Return a random allowed point for each row; if categories may change, the worst of a few draws."""
+    torch, x, y = need("torch"), batch.x, batch.y
 
     def draw() -> Tensor:
         uniform = torch.rand(x.shape, generator=rng, device=x.device, dtype=x.dtype)

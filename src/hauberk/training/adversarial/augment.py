@@ -1,4 +1,4 @@
-"""Attack and augment: fit, attack the training rows, add what fooled the model with the right labels, fit again.
+"""Attack and augment: fit, attack the training rows, add the successful points with their true labels, fit again.
 
 For models without gradients, such as tree ensembles. Source: Kantchelian, Tygar, Joseph 2016, "Evasion and
 Hardening of Tree Ensemble Classifiers", section 6. Here the attack is a registered black-box attack rather than the
@@ -16,7 +16,7 @@ from hauberk.attacks.attack import ATTACKS, attack
 from hauberk.attacks.budget import Budget, ColumnBox
 from hauberk.core.errors import InvalidInput
 from hauberk.models.port import Floats, Labels, Model
-from hauberk.training.adversarial import HARDENING
+from hauberk.training.adversarial import HARDENING, Traits
 
 AUTO = "auto"
 _TABLES, _IMAGES = "coordinate-search", "square"
@@ -26,9 +26,9 @@ _TABLES, _IMAGES = "coordinate-search", "square"
 class Augment:
     """Settings of attack-and-augment; the budget is the threat's."""
 
-    framework: ClassVar[str] = "sklearn"
+    traits: ClassVar[Traits] = Traits(framework="sklearn", default=True)
 
-    rounds: int = field(default=8, metadata={"help": "how often to attack, add and fit again"})
+    rounds: int = field(default=8, metadata={"help": "rounds of attack, add and fit again"})
     rows: int = field(default=2000, metadata={"help": "training rows attacked in each round, at most"})
     attack: str = field(default=AUTO, metadata={"help": "registered black-box attack; auto: one for the data"})
 
@@ -46,17 +46,17 @@ class Augment:
     summary="attack and augment (Kantchelian 2016): for scikit-learn estimators, trees included",
     params=Augment,
 )
-def augment(  # noqa: PLR0913 - the shape of the family
+def augment(  # noqa: PLR0913 - the signature of the family for estimators
     model: Model, x: Floats, y: Labels, budget: Budget, params: Augment, *, rng: np.random.Generator
 ) -> Floats:
-    """Return the adversarial form of each row, like x; allowed by the budget, checked independently.
+    """Return the adversarial form of each row, like x; rows that an independent check rejects are unchanged.
 
-    Answers: attackers who see scores or can guess them, within the budget. Does not answer: an exact search over a
-    tree ensemble may still find what this attack does not.
+    Answers: attackers who see scores or can estimate them, within the budget. Does not answer: an exact search over
+    a tree ensemble, which may succeed where this attack fails.
     """
     entry = ATTACKS[_chosen(params.attack, budget)]
     found = attack(entry.run, model, x, y, budget, entry.make({}), rng=rng)
-    # A row that the attack left outside the budget would teach the model about an adversary nobody declared.
+    # A row outside the budget would train the model against an adversary that was not declared.
     return np.where(found.verdicts.allowed.reshape(-1, *(1,) * (x.ndim - 1)), found.x, x)
 
 

@@ -1,8 +1,8 @@
-"""N-FGSM: one gradient step from a noisy input, and nothing drawn back: near PGD's robustness at single-step cost.
+"""N-FGSM: one gradient step from a noisy input, without projection: close to PGD's robustness at single-step cost.
 
 Source: de Jorge, Bibi, Volpi, Sanyal, Torr, Rogez, Dokania 2022, "Make Some Noise: Reliable and Efficient Single-Step
-Adversarial Training", algorithm 1. FGSM-RS draws its points back into the budget, which makes most of them weaker than
-the attack that is to be withstood; here noise and step add up, and training meets points of up to twice the budget.
+Adversarial Training", algorithm 1. FGSM-RS projects its points into the budget, which makes most of them weaker
+than the attack to withstand; here noise and step add up, and training uses points of up to twice the budget.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, ClassVar
 
 from hauberk.attacks.budget import Budget
 from hauberk.core.errors import InvalidInput
-from hauberk.training.adversarial import HARDENING, _inner
+from hauberk.training.adversarial import HARDENING, Traits, _inner
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -23,12 +24,12 @@ if TYPE_CHECKING:
 class NFgsm:
     """Settings of N-FGSM; the radius is the threat's."""
 
-    framework: ClassVar[str] = "torch"
+    traits: ClassVar[Traits] = Traits(rank=1)
 
     noise: float = field(default=1.0, metadata={"help": "radius of the noise, as a multiple of the threat's"})
     step: float = field(default=1.0, metadata={"help": "size of the one step, as a fraction of the radius"})
     warmup: float = field(default=0.2, metadata={"help": "share of the epochs in which the radius grows to full"})
-    guard: bool = field(default=True, metadata={"help": "watch for catastrophic overfitting, and go on with PGD"})
+    guard: bool = field(default=True, metadata={"help": "detect catastrophic overfitting, and continue with PGD"})
 
     def __post_init__(self) -> None:
         if not 0 < self.step <= 2 or not 0 <= self.noise <= 4:
@@ -39,8 +40,13 @@ class NFgsm:
         _inner.share("warmup", self.warmup)
 
     @property
+    def passes(self) -> int:
+        """Forward and backward passes of a batch, with the pass for the weights."""
+        return 2
+
+    @property
     def reach(self) -> float:
-        """How many times the budget the points may use."""
+        """Multiple of the budget that the points may use."""
         return self.noise + self.step
 
 
@@ -48,18 +54,18 @@ class NFgsm:
     "n-fgsm",
     practice="2a",
     threats=("evasion",),
-    summary="FGSM from noise, not drawn back (de Jorge 2022): fast, and near PGD; guarded like fgsm-rs",
+    summary="FGSM from noise, not projected (de Jorge 2022): fast, and close to PGD; guarded",
     params=NFgsm,
 )
-def n_fgsm(  # noqa: PLR0913 - the shape of the family
-    module: nn.Module, x: Tensor, y: Tensor, budget: Budget, params: NFgsm, *, rng: torch.Generator
+def n_fgsm(
+    module: nn.Module, batch: Batch[Tensor], budget: Budget, params: NFgsm, *, rng: torch.Generator
 ) -> Tensor:
-    """Return points one step away from a noisy x, like x; allowed by `budget.scaled(params.reach)`.
+    """Return points one step away from a noisy x, like `batch.x`; allowed by `budget.scaled(params.reach)`.
 
-    Answers: attackers with the model's gradients, within the budget, for as long as the guard sees no collapse.
-    Does not answer: larger budgets or another norm; the figure reached is empirical.
+    Answers: attackers with the model's gradients, within the budget, as long as the guard detects no collapse.
+    Does not answer: larger budgets or another norm; the robustness reached is empirical.
     """
     with _inner.evaluating(module):
-        point = _inner.start(module, x, y, budget.scaled(params.noise), rng)
-        moved = point + budget.step(_inner.gradient(module, point, _inner.cross_entropy(y)), params.step)
-        return budget.scaled(params.reach).project(moved, x)  # type: ignore[no-any-return]  # arrays of either library
+        point = _inner.start(module, batch, budget.scaled(params.noise), rng)
+        moved = point + budget.step(_inner.gradient(module, point, _inner.cross_entropy(batch.y)), params.step)
+        return budget.scaled(params.reach).project(moved, batch.x)  # type: ignore[no-any-return]  # arrays of either library

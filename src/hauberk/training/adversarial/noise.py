@@ -1,8 +1,8 @@
-"""Noise: train on inputs with Gaussian noise, so that the model votes well under randomised smoothing.
+"""Noise: train on inputs with Gaussian noise, so that the model predicts noisy copies well, which randomised smoothing needs.
 
 Source: Lecuyer et al. 2019 and Cohen, Rosenfeld, Kolter 2019, "Certified Adversarial Robustness via Randomized
-Smoothing", section 3.3. The noise is no attack and is not held to the budget: `training.certified.smoothing`
-proves what the vote withstands.
+Smoothing", section 3.3. The noise is no attack and may leave the budget: `training.certified.smoothing` proves which
+changes the vote withstands.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from hauberk.attacks.budget import Ball, Budget
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
 from hauberk.core.threats import Norm
-from hauberk.training.adversarial import HARDENING
+from hauberk.training.adversarial import HARDENING, Traits
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -25,8 +26,7 @@ if TYPE_CHECKING:
 class Noise:
     """Settings of training with noise."""
 
-    framework: ClassVar[str] = "torch"
-    adversarial: ClassVar[bool] = False
+    traits: ClassVar[Traits] = Traits(adversarial=False)
 
     sigma: float = field(default=0.5, metadata={"help": "standard deviation, as a fraction of the L2 radius"})
 
@@ -34,8 +34,13 @@ class Noise:
         if not 0 < self.sigma <= 10:
             raise InvalidInput(f"noise `sigma` is a fraction of the radius in (0, 10], found {self.sigma}.")
 
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a batch, with the pass for the weights."""
+        return 1
+
     def needs(self, budget: Budget) -> None:
-        """Raise InvalidInput unless the budget is an L2 ball: that is what Gaussian noise certifies."""
+        """Raise InvalidInput unless the budget is an L2 ball, the only one that Gaussian noise certifies."""
         if not (isinstance(budget, Ball) and budget.norm is Norm.L2):
             raise InvalidInput(
                 'hardening method "noise" trains for smoothing, which certifies L2 balls around images: declare '
@@ -51,18 +56,19 @@ class Noise:
     params=Noise,
     kinds=("image",),
 )
-def noise(  # noqa: PLR0913 - the shape of the family
-    module: nn.Module,  # noqa: ARG001 - the shape of the family
-    x: Tensor,
-    y: Tensor,  # noqa: ARG001 - the shape of the family
+def noise(
+    module: nn.Module,  # noqa: ARG001 - the signature of the family
+    batch: Batch[Tensor],
     budget: Ball,
     params: Noise,
     *,
     rng: torch.Generator,
 ) -> Tensor:
-    """Return x with noise of params.sigma * budget.eps, not cut to the pixel range.
+    """Return x plus noise of standard deviation params.sigma * budget.eps, not clipped to the pixel range.
 
     Answers: nothing by itself; with the vote of `certified.smoothing`, any L2 change below each row's radius.
+    Does not answer: attackers of a model that does not vote.
     """
+    x = batch.x
     drawn: Tensor = need("torch").randn(x.shape, generator=rng, device=x.device, dtype=x.dtype)
     return x + params.sigma * budget.eps * drawn

@@ -10,7 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 from hauberk.attacks.budget import Budget
-from hauberk.training.adversarial import HARDENING, _inner
+from hauberk.training.adversarial import HARDENING, Traits, _inner
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 class Pgd:
     """Settings of PGD training; the radius is the threat's."""
 
-    framework: ClassVar[str] = "torch"
+    traits: ClassVar[Traits] = Traits(rank=2, pays_from=12, default=True)
 
     steps: int = field(default=7, metadata={"help": "gradient steps for each batch"})
     step: float = field(default=0.25, metadata={"help": "size of one step, as a fraction of the radius"})
@@ -30,22 +31,24 @@ class Pgd:
     def __post_init__(self) -> None:
         _inner.check_ascent("pgd", steps=self.steps, step=self.step, warmup=self.warmup)
 
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a batch, with the pass for the weights."""
+        return self.steps + 1
+
 
 @HARDENING.register(
     "pgd",
     practice="2a",
     threats=("evasion",),
-    summary="PGD adversarial training (Madry 2018): strong, costs one pass more for each step",
+    summary="PGD adversarial training (Madry 2018): strong, costs one more pass for each step",
     params=Pgd,
 )
-def pgd(  # noqa: PLR0913 - the shape of the family
-    module: nn.Module, x: Tensor, y: Tensor, budget: Budget, params: Pgd, *, rng: torch.Generator
-) -> Tensor:
-    """Return allowed points of high loss, like x: a random start, then `steps` projected ascents.
+def pgd(module: nn.Module, batch: Batch[Tensor], budget: Budget, params: Pgd, *, rng: torch.Generator) -> Tensor:
+    """Return allowed points of high loss, like `batch.x`: a random start, then `steps` projected ascents.
 
     Answers: attackers with the model's gradients, within the budget. Does not answer: larger budgets or another
-    norm; and what it reaches is an empirical figure, no certificate.
+    norm. The robustness it reaches is an empirical figure, not a certificate.
     """
     with _inner.evaluating(module):
-        loss = _inner.cross_entropy(y)
-        return _inner.ascend(module, x, y, budget, loss, steps=params.steps, step=params.step, rng=rng)
+        return _inner.ascend(module, batch, budget, _inner.cross_entropy(batch.y), params, rng)

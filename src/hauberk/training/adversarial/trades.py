@@ -1,8 +1,8 @@
-"""TRADES: a clean loss, plus how far the worst point in the budget moves the prediction, weighed by `beta`.
+"""TRADES: the clean loss plus `beta` times how far the worst point in the budget moves the prediction.
 
 Source: Zhang, Yu, Jiao, Xing, El Ghaoui, Jordan 2019, "Theoretically Principled Trade-off between Robustness and
-Accuracy", algorithm 1. Here the ascent starts anywhere in the budget rather than beside the input, and points are
-crafted in evaluation mode.
+Accuracy", algorithm 1. Here the ascent starts at a random point of the budget rather than beside the input, and
+points are crafted in evaluation mode.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, ClassVar
 from hauberk.attacks.budget import Budget
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.training.adversarial import HARDENING, Batch, _inner
+from hauberk.training.adversarial import HARDENING, Traits, _inner
+from hauberk.training.batch import Batch
 
 if TYPE_CHECKING:
     import torch
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 class Trades:
     """Settings of TRADES; the radius is the threat's."""
 
-    framework: ClassVar[str] = "torch"
+    traits: ClassVar[Traits] = Traits(rank=3, pays_from=25)
 
     beta: float = field(default=6.0, metadata={"help": "weight of robustness against clean accuracy, 1 to 10"})
     steps: int = field(default=7, metadata={"help": "gradient steps for each batch"})
@@ -36,7 +37,17 @@ class Trades:
             raise InvalidInput(f"trades `beta` must be above 0 and at most 100, found {self.beta}.")
         _inner.check_ascent("trades", steps=self.steps, step=self.step, warmup=self.warmup)
 
-    def loss(self, module: nn.Module, batch: Batch) -> tuple[Tensor, Tensor]:
+    @property
+    def passes(self) -> int:
+        """Forward and backward passes of a batch, with the pass for the weights."""
+        return self.steps + 2
+
+    def loss(
+        self,
+        module: nn.Module,
+        batch: Batch[Tensor],
+        budget: Budget,  # noqa: ARG002 - the signature of the family
+    ) -> tuple[Tensor, Tensor]:
         """Return the cross-entropy on x + beta * KL(p(x) || p(changed)), and the scores on `changed`."""
         from hauberk.training import losses
 
@@ -51,27 +62,18 @@ class Trades:
     summary="TRADES (Zhang 2019): trades clean accuracy for robustness by one weight",
     params=Trades,
 )
-def trades(  # noqa: PLR0913 - the shape of the family
-    module: nn.Module, x: Tensor, y: Tensor, budget: Budget, params: Trades, *, rng: torch.Generator
+def trades(
+    module: nn.Module, batch: Batch[Tensor], budget: Budget, params: Trades, *, rng: torch.Generator
 ) -> Tensor:
-    """Return allowed points whose prediction is far from that of x, like x.
+    """Return allowed points whose prediction is far from the prediction of x, like `batch.x`.
 
     Answers: attackers with the model's gradients, within the budget. Does not answer: larger budgets or another
-    norm; the figure reached is empirical. Cost: one gradient for each step, and two passes for the loss.
+    norm; the robustness reached is empirical. Cost: one gradient for each step, and two passes for the loss.
     """
     torch = need("torch")
     from hauberk.training import losses
 
     with _inner.evaluating(module):
         with torch.no_grad():
-            clean = module(x)
-        return _inner.ascend(
-            module,
-            x,
-            y,
-            budget,
-            lambda scores: losses.divergence(scores, clean),
-            steps=params.steps,
-            step=params.step,
-            rng=rng,
-        )
+            clean = module(batch.x)
+        return _inner.ascend(module, batch, budget, lambda scores: losses.divergence(scores, clean), params, rng)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -17,14 +16,14 @@ from hauberk.models.port import Floats, Labels
 from hauberk.models.sklearn_model import features
 from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 
+_ITERATIONS = 5000  # L-BFGS converges long before; scikit-learn warns if it does not
+
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """strength: of the data against the penalty (scikit-learn's C), above 0."""
+    """strength: inverse strength of the L2 penalty (scikit-learn's C), above 0."""
 
-    strength: float = field(
-        default=0.1, metadata={"help": "weight of the data against the penalty (scikit-learn's C)"}
-    )
+    strength: float = field(default=0.1, metadata={"help": "inverse strength of the L2 penalty (scikit-learn's C)"})
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.strength) and self.strength > 0):
@@ -44,15 +43,13 @@ def logistic(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: 
     del task  # quick
     spec, x, y = lesson.spec, lesson.x, lesson.y
     encode = encoding.fit(spec, x) if spec.kind == "table" else None
-    line = need("sklearn.linear_model").LogisticRegression(
-        C=params.strength, max_iter=200, random_state=seed_of(rng)
+    model = need("sklearn.linear_model").LogisticRegression(
+        C=params.strength, max_iter=_ITERATIONS, random_state=seed_of(rng)
     )
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a line that has not fully converged is as deterministic
-        line.fit(features(x, encode), y)
+    model.fit(features(x, encode), y)
 
     def predict(asked: Floats) -> Labels:
-        found: Labels = line.predict(features(asked, encode))
-        return found
+        labels: Labels = model.predict(features(asked, encode))
+        return labels
 
     return predict
