@@ -174,7 +174,7 @@ def _statements(body: Iterable[ast.AST], *, runs: bool) -> Iterator[_Import]:
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield _Import(node.module or "", alias.name, alias.asname or "", node.level, runs)
-        only_types = isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+        only_types = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
         yield from _statements(getattr(node, "body", ()) if _is_block(node) else (), runs=runs and not only_types)
         for part in ("orelse", "finalbody", "handlers", "cases"):
             yield from _statements(getattr(node, part, ()) if _is_block(node) else (), runs=runs)
@@ -184,9 +184,14 @@ def _is_block(node: ast.AST) -> bool:
     return isinstance(getattr(node, "body", None), list) or isinstance(node, ast.Match)
 
 
+def _name(node: ast.expr) -> str:
+    """Return the last part of a dotted name, "" for any other expression."""
+    return str(getattr(node, "attr", getattr(node, "id", "")))
+
+
 def _by_name(tree: ast.Module) -> Iterator[_Import]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and ast.unparse(node.func).endswith("import_module") and node.args:
+        if isinstance(node, ast.Call) and _name(node.func) == "import_module" and node.args:
             first = node.args[0]
             if isinstance(first, ast.Constant) and isinstance(first.value, str):
                 yield _Import(first.value, "", "", 0, runs=True)
