@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 
 import pytest
 
@@ -114,3 +116,26 @@ def test_an_error_while_watching_is_one_line_too(monkeypatch, capsys):
     assert run(["update", "--watch", "--json"]) == 1
     (line,) = capsys.readouterr().out.splitlines()
     assert json.loads(line)["error"]["kind"] == "NotProven"
+
+
+def test_help_imports_nothing_heavy():
+    code = (
+        "import sys; from hauberk.cli.main import run; run(['--help']); "
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    heavy = {
+        "numpy",
+        "torch",
+        "polars",
+        "sklearn",
+        "pydantic",
+        "jinja2",
+        "rich",
+        "cryptography",
+        "pyarrow",
+        "onnx",
+        "asyncio",
+    }
+    assert not heavy & set(done.stderr.split())
+    assert "click" in done.stderr.split()

@@ -1,1 +1,1 @@
-"""The command line: one file a command, imported when it is called. `main` has the table of them and the exit codes."""
+"""The command line: one file per command, imported when it is called. `main` holds the table of commands."""

@@ -1,4 +1,4 @@
-"""What commands say: one JSON document for machines (a line each while watching), or tables and colours for people."""
+"""The output of commands: one JSON document for machines (JSON Lines while watching), or tables and colours for people."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class OutputPath(click.Path):
-    """The type of an option that names a file to write; what it names goes to `core.outputs`.
+    """The type of an option that names a file to write, which goes to `core.outputs`.
 
     A type of its own, so that a test finds every such option and writes to a pipe and through a link with it.
     """
@@ -29,27 +29,27 @@ class OutputPath(click.Path):
 
 
 def json_option(command: F) -> F:
-    """Give a command `--json`, passed on as `json: bool`."""
+    """Add `--json` to a command, passed as `json: bool`."""
     return click.option("--json", "json", is_flag=True, help="Print one JSON document and nothing else.")(command)
 
 
 def document_of(value: dict[str, Any], *, line: bool) -> str:
-    """Return the JSON text of a document. line: in one line, for commands that stay and print many (JSON Lines)."""
+    """Return the JSON text of a document. line: on one line, for commands that print many (JSON Lines)."""
     return json_module.dumps(value, indent=None if line else 2, ensure_ascii=False, allow_nan=False)
 
 
 class Output:
-    """Standard output of one command. `json` decides who reads it. lines: one line a document, as there may be many."""
+    """Standard output of one command. json: for machines. lines: one line per document."""
 
     def __init__(self, json: bool, *, lines: bool = False) -> None:  # noqa: FBT001 - it is the flag itself
         self.json, self._lines = json, lines
 
     @cached_property
     def console(self) -> Console:
-        """A rich console on standard output that stays silent under `--json`.
+        """A rich console on standard output; silent under `--json`.
 
-        Every string that it prints, cells of tables included, is `visible`: no name of a file or column steers the
-        terminal.
+        Every string that it prints, cells of tables included, passes through `visible`: no name of a file or column can
+        send control sequences to the terminal.
         """
         from rich.console import Console
 
@@ -62,18 +62,18 @@ class Output:
         return Visible(quiet=self.json, highlight=False)
 
     def document(self, value: dict[str, Any]) -> None:
-        """Print the machine's document when it was asked for."""
+        """Print the JSON document under `--json`."""
         if self.json:
             click.echo(document_of(value, line=self._lines))
 
 
 def counted(number: int, noun: str) -> str:
-    """Return how many there are in words: "1 file", "1,200 files"."""
+    """Return a number with its noun: "1 file", "1,200 files"."""
     return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def lazy_group(commands: Mapping[str, tuple[str, str, str]]) -> type[click.Group]:
-    """Return the class of a group whose commands are imported only when they are called.
+    """Return a click group class whose commands are imported only when they are called.
 
     commands: name to (module under `hauberk.cli`, attribute, one line for help), in the order of the help page.
     """

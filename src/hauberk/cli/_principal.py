@@ -15,7 +15,7 @@ VARIABLE = "HAUBERK_PRINCIPAL"
 def principal(option: str | None = None, environ: Mapping[str, str] | None = None) -> Principal:
     """Return who acts: the option's value, else HAUBERK_PRINCIPAL, else user@host. None of them is proven.
 
-    Raises InvalidInput for a name that is no `Principal` name.
+    Raises InvalidInput for a name that `Principal` does not accept.
     """
     environ = os.environ if environ is None else environ
     said = option or environ.get(VARIABLE, "")

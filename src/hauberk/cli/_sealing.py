@@ -1,4 +1,4 @@
-"""What the commands about sealed files share: the key service, its default key, and how files are named."""
+"""Shared by the commands about sealed files: options, the key service, and the default key."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ KEY = "data"
 HOME = Path(".hauberk")
 
 associated_option = click.option(
-    "--associated", default="", help="What the file is; has to be the same to open it. Not secret."
+    "--associated", default="", help="Associated data; must be the same to open the file. Not secret."
 )
-output_option = click.option("--output", type=OutputPath(), help="Where to write; is replaced when it exists.")
+output_option = click.option("--output", type=OutputPath(), help="Where to write; an existing file is replaced.")
 
 
 def open_service(uri: str, *, create: bool = False) -> KeyService:
-    """Open the key holder that a URI names, with this user's passphrase."""
+    """Open the key holder of a URI, with this user's passphrase."""
     import os
 
     from hauberk.custody.keys import open_keys
@@ -35,7 +35,7 @@ def open_service(uri: str, *, create: bool = False) -> KeyService:
 
 
 def plain(text: object) -> str:
-    """Return text for rich to print as it is: a file may be called "[red]"."""
+    """Return text with rich's markup escaped: a file may be called "[red]"."""
     from rich.markup import escape
 
     return escape(str(text))

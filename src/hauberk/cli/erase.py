@@ -1,4 +1,4 @@
-"""`hauberk erase`: a data set made unreadable everywhere, by destroying its key, with a receipt in the ledger."""
+"""`hauberk erase`: destroy the key of a data set, which makes every copy unreadable, with a receipt in the ledger."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ _SHOWN = 20
     type=click.Path(path_type=Path, exists=True),
     default=(".",),
     show_default=True,
-    help="Where its sealed files are looked for, beside .hauberk/store; may be given again.",
+    help="Where to look for its sealed files, besides .hauberk/store; may be repeated.",
 )
 @click.option("--yes", is_flag=True, help="Do not ask. There is no way back.")
 @json_option
 def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool) -> None:
-    """Destroy the key NAME, and so every file that only it opens, wherever copies of it are.
+    """Destroy the key NAME, which makes every copy of the files sealed under it unreadable.
 
-    The receipt in .hauberk/ledger says who, when, which key and which sealed files; `hauberk open` shows it
-    afterwards. AWS keeps a destroyed key for some days, which the receipt says; Vault destroys a key only after an
-    operator allowed it.
+    The receipt in .hauberk/ledger records who, when, which key and which sealed files; `hauberk open` cites it
+    afterwards. AWS keeps a destroyed key for some days, recorded in the receipt; Vault destroys a key only after an
+    operator has allowed it.
     """
     from hauberk.cli._principal import principal
     from hauberk.core.errors import InvalidInput
@@ -73,7 +73,7 @@ def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes
     if yes:
         return
     if out.json or not sys.stdin.isatty():
-        raise InvalidInput("erasing cannot be undone, and nobody is here to confirm it: add --yes.")
+        raise InvalidInput("erasing cannot be undone, and there is no terminal to confirm it: add --yes.")
     typed = click.prompt("There is no way back. Type the key's name to destroy it", default="", show_default=False)
     if typed != name:
         raise InvalidInput("that is not the key's name. Nothing was destroyed.")

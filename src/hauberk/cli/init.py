@@ -20,16 +20,16 @@ if TYPE_CHECKING:
     "files",
     metavar="FILE",
     multiple=True,
-    help="A data file, or a set that ships with scikit-learn: sklearn:digits. May be given again. "
-    "Without it, the data files in DIR are looked for.",
+    help="A data file, or a set that ships with scikit-learn: sklearn:digits. May be repeated. "
+    "Default: the data files in DIR.",
 )
 @click.option(
-    "--test-data", "test_files", metavar="FILE", multiple=True, help="Files that are held out for testing."
+    "--test-data", "test_files", metavar="FILE", multiple=True, help="A file of the test side; may be repeated."
 )
-@click.option("--target", metavar="COLUMN", help="The column to predict; without it, it is guessed.")
-@click.option("--kind", type=click.Choice(["image", "table"]), help="What the data are; without it, it is guessed.")
-@click.option("--name", metavar="NAME", help="The project's name; without it, the folder's.")
-@click.option("--force", is_flag=True, help="Replace files that are there already.")
+@click.option("--target", metavar="COLUMN", help="The column to predict; default: a guess.")
+@click.option("--kind", type=click.Choice(["image", "table"]), help="The kind of data; default: a guess.")
+@click.option("--name", metavar="NAME", help="The project's name; default: the folder's.")
+@click.option("--force", is_flag=True, help="Replace an existing hauberk.toml.")
 @json_option
 def init(  # noqa: PLR0913 - the options of the command
     *,
@@ -44,8 +44,8 @@ def init(  # noqa: PLR0913 - the options of the command
 ) -> None:
     """Look at the data and write a commented hauberk.toml that runs.
 
-    Beside it a starter model.py and a .gitignore are written when DIR has none. Nothing that is there is replaced
-    without --force.
+    A starter model.py and a .gitignore are written too if DIR has none. An existing hauberk.toml is replaced only with
+    --force.
     """
     from hauberk.project.starting import init as room
 

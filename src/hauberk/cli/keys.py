@@ -1,4 +1,4 @@
-"""`hauberk keys`: make, rotate and show keys; `keys tls` has a file of its own. Secrets are never printed."""
+"""`hauberk keys`: make, rotate and show keys; `keys tls` is in a file of its own. Secrets are never printed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _ALGORITHMS = ("ed25519", "ecdsa-p256", "aes-256")
 
 
 def keys_option(command: F) -> F:
-    """Give a command `--keys`, passed on as `uri: str`."""
+    """Add `--keys` to a command, passed as `uri: str`."""
     return click.option(
         "--keys",
         "uri",
@@ -31,7 +31,7 @@ def keys_option(command: F) -> F:
         envvar="HAUBERK_KEYS",
         default=DEFAULT,
         show_default=True,
-        help="Where the keys are, as SCHEME:PLACE.",
+        help="The key holder, as SCHEME:PLACE.",
     )(command)
 
 
@@ -40,7 +40,7 @@ def keys() -> None:
     """Make, rotate and show signing and encryption keys.
 
     The passphrase is read from HAUBERK_PASSPHRASE, from the file that HAUBERK_PASSPHRASE_FILE names, from the
-    user's own passphrase file where `hauberk protect` made one, or asked for.
+    user's passphrase file if `hauberk protect` made one, or from a prompt.
     """
 
 
@@ -60,7 +60,7 @@ def list_(uri: str, *, json: bool) -> None:
     if not rows:
         out.console.print("No keys yet. Make one with `hauberk keys create NAME`.")
         return
-    # Not a table of rich's, which cuts a key id to the width of the terminal: it is there to be copied whole.
+    # Not a rich table, which would cut key ids to the width of the terminal: they are there to be copied.
     width = max(len("name"), *(len(row["name"]) for row in rows))
     lines = [f"{'name':{width}}  algorithm   versions  current key id"]
     for row in rows:
@@ -126,7 +126,7 @@ def passphrase(uri: str, *, json: bool) -> None:
     """Change the passphrase of a keyring.
 
     The new one is read from HAUBERK_NEW_PASSPHRASE, from the file that HAUBERK_NEW_PASSPHRASE_FILE names, or
-    asked for twice. An old copy of the file still opens with the old passphrase: after a theft, rotate the keys
+    from two prompts. An old copy of the file still opens with the old passphrase: after a theft, rotate the keys
     too.
     """
     from hauberk.core.errors import InvalidInput

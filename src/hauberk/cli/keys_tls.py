@@ -1,4 +1,4 @@
-"""`hauberk keys tls`: a small authority of one's own, and certificates for servers and clients."""
+"""`hauberk keys tls`: a small certificate authority, and certificates for servers and clients."""
 
 from __future__ import annotations
 
@@ -23,14 +23,14 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path(".hauberk/tls"),
     show_default=True,
-    help="The authority's folder; is made when it is not there.",
+    help="The authority's folder; made if it does not exist.",
 )
-@click.option("--client", is_flag=True, help="NAMES are clients, which show themselves to servers (mTLS).")
-@click.option("--days", type=click.IntRange(1, 397), default=90, show_default=True, help="How long they live.")
+@click.option("--client", is_flag=True, help="NAMES are clients, which authenticate to servers (mTLS).")
+@click.option("--days", type=click.IntRange(1, 397), default=90, show_default=True, help="Lifetime in days.")
 @click.option(
     "--only",
     multiple=True,
-    help="When the authority is made: the domains and networks it can sign for; again for more.",
+    help="For a new authority: a domain or network that it may sign for; may be repeated.",
 )
 @json_option
 def tls(  # noqa: PLR0913 - click's arguments
@@ -38,8 +38,8 @@ def tls(  # noqa: PLR0913 - click's arguments
 ) -> None:
     """Make a small certificate authority, and a certificate for each of NAMES; without NAMES, renew what is due.
 
-    A server of several names is one word: api.example.org,10.0.0.7. Every machine gets ca.pem and its own two files;
-    ca.key stays on the machine that issues. A certificate that is there is renewed with the same key.
+    Write several names of one server as one word: api.example.org,10.0.0.7. Every machine gets ca.pem and its own two files;
+    ca.key stays on the machine that issues. An existing certificate is renewed with the same key.
     """
     from hauberk.custody.issuing import issue
 

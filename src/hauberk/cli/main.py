@@ -21,17 +21,17 @@ from hauberk.core.errors import HauberkError, HauberkWarning
 from hauberk.core.text import visible, without_secrets
 from hauberk.core.version import VERSION
 
-_FAULT = 70  # EX_SOFTWARE of sysexits.h: no other branch of the error tree has it
+_FAULT = 70  # EX_SOFTWARE of sysexits.h: no branch of the error tree has this code
 _ISSUES = "https://github.com/hauberk/hauberk/issues"
 
-# command: (module, attribute, one line for `hauberk --help`). The lines stand here so that help imports no command.
+# command: (module, attribute, one line for `hauberk --help`). The help lines are here so that help imports no command.
 _COMMANDS: dict[str, tuple[str, str, str]] = {
     "init": ("init", "init", "Look at the data and write a commented hauberk.toml that runs."),
     "protect": ("protect", "protect", "Check, train, attack, harden, sign, seal, decide: the main job."),
     "update": ("update", "update", "Retrain on new data; promote only if nothing gets worse."),
     "rollback": ("rollback", "rollback", "Serve an earlier, verified release again."),
     "verify": ("verify", "verify", "Prove a release offline, step by step."),
-    "attack": ("attack", "attack", "Attack any model, and measure how much of it stands."),
+    "attack": ("attack", "attack", "Attack any model, and measure its robust accuracy."),
     "report": ("report", "report", "Write the report again from the ledger."),
     "data": ("data", "data", "Verify, screen, repair, track and prove data."),
     "controls": ("controls", "controls", "List every control, attack and method, with its parameters."),
@@ -52,35 +52,34 @@ def cli() -> None:
 
 
 def main() -> None:
-    """Run the command line and leave with the exit code that the error tree names."""
+    """Run the command line and exit with the code from the error tree."""
     _prepare_torch()
     sys.exit(run(sys.argv[1:]))
 
 
 def _prepare_torch() -> None:
-    """Set what OpenMP and cuBLAS read once, when torch is imported; values that the user has set are kept.
+    """Set variables that OpenMP and cuBLAS read when torch is imported, unless the user has set them.
 
-    Idle OpenMP threads spin by default: two processes on the same cores then take the time that the other needs, and a
-    training of seconds takes minutes. cuBLAS needs a fixed workspace for results that repeat to the bit.
+    Idle OpenMP threads spin by default: two processes on the same cores then slow each other down, from seconds to
+    minutes. cuBLAS needs a fixed workspace for results that repeat to the bit.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
 
 
 def run(arguments: list[str]) -> int:
-    """Run one command line and return its exit code; every error is printed here and nowhere else."""
+    """Run one command line and return its exit code; all errors are printed here."""
     warnings.showwarning = _show_warning
-    os.environ.setdefault(
-        "TORCH_LOGS", "-onnx"
-    )  # before torch is imported: its exporter logs what is no user's concern
+    # Before torch is imported: its exporter logs details that do not concern users.
+    os.environ.setdefault("TORCH_LOGS", "-onnx")
     try:
         return _answer(arguments)
-    except Exception as error:  # noqa: BLE001 - whatever nobody foresaw ends here, in words
+    except Exception as error:  # noqa: BLE001 - every unexpected exception ends here, with a message
         return _fault(arguments, error)
 
 
 def _answer(arguments: list[str]) -> int:
-    """Run it and answer every error that was foreseen."""
+    """Run the command and print every expected error."""
     try:
         result = cli.main(args=arguments, prog_name="hauberk", standalone_mode=False)
     except HauberkError as error:
@@ -92,7 +91,7 @@ def _answer(arguments: list[str]) -> int:
         return 2
     except (click.Abort, KeyboardInterrupt):
         return _fail(
-            arguments, "Interrupted", "interrupted. What was finished is kept; run the same command to go on.", 130
+            arguments, "Interrupted", "interrupted. Finished work is kept; run the same command to continue.", 130
         )
     except BrokenPipeError:
         sys.stderr.close()
@@ -101,16 +100,16 @@ def _answer(arguments: list[str]) -> int:
 
 
 def _show_warning(message: Warning | str, category: type[Warning], *_where: object, **_how: object) -> None:
-    """Say Hauberk's own warnings in one line on standard error, and keep those of libraries to themselves."""
+    """Print Hauberk's own warnings on one line to standard error; drop the warnings of libraries."""
     if category is HauberkWarning:
         click.secho("note: ", err=True, nl=False, fg="yellow")
         click.echo(visible(message), err=True)
 
 
 def _fault(arguments: list[str], error: Exception) -> int:
-    """Say in one line what nobody foresaw, and where to report it; HAUBERK_DEBUG shows the traceback.
+    """Print an unexpected exception on one line, and where to report it; HAUBERK_DEBUG shows the traceback.
 
-    Neither shows a secret of the environment, nor the value of a variable: a traceback has lines of code, no values.
+    Neither shows secrets from the environment, nor values of variables: the traceback holds lines of code only.
     """
     named = {part for argument in arguments for part in argument.split("=")}  # --header-env NAME=VARIABLE
 
@@ -121,12 +120,12 @@ def _fault(arguments: list[str], error: Exception) -> int:
         click.echo(visible(safe("".join(traceback.format_exception(error)))), err=True)
     frame = traceback.extract_tb(error.__traceback__)[-1:]
     place = "".join(f" at {Path(one.filename).name}:{one.lineno}" for one in frame)
-    what = (safe(str(error)).strip().splitlines() or ["no more is known"])[0][:300]
+    what = (safe(str(error)).strip().splitlines() or ["no message"])[0][:300]
     return _fail(
         arguments,
         "Fault",
-        f"{type(error).__name__}{place}: {what}. Nobody foresaw this; what was finished is kept. Please report it at {_ISSUES} "
-        "with the traceback, which HAUBERK_DEBUG=1 before the same command shows.",
+        f"{type(error).__name__}{place}: {what}. This is a fault in Hauberk; finished work is kept. Please report it "
+        f"at {_ISSUES} with the traceback, which the same command shows with HAUBERK_DEBUG=1 before it.",
         _FAULT,
     )
 

@@ -1,4 +1,4 @@
-"""`hauberk protect [DIR]`: the main job, one line a step while it runs, and both models side by side at the end."""
+"""`hauberk protect [DIR]`: the main job, with one line per step while it runs, and both models side by side at the end."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 def protect(ctx: click.Context, folder: Path, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
     """Check the data, train, attack, harden, sign, seal, log, decide, release and report.
 
-    DIR holds hauberk.toml (`hauberk init` writes one). A step whose inputs did not change is not done again. Exit
-    code 3 means that the gate refused: the verdict says which rule, and there is no release.
+    DIR holds hauberk.toml (`hauberk init` writes one). A step whose inputs did not change is not repeated. Exit
+    code 3 means that the gate refused: the verdict names the rule, and there is no release.
     """
     from hauberk.cli._principal import principal
     from hauberk.lifecycle.main.protect import protect as run

@@ -1,4 +1,4 @@
-"""`hauberk rewrap` and `hauberk rotate`: sealed files moved to another key, their ciphertext left as it is."""
+"""`hauberk rewrap` and `hauberk rotate`: move sealed files to another key without changing their ciphertext."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ _paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
 @click.command()
 @click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
 @keys_option
-@click.option("--to", "to_uri", metavar="URI", help="Where the key is that they move to.  [default: as --keys]")
-@click.option("--key", help="The key to wrap under.  [default: for each file the one that it names]")
+@click.option("--to", "to_uri", metavar="URI", help="The key holder to move to.  [default: as --keys]")
+@click.option("--key", help="The key to wrap under.  [default: the key of each file]")
 @json_option
 @click.pass_context
 def rewrap(  # noqa: PLR0913 - click's arguments
@@ -30,9 +30,9 @@ def rewrap(  # noqa: PLR0913 - click's arguments
 ) -> None:
     """Wrap the data keys of sealed files under the current version of their key, or under another key.
 
-    PATHS are sealed files and folders of them. Ciphertext is copied, not decrypted. Files that are where they should
-    be are left alone, so the same command goes on after an interruption. With --to the files move to another key
-    service, such as from the keyring to AWS KMS; --keys then says where their present keys are.
+    PATHS are sealed files and folders of them. Ciphertext is copied, not decrypted. Files that are current
+    are skipped, so the same command continues after an interruption. With --to the files move to another key
+    service, such as from the keyring to AWS KMS; --keys then names their present key holder.
     """
     from hauberk.custody.folders import sealed_files
 
@@ -53,9 +53,9 @@ def rewrap(  # noqa: PLR0913 - click's arguments
 def rotate(ctx: click.Context, *, paths: tuple[Path, ...], uri: str, key: str | None, json: bool) -> None:
     """Make a new version of a key, and wrap the data keys of sealed files under it.
 
-    PATHS are sealed files and folders of them; files under other keys are left alone. Data is not encrypted again.
-    When it is interrupted, or the key service goes away, it says how many files are left, and `hauberk rewrap` goes
-    on. Older versions still open what was not moved.
+    PATHS are sealed files and folders of them; files under other keys are skipped. Data is not encrypted again.
+    After an interruption, or when the key service fails, it reports how many files are left, and `hauberk rewrap`
+    continues. Older versions still open files that were not moved.
     """
     from hauberk.custody.folders import sealed_files
 

@@ -26,7 +26,7 @@ _SHOWN = 5
 @associated_option
 @click.option("--key", help=f"Name of the key-encryption key.  [default: {KEY}]")
 @click.option(
-    "--make-key", is_flag=True, help="Make the key when it is not there: one a data set can be erased by."
+    "--make-key", is_flag=True, help="Make the key if it does not exist, such as one per data set, to erase it by."
 )
 @click.option(
     "--columns",
@@ -37,7 +37,7 @@ _SHOWN = 5
     type=click.Choice(["encrypted", "plaintext"]),
     default="encrypted",
     show_default=True,
-    help="With --columns: plaintext lets anybody read the columns that are left open.",
+    help="With --columns: plaintext lets anybody read the other columns.",
 )
 @json_option
 def seal(  # noqa: PLR0913 - click's arguments
@@ -54,9 +54,9 @@ def seal(  # noqa: PLR0913 - click's arguments
 ) -> None:
     """Encrypt SOURCE to SOURCE.sealed, under a fresh data key that the key NAME wraps.
 
-    A folder becomes SOURCE.sealed with a sealed file for each of its own; hidden files, links and what is sealed
-    already are passed over, and named. The source is left as it is: delete it yourself once the sealed file is where it should
-    be. With --columns a Parquet file stays a Parquet file, which pyarrow reads with the keys.
+    A folder becomes SOURCE.sealed with a sealed file for each file; hidden files, links and sealed files are left out and
+    listed. The source is not deleted: delete it yourself once the sealed file is in its place. With --columns a Parquet
+    file stays a Parquet file, which pyarrow reads with the keys.
     """
     from hauberk.custody import sealed_paths
 
@@ -135,7 +135,7 @@ def _seal_columns(  # noqa: PLR0913, PLR0917 - as above
 @output_option
 @keys_option
 @associated_option
-@click.option("--key", help="The key it must be sealed under.  [default: the one that the file names]")
+@click.option("--key", help="The key it must be sealed under.  [default: any key]")
 @json_option
 def open_(  # noqa: PLR0913 - click's arguments
     *, source: Path, output: Path | None, uri: str, associated: str, key: str | None, json: bool

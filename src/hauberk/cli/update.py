@@ -1,4 +1,4 @@
-"""`hauberk update [DIR]`: a challenger from new rows, promoted only if nothing regressed; once, when due, or watching."""
+"""`hauberk update [DIR]`: train a challenger on new rows, promote it if nothing regressed; once, when due, or watching."""
 
 from __future__ import annotations
 
@@ -18,15 +18,24 @@ if TYPE_CHECKING:
 @click.command("update")
 @click.argument("folder", metavar="[DIR]", default=".", type=click.Path(path_type=Path))
 @click.option(
-    "--data", "data", multiple=True, metavar="FILE", help="New rows, in the form of the declared data; repeatable."
+    "--data",
+    "data",
+    multiple=True,
+    metavar="FILE",
+    help="New rows, in the format of the declared data; may be repeated.",
 )
-@click.option("--source", default="", help="Where they come from, in words; it is signed.")
+@click.option("--source", default="", help="The source of the rows, as text; it is signed.")
 @click.option("--cold", is_flag=True, help="Train from the beginning, not from the champion's weights.")
-@click.option("--reason", "reasons", multiple=True, help='Why, such as "incident:ID"; it is signed. Repeatable.')
-@click.option("--due", is_flag=True, help="Do nothing unless a trigger of [update] is due; for any scheduler.")
-@click.option("--watch", is_flag=True, help="Stay, look each minute whether an update is due, and do it.")
 @click.option(
-    "--trust", "vouch", is_flag=True, help="Vouch for all rows learned so far; new ones are held against them."
+    "--reason", "reasons", multiple=True, help='The reason, such as "incident:ID"; it is signed. May be repeated.'
+)
+@click.option("--due", is_flag=True, help="Do nothing unless a trigger of [update] is due; for any scheduler.")
+@click.option("--watch", is_flag=True, help="Keep running: check each minute whether an update is due, and do it.")
+@click.option(
+    "--trust",
+    "vouch",
+    is_flag=True,
+    help="Declare all rows learned so far trusted; new rows are compared with them.",
 )
 @json_option
 @click.pass_context
@@ -45,8 +54,8 @@ def update(  # noqa: PLR0913 - click's options
 ) -> None:
     """Verify new rows, train a challenger, and release it if the gate passes and nothing got worse.
 
-    Without --data the new files that [update] data names are taken. Exit code 3: the champion stays, and it is said which rule,
-    metric or alarm is the reason. The same command goes on after a kill.
+    Without --data, the new files of [update] data are used. Exit code 3: the champion stays, and the output names the rule,
+    metric or alarm that is the reason. The same command continues after a kill.
     """
     from hauberk.core.errors import InvalidInput
 
@@ -108,12 +117,12 @@ def _stay(out: Output, folder: Path, **how: Any) -> None:  # noqa: ANN401 - as a
             if found["due"]:
                 _once(out, folder, data=tuple(found["files"]), reasons=tuple(found["reasons"]), **how)
         except NotProven:
-            raise  # release or ledger were tampered with: no further look can be trusted
-        except HauberkError as error:  # poison that stopped an update, or a disk that is full now
+            raise  # release or ledger were tampered with: further checks cannot be trusted
+        except HauberkError as error:  # poison that stopped an update, or a full disk
             out.document({"ok": False, "error": {"kind": type(error).__name__, "message": str(error)}})
             out.console.print(f"not updated: {error}", style="red", markup=False, soft_wrap=True)
 
-    out.console.print("looking each minute whether an update is due; Ctrl-C ends", style="dim")
+    out.console.print("checking each minute whether an update is due; Ctrl-C ends", style="dim")
     triggers.watch(look, clock=lambda: datetime.now().astimezone(), sleep=time.sleep)
 
 

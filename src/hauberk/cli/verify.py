@@ -1,4 +1,4 @@
-"""`hauberk verify RELEASE`: nine numbered steps, each shown with what it saw, and the one that failed."""
+"""`hauberk verify RELEASE`: nine numbered steps, each with its findings, and the one that failed."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from hauberk.cli._output import Output, json_option
 
 @click.command("verify")
 @click.argument("release", type=click.Path(path_type=Path))
-@click.option("--key", metavar="PEM|KEYID", help="The maker's public key or key id: pins who signed.")
-@click.option("--keys", metavar="URI", help="Open sealed models with these keys, such as keyring:.hauberk/keyring.")
+@click.option("--key", metavar="PEM|KEYID", help="The signer's public key (PEM file) or key id.")
+@click.option("--keys", metavar="URI", help="Keys to open sealed models, such as keyring:.hauberk/keyring.")
 @json_option
 @click.pass_context
 def verify(ctx: click.Context, release: Path, key: str | None, keys: str | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Prove a release offline, step by step. Exit code 1 names the step that does not hold."""
+    """Prove a release offline, step by step. With exit code 1, the output names the step that failed."""
     from hauberk.release.verification import check
 
     out = Output(json)

@@ -1,7 +1,7 @@
 """Canonical bytes and digests: one value, one byte string, on every machine.
 
-JSON is written by RFC 8785 (JCS). Signed bytes are kept as they were signed and never written again; this
-module is for what we write first.
+JSON is encoded by RFC 8785 (JCS). Bytes that were signed are stored as they are and never re-encoded; this module
+encodes values before they are signed.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from hauberk.core.errors import InvalidInput
 def encode(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
     """Return the RFC 8785 bytes of a JSON value.
 
-    Raises InvalidInput for what JSON cannot hold: NaN and infinity, integers beyond 2**53, foreign types.
+    Raises InvalidInput for values that JSON cannot represent: NaN, infinity, integers beyond 2**53, other types.
     """
     try:
         return rfc8785.dumps(value)
@@ -27,7 +27,7 @@ def encode(value: Any) -> bytes:  # noqa: ANN401 - any JSON value
 
 
 def decode(data: bytes, *, what: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse JSON strictly: UTF-8, no duplicate keys, no NaN. `what` names the source in the error."""
+    """Parse JSON strictly: UTF-8, no duplicate keys, no NaN. `what` names the source in the message of InvalidInput."""
 
     def no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found = dict(pairs)

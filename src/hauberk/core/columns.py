@@ -1,6 +1,6 @@
-"""Column: what one column of a table means, so that data, attacks and training agree on it without meeting.
+"""Column: what one column of a table means, shared by data, attacks and training.
 
-A table travels as a float32 matrix: numbers as they are, a category as the index into its list of `categories`.
+A table is a float32 matrix: numbers as they are, a category as an index into the column's `categories`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Any
 
 
 class ColumnKind(StrEnum):
-    """How the numbers of a column are to be read."""
+    """What the numbers of a column mean."""
 
     NUMBER = "number"
     INTEGER = "integer"
@@ -23,7 +23,7 @@ class Column:
     """One column of a table.
 
     low, high: smallest and largest value seen in the training rows, in the column's unit; for a category 0 and
-    `len(categories) - 1`. categories: the labels behind the codes, in code order; empty for numbers.
+    `len(categories) - 1`. categories: the labels, in the order of their codes; empty for numbers.
     """
 
     name: str
@@ -33,5 +33,5 @@ class Column:
     categories: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """Return the JSON form that cards and evidence carry."""
+        """Return the JSON form used in model cards and evidence."""
         return asdict(self) | {"kind": str(self.kind), "categories": list(self.categories)}

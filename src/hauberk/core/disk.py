@@ -1,8 +1,8 @@
-"""The few things that custody does to a disk, in one place, so that a test can make each of them fail.
+"""Disk operations in one place, so that a test can make each of them fail.
 
 `write` is atomic (a reader sees the old bytes or the new, never a mixture) and durable once the call returns
-(the file and its folder entry are synced). `fill` is for many files that nobody reads before a later `write`
-points at them: durable, but not atomic, and the caller syncs the folders once at the end.
+(the file and its folder entry are synced). `fill` writes many files that nobody reads before a later `write`
+refers to them: durable, not atomic; the caller syncs the folders once at the end.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _HERE, _EXCHANGE = -100, 2  # AT_FDCWD, RENAME_EXCHANGE
 
 
 def explain(error: OSError, path: Path) -> InvalidInput | Unavailable:
-    """Turn an operating-system error into one of ours that says what to do about it."""
+    """Return the Hauberk error for an operating-system error, with what to do about it."""
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         return Unavailable(f"no space left while writing {path}. Free some and run the same command again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
@@ -34,7 +34,7 @@ class Disk:
     """Local disk. Tests pass a subclass that fails, or stops, at the n-th operation."""
 
     def write(self, path: Path, data: bytes, *, mode: int = 0o644) -> None:
-        """Replace `path` by `data`, creating parent folders. Raises Unavailable or InvalidInput, with cause."""
+        """Replace `path` by `data`, creating parent folders. Raises Unavailable or InvalidInput as `explain`."""
         try:
             self.make_folder(path.parent)
             handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:40]}.", suffix=".tmp")
@@ -54,12 +54,12 @@ class Disk:
                 Path(name).unlink(missing_ok=True)
 
     def fill(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        """Create or overwrite files in place and sync their bytes; sync_folder their parents afterwards."""
+        """Create or overwrite files in place and sync their bytes. The caller then calls `sync_folder` on their parents."""
         for start in range(0, len(files), _OPEN_AT_ONCE):
             self._fill(files[start : start + _OPEN_AT_ONCE])
 
     def _fill(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        # All are written before the first is synced, so that one flush of the disk's journal serves many.
+        # All files are written before the first sync, so that one journal flush covers many.
         descriptors: list[int] = []
         path = files[0][0]
         try:
@@ -75,7 +75,7 @@ class Disk:
                 os.close(descriptor)
 
     def make_folder(self, path: Path) -> None:
-        """Create a folder and its parents where missing; each new entry is durable once the call returns."""
+        """Create a folder and its missing parents; each new entry is durable once the call returns."""
         if path.is_dir():
             return
         self.make_folder(path.parent)
@@ -89,7 +89,7 @@ class Disk:
             left = left[os.write(descriptor, left) :]
 
     def remove(self, path: Path) -> None:
-        """Remove a file that may be gone already, or an empty folder."""
+        """Remove a file, which may be absent, or an empty folder."""
         if path.is_dir():
             path.rmdir()
         else:
@@ -100,13 +100,14 @@ class Disk:
         os.fsync(descriptor)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Put `source` in the place of `target` in one step."""
+        """Replace `target` by `source` atomically."""
         source.replace(target)
 
     def exchange(self, one: Path, other: Path) -> None:
-        """Let two paths change places in one step, so that nobody ever finds one of them missing.
+        """Exchange two paths atomically: neither is ever missing.
 
-        Raises OSError (ENOSYS, EINVAL) where the system or the file system cannot: Linux can, on most of them.
+        Raises OSError (ENOSYS, EINVAL) where the system or the file system does not support it. Linux does, on most
+        file systems.
         """
         call = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
         if call is None:
@@ -116,7 +117,7 @@ class Disk:
             raise OSError(code, os.strerror(code), str(one))
 
     def sync_file(self, path: Path) -> None:
-        """Make the bytes of a file durable that another process may have written."""
+        """Make the bytes of a file durable, whoever wrote them."""
         descriptor = os.open(path, os.O_RDONLY)
         try:
             self.sync(descriptor)

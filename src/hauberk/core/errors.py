@@ -1,7 +1,7 @@
-"""The error tree: one root, one branch for each thing a caller would do differently.
+"""The error tree: one root, one branch for each different reaction of a caller.
 
     HauberkError
-    ├── NotProven       exit 1   a proof failed, or the thing is hostile: do not use it
+    ├── NotProven       exit 1   a proof failed, or the input is hostile: do not use it
     ├── InvalidInput    exit 2   a file, an argument or a setting has to be changed
     ├── Refused         exit 3   the gate's verdict: the evidence does not allow a release
     └── Unavailable     exit 4   something outside is missing or out of reach
@@ -16,7 +16,7 @@ from typing import ClassVar
 
 
 class HauberkWarning(UserWarning):
-    """Something a person should know although the work went on."""
+    """A condition that a person should know of, although the work continues."""
 
 
 class HauberkError(Exception):
@@ -26,25 +26,25 @@ class HauberkError(Exception):
 
 
 class NotProven(HauberkError):  # noqa: N818 - the name states the verdict, as the exit code does
-    """A signature, digest, proof or policy did not hold: treat the subject as hostile."""
+    """A signature, digest, proof or policy check failed: treat the subject as hostile."""
 
     exit_code = 1
 
 
 class InvalidInput(HauberkError):  # noqa: N818 - as above
-    """What the caller gave cannot be used as it is."""
+    """The input cannot be used as it is."""
 
     exit_code = 2
 
 
 class Refused(HauberkError):  # noqa: N818 - as above
-    """The gate refused: evidence was read and a rule did not hold, or evidence is missing."""
+    """The gate refused: a rule failed on the evidence, or evidence is missing."""
 
     exit_code = 3
 
 
 class Unavailable(HauberkError):  # noqa: N818 - as above
-    """A service, a device or a disk did not do its part; the same call may work later."""
+    """A service, a device or a disk failed; the same call may succeed later."""
 
     exit_code = 4
 

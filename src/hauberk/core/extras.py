@@ -1,4 +1,4 @@
-"""Import an optional library, or say in one line how to get it."""
+"""Import an optional library, or raise an error with the command that installs it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXTRA_OF = {
 
 
 def need(module: str) -> Any:  # noqa: ANN401 - a module has no narrower type
-    """Return the imported module. Raises MissingExtra naming the pip command when it is absent."""
+    """Return the imported module. Raises MissingExtra, with the pip command, when it is not installed."""
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

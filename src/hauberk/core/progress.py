@@ -1,4 +1,4 @@
-"""Progress on standard error while a person watches, and nothing at all when nobody does."""
+"""Progress bars on standard error when it is a terminal, and no output otherwise."""
 
 from __future__ import annotations
 
@@ -12,20 +12,20 @@ from hauberk.core.text import visible
 
 
 class Task(Protocol):
-    """A running piece of work that can be told how far it is."""
+    """A running piece of work whose progress can be updated."""
 
     def update(self, done: float, *, text: str = "") -> None:
-        """`done` in [0, 1]; `text` stands beside the bar."""
+        """Set the progress: `done` in [0, 1], `text` beside the bar."""
 
 
 @dataclass(slots=True)
 class Quiet:
-    """Shows nothing. The default of every function, so that algorithms never print."""
+    """Shows nothing; the default of every function, so that library code never prints."""
 
     done: float = field(default=0.0)
 
     def update(self, done: float, *, text: str = "") -> None:  # noqa: ARG002 - the shape of Task
-        """Remember how far the work is."""
+        """Store the progress."""
         self.done = done
 
 
@@ -36,13 +36,13 @@ class Part:
         self._task, self._number, self._parts = task, number, parts
 
     def update(self, done: float, *, text: str = "") -> None:
-        """`done` in [0, 1] of this part."""
+        """Set the progress of this part: `done` in [0, 1]."""
         text = text or f"{self._number + 1} of {self._parts}"
         self._task.update((self._number + done) / self._parts, text=text)
 
 
 class Progress:
-    """Gives out tasks. `visible` None means: when standard error is a terminal."""
+    """Makes tasks. visible: None means only when standard error is a terminal."""
 
     def __init__(self, *, visible: bool | None = None) -> None:
         self.visible = sys.stderr.isatty() if visible is None else visible

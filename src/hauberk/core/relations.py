@@ -1,12 +1,12 @@
-"""Relation: what must hold between the columns of one row, parsed from a line that a person writes. Nothing is run.
+"""Relation: a constraint between the columns of one row, parsed from text. No text is executed.
 
     total = premium + tax              an equality of linear sums
     loan_amount <= 5 * income          an inequality: <= or >=
-    base = "liability" => excess = 0   an implication: conditions joined with `and`, then what must hold
-    `months as customer` <= 12 * age   a name with other letters stands between backticks
+    base = "liability" => excess = 0   an implication: conditions joined with `and`, then the consequence
+    `months as customer` <= 12 * age   a name with other characters is written in backticks
 
-A sum adds and subtracts numbers, columns, and a number times a column (or a column divided by a number). In a
-condition < and > may stand too, and != for categories; a relation itself has a border that belongs to it.
+A sum adds and subtracts numbers, columns, and a number times a column (or a column divided by a number). A
+condition may also use < and >, and != for categories; a relation itself includes its boundary (<= or >=).
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TOKEN = re.compile(
     r"|(?P<text>\"[^\"]*\"|'[^']*')|(?P<sign>=>|<=|>=|==|!=|[-+*/<>=])|(?P<end>$))"
 )
 _COMPARISONS = ("<=", ">=", "=", "<", ">", "!=")
-_LONGEST = 1000  # characters: a relation is a line that a person wrote
+_LONGEST = 1000  # characters
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +36,13 @@ class Linear:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are named."""
+        """The columns it uses."""
         return tuple(name for name, _ in self.terms)
 
 
 @dataclass(frozen=True, slots=True)
 class Among:
-    """A category column that is, or where not `equal` is not, `value`."""
+    """A category column equals `value`, or differs from it when `equal` is False."""
 
     column: str
     value: str
@@ -50,7 +50,7 @@ class Among:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The column that is named."""
+        """The column it uses."""
         return (self.column,)
 
 
@@ -59,9 +59,9 @@ Claim = Linear | Among
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """`then` must hold in every row in which each of `when` holds. text: as it was written.
+    """In every row that satisfies all of `when`, `then` must hold. text: the source text.
 
-    defines: the column that stands alone on the left of an equality without condition, "" for other relations.
+    defines: the column that is alone on the left of an unconditional equality; "" for other relations.
     """
 
     text: str
@@ -71,12 +71,12 @@ class Relation:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns that are named, each once."""
+        """The columns it uses, each once."""
         return tuple(dict.fromkeys(name for claim in (*self.when, self.then) for name in claim.columns))
 
 
 def parse(text: str) -> Relation:
-    """Return the relation that `text` states. Raises InvalidInput telling the place and what may stand there."""
+    """Return the relation in `text`. Raises InvalidInput with the position of the error and what is expected there."""
     if len(text) > _LONGEST:
         raise InvalidInput(f"a relation has at most {_LONGEST} characters, found {len(text)}.")
     reader = _Reader(text)
@@ -107,7 +107,7 @@ class _Word(NamedTuple):
 
 
 class _Reader:
-    """The words of one relation, read from left to right."""
+    """The tokens of one relation, read from left to right."""
 
     def __init__(self, text: str) -> None:
         self.text = text
@@ -120,7 +120,7 @@ class _Reader:
         return self.words[self.at]
 
     def take(self, *values: str) -> str:
-        """Return the next word and step over it when it is one of `values`, else ""."""
+        """Return and consume the next token if it is one of `values`, else return ""."""
         word = self.word
         if word.kind in ("sign", "name") and word.value in values:
             self.at += 1

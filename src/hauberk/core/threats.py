@@ -1,7 +1,7 @@
 """Threat: a declared adversary with a budget, tied to MITRE ATLAS technique ids.
 
 Numbers are in the units of the input: an image threat's `eps` in pixel units of [0, 1], a table threat's `by`
-in the column's own unit. A budget that no adversary could use, or that allows everything, is refused here.
+in the column's own unit. A budget that permits nothing, or everything, is refused here.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hauberk.core.relations import parse
 
 
 class Norm(StrEnum):
-    """How the size of a change to an image is measured."""
+    """The norm that measures a change to an image."""
 
     LINF = "linf"
     L2 = "l2"
@@ -24,7 +24,7 @@ class Norm(StrEnum):
 
 
 class Direction(StrEnum):
-    """Which way a column may be moved."""
+    """The direction in which a column may change."""
 
     BOTH = "both"
     UP = "up"
@@ -40,10 +40,10 @@ def _positive(name: str, value: float) -> None:
 class ColumnBudget:
     """What an adversary may do to one column of a table.
 
-    column: its name. by: the largest absolute change, in the column's unit; for a category column it is left
-    at 0 and any other known category may be chosen. direction: which way. cost: price of one unit of change
-    (for a category: of one change), in the unit of the threat's `cost`. low, high: the range that a changed number
-    stays in, None for that of the training rows. choices: the categories that may be chosen, () for all.
+    column: its name. by: the largest absolute change, in the column's unit; 0 for a category column, which may
+    change to any other known category. direction: of the change. cost: price of one unit of change (for a category:
+    of one change), in the unit of the threat's `cost`. low, high: bounds of a changed number; None means the range of
+    the training rows. choices: the categories that may be chosen; () means all.
     """
 
     column: str
@@ -75,8 +75,8 @@ class Evasion:
     """An adversary who changes inputs at prediction time.
 
     Either `norm` and `eps` (images: L-inf, L2 or L1 radius in [0, 1] pixel units) or `columns` and optionally
-    `cost` (tables: the total that one row's changes may cost; 0 means no limit on the total) and `relations` (what
-    holds between columns, as `core.relations` reads it: a row that breaks one would be noticed).
+    `cost` (tables: the maximum total cost of the changes to one row; 0 means no limit) and `relations` (constraints
+    between columns, in the syntax of `core.relations`: a row that violates one would be noticed).
     """
 
     kind: ClassVar[str] = "evasion"
@@ -132,7 +132,7 @@ class Poisoning:
 
 @dataclass(frozen=True, slots=True)
 class Extraction:
-    """An adversary who copies the model by asking it at most `queries` times."""
+    """An adversary who copies the model with at most `queries` queries."""
 
     kind: ClassVar[str] = "extraction"
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0024",)
@@ -145,7 +145,7 @@ class Extraction:
 
 @dataclass(frozen=True, slots=True)
 class Inference:
-    """An adversary who asks whether a person's row was trained on; `advantage` in (0, 1] is what is tolerated."""
+    """An adversary who infers whether a row was in the training data; `advantage` in (0, 1] is the tolerated advantage."""
 
     kind: ClassVar[str] = "inference"
     atlas: ClassVar[tuple[str, ...]] = ("AML.T0024",)

@@ -1,12 +1,12 @@
-"""TLS contexts for everything that Hauberk sends or serves, made in one place: TLS 1.3, certificates verified.
+"""TLS contexts for all connections that Hauberk makes or serves: TLS 1.3, certificates verified.
 
     client_context   for calls: verifies the server against the system's authorities, or one file of them
     server_context   for serving; with `client_ca` a client must show a certificate too (mTLS)
 
-Answers: reading and changing on the way, a server that is not the one that was asked for, protocol downgrade
-(nothing below the minimum is offered), and with mTLS a client that nobody admitted.
-Does not answer: what a party does with the data once it has it; a certificate that was withdrawn before it ended
-(there is no revocation list here: let certificates be short-lived); a stolen private key.
+Answers: reading and changing data in transit, an impostor server, protocol downgrade (no version below the minimum is
+offered), and with mTLS a client without a certificate of ours.
+Does not answer: what a peer does with the data; a certificate that was revoked before it expired (revocation is not
+checked: use short-lived certificates); a stolen private key.
 """
 
 from __future__ import annotations
@@ -30,8 +30,8 @@ def client_context(
 ) -> ssl.SSLContext:
     """Return a context for calls that verifies the server's chain and name.
 
-    ca: PEM file, or folder of hashed files, with the only authorities to trust; None takes the system's.
-    certificate, key: what this client shows when it is asked (mTLS); the key file must be its owner's alone.
+    ca: PEM file, or folder of hashed files, with the authorities to trust; None means the system's.
+    certificate, key: this client's certificate for mTLS; only the owner may be able to read the key file.
     Raises InvalidInput for files that cannot be used.
     """
     try:
@@ -53,9 +53,9 @@ def client_context(
 def server_context(
     certificate: Path, key: Path, *, client_ca: Path | None = None, minimum: ssl.TLSVersion = TLS_1_3
 ) -> ssl.SSLContext:
-    """Return a context for serving. client_ca: PEM file of authorities one of which must have signed each client.
+    """Return a context for serving. client_ca: PEM file of authorities; each client needs a certificate from one.
 
-    Raises InvalidInput for files that cannot be used, or a key file that others may read.
+    Raises InvalidInput for files that cannot be used, and for a key file that others can read.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = minimum
@@ -73,7 +73,7 @@ def server_context(
 
 
 def check_private(path: Path) -> None:
-    """Raise InvalidInput when a secret's file is absent, no regular file, or open to anybody but its owner."""
+    """Raise InvalidInput when the file of a secret is absent, is not a regular file, or is accessible to other users."""
     try:
         mode = path.stat().st_mode
     except OSError as error:
@@ -90,7 +90,7 @@ def check_private(path: Path) -> None:
 def _show(context: ssl.SSLContext, certificate: Path, key: Path | None) -> None:
     check_private(key or certificate)
     try:
-        # A prompt for a key's password would hold up a server with nobody to ask: such a key is refused.
+        # A prompt for the key's password would block a server that nobody watches, so such a key is refused.
         context.load_cert_chain(str(certificate), str(key) if key else None, password=_no_password)
     except (OSError, ssl.SSLError, ValueError) as error:
         raise InvalidInput(

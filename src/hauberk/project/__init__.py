@@ -1,7 +1,7 @@
 """The project file, `hauberk.toml`: what a team declares once, read strictly.
 
-`load` turns the file into a `Project` or says every line that is wrong with it; `check_columns` and
-`check_against` hold a project against its data. Beside this page: `strict` (pydantic models, and their errors in
+`load` returns a `Project`, or raises one error that lists every wrong line; `check_columns` and `check_against`
+check a project against its data. Other modules: `strict` (pydantic models, and their errors in
 words), `problems` and `lines` (which line), one module for each large section, `settings` for the small ones, `values`
 (the frozen result).
 """

@@ -1,4 +1,4 @@
-"""A project file held against the data it names: columns that are not there, and budgets that cannot be."""
+"""Check a project file against its data: columns that do not exist, and impossible budgets."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from hauberk.project.lines import Path
 from hauberk.project.problems import Problems, suggestion
 from hauberk.project.values import Project
 
-_GREY = 0.5  # moving every pixel by this much turns any picture into the same grey one
+_GREY = 0.5  # changing every pixel by this much can turn any picture into the same grey one
 
 
 def check_columns(project: Project, names: Sequence[str]) -> None:
-    """Check `target`, `group`, `source` and `drop` against the column names that a table's files really have.
+    """Check `target`, `group`, `source` and `drop` against the column names in the files of a table.
 
-    Raises InvalidInput with a line for each that is not there, and the known names. To be called before the
-    rows are read, so that a misspelt column costs no time.
+    Raises InvalidInput with a line for each unknown column, and the known names. Call it before the rows are read,
+    so that a misspelt column costs no time.
     """
     problems = Problems(project.file.name, project.lines)
     wanted: list[tuple[Path, str]] = [
@@ -47,8 +47,8 @@ def check_against(
 
     columns: of a table, without the target; classes: their names; shape: of one row, (channels, height, width)
     for a picture and (columns,) for a table. Raises InvalidInput with one line for each problem: a threat
-    for the other kind of data, a column that is not there, a budget that no adversary could use or that no
-    model could withstand.
+    for the other kind of data, an unknown column, a budget that permits no change, or one that no model
+    could withstand.
     """
     problems = Problems(project.file.name, project.lines)
     kind = "image" if len(shape) == 3 else "table"
@@ -87,7 +87,7 @@ def _check_update(
             known = [one.name for one in columns if one.kind is not ColumnKind.NUMBER]
             problems.add(
                 ("update", "groups", index),
-                f"[update] groups: {name!r} is no column of categories or whole numbers that the model learns from; "
+                f"[update] groups: {name!r} is not a column of categories or whole numbers that the model uses; "
                 + suggestion(name, known),
             )
     if project.update.favourable and project.update.favourable not in classes:
@@ -117,7 +117,7 @@ def _check_image(threat: Evasion, shape: tuple[int, ...], path: Path, problems: 
     if threat.norm is None:
         problems.add(
             (*path, "columns"),
-            '[[threats]] columns: these data are images, which have none: declare norm = "linf" and eps = "4/255".',
+            '[[threats]] columns: these data are images, which have no columns: declare norm = "linf" and eps = "4/255".',
         )
         return
     pixels = math.prod(shape)

@@ -1,7 +1,7 @@
-"""Where each key of a TOML text stands: the parser of the standard library keeps values and forgets lines.
+"""The line of each key of a TOML text, which the parser of the standard library does not report.
 
-The text has already been accepted by `tomllib`, so this walk follows the grammar (TOML 1.0) without judging it.
-A path is what one would write to index the parsed value: ("threats", 0, "eps").
+The text has already been accepted by `tomllib`, so this parser follows the grammar (TOML 1.0) without validating it.
+A path is the sequence of indices into the parsed value: ("threats", 0, "eps").
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _SCALAR = re.compile(r"[^,\]}\n#]*")
 
 
 def lines_of(text: str) -> dict[Path, int]:
-    """Return the line (from 1) on which each key, table and array element of a valid TOML text first stands."""
+    """Return the line (from 1) on which each key, table and array element of a valid TOML text first occurs."""
     walk = _Walk(text)
     walk.document()
     return walk.found
 
 
 def nearest_line(lines: Mapping[Path, int], path: Path) -> int:
-    """Return the line of `path`, or of the nearest table around it that stands in the file, or 1."""
+    """Return the line of `path`, or of the nearest enclosing table in the file, or 1."""
     while path and path not in lines:
         path = path[:-1]
     return lines.get(path, 1)

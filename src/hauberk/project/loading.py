@@ -1,4 +1,4 @@
-"""From the bytes of `hauberk.toml` to a `Project`, or to one error that lists every line that is wrong."""
+"""Parse the bytes of `hauberk.toml` into a `Project`, or raise one error that lists every wrong line."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ _AT = re.compile(r"\s*\(at (?:line (\d+), column (\d+)|end of document)\)$")
 def load(place: pathlib.Path | str) -> Project:
     """Read a project file, or the `hauberk.toml` of a folder.
 
-    Raises InvalidInput naming file, line and fix: for a missing file, for a syntax error, and for all that is
-    wrong with its keys and values at once, one line each.
+    Raises InvalidInput with file, line and fix: for a missing file, a syntax error, and for all wrong keys and
+    values at once, one line each.
     """
     data, path = _bytes(place)
     project = parse(data, path)
@@ -44,7 +44,7 @@ def load(place: pathlib.Path | str) -> Project:
 
 
 def load_threats(place: pathlib.Path | str) -> tuple[Declared, ...]:
-    """Read the `[[threats]]` of a project file, or of a file that holds nothing else. Raises InvalidInput as `load`."""
+    """Read the `[[threats]]` of a project file, or of a file with nothing else. Raises InvalidInput as `load`."""
     data, path = _bytes(place)
     values, lines = _toml(data, path.name)
     problems = Problems(path.name, lines)
@@ -67,12 +67,14 @@ def _bytes(place: pathlib.Path | str) -> tuple[bytes, pathlib.Path]:
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror}.") from error
     if len(data) > _LARGEST:
-        raise InvalidInput(f"{path} is larger than 1 MiB, so it is no project file. Name the folder or the file.")
+        raise InvalidInput(
+            f"{path} is larger than 1 MiB, so it is not a project file. Name the folder or the file."
+        )
     return data, path
 
 
 def parse(data: bytes, path: pathlib.Path) -> Project:
-    """Return the project in `data`; `path` is where the file stands, and its folder where relative paths start."""
+    """Return the project in `data`; `path` is the path of the file; relative paths start in its folder."""
     values, lines = _toml(data, path.name)
     problems = Problems(path.name, lines)
     for key in values:
@@ -137,7 +139,7 @@ def _check_minutes(
 
 
 def _sure(value: T | None) -> T:
-    """Return what is None only together with a noted problem, after which nobody comes here."""
+    """Return the value, which is None only together with a noted problem, and `Problems.stop` has raised then."""
     assert value is not None
     return value
 
@@ -157,7 +159,7 @@ def _toml(data: bytes, name: str) -> tuple[dict[str, Any], dict[Path, int]]:
         column = f" at column {found[2]}" if found and found[2] else ""
         what = _AT.sub("", str(error))
         raise InvalidInput(
-            f"{name}:{line}: not valid TOML{column}: {what}. Strings stand in quotes, and a key stands once."
+            f"{name}:{line}: not valid TOML{column}: {what}. Write strings in quotes, and each key once."
         ) from error
     except RecursionError as error:
         raise InvalidInput(f"{name}: lists or tables are nested too deeply for a project file.") from error

@@ -1,4 +1,4 @@
-"""The algorithms that a project file names, held against the registries that know them and their parameters."""
+"""Check the algorithms of a project file and their parameters against the registries."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ AUTO = "auto"
 def check_members(project: Project) -> None:
     """Check the names and parameters of checks, hardening method and attacks.
 
-    Raises InvalidInput with a line for each that is unknown, has a parameter it does not know, or is for the
-    other kind of data. Imports the registries' modules, which is why reading (`parse`) leaves it out.
+    Raises InvalidInput with a line for each one that is unknown, has an unknown parameter, or is for the other kind
+    of data. Imports the modules of the registries, which is why `parse` does not call it.
     """
     from hauberk.attacks.evasion import ATTACKS
     from hauberk.data.checks import CHECKS

@@ -1,4 +1,4 @@
-"""Opening a project's workshop with the keys and the passphrase that its file names: for the main job and what follows it."""
+"""Open the workshop of a project, with the keys and the passphrase that the project file names."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ def open_workshop(  # noqa: PLR0913 - all but place and principal are for tests 
 ) -> Workshop:
     """Open a project's workshop for writing, making keys and a ledger the first time. Raises as `Workshop.open`.
 
-    place: the project, or a folder; without a hauberk.toml there, the project is called as the folder is and has a
-    keyring in `.hauberk`. by: who acts, as events and evidence will say. job: the command, when it writes
+    place: the project, or a folder; without a hauberk.toml there, the project has the name of the folder and a
+    keyring in `.hauberk`. by: who acts, recorded in events and evidence. job: the command, when it writes
     the release folder: only one such job runs at a time. passphrase: of the keyring; default: as
     `custody.keys.standing` finds it.
     """
@@ -74,7 +74,7 @@ def _declared(place: Project | Path) -> tuple[Path, str, Keys]:
 
 
 def _standing(keys: Keys, disk: Disk) -> Callable[[], bytes]:
-    """Return the user's passphrase. One is made only together with a new keyring: no other would open an old one."""
+    """Return the source of the user's passphrase. A random one is made only with a new keyring: it would open no old one."""
     scheme, _, rest = keys.uri.partition(":")
     new = scheme == "keyring" and not Path(rest).exists()
 

@@ -1,6 +1,6 @@
-"""When the next audit or update is due, by a cron expression; the clock and the sleep are arguments.
+"""When the next audit or update is due, from a cron expression; clock and sleep are arguments.
 
-Five fields (minute, hour, day of month, month, day of week), or six with seconds first, as cronsim reads them: Debian
+Five fields (minute, hour, day of month, month, day of week), or six with seconds first, in the syntax of cronsim: Debian
 cron's rules, daylight saving included. Times are this machine's local time.
 """
 
@@ -14,11 +14,11 @@ from hauberk.core.errors import InvalidInput, MissingExtra
 from hauberk.core.extras import need
 
 Clock = Callable[[], datetime]
-_NAP_S = 30.0  # a clock that is set anew, or a laptop that slept, is noticed this soon
+_NAP_S = 30.0  # a changed clock, or a laptop that slept, is noticed within this time
 
 
 def next_due(expression: str, after: datetime) -> datetime:
-    """Return the first time after `after` (with a time zone) that the expression names. Raises InvalidInput."""
+    """Return the first matching time after `after`, which has a time zone. Raises InvalidInput."""
     cronsim = need("cronsim")
     try:
         found: datetime = next(cronsim.CronSim(expression, after))
@@ -27,18 +27,18 @@ def next_due(expression: str, after: datetime) -> datetime:
             f'{expression[:80]!r} is no cron expression: {error}. Write five fields, such as "0 3 * * *" for 03:00 each day.'
         ) from error
     except StopIteration as error:
-        raise InvalidInput(f"{expression[:80]!r} names no time that will ever come.") from error
+        raise InvalidInput(f"{expression[:80]!r} never matches a time.") from error
     return found
 
 
 def check_cron(expression: str) -> None:
-    """Raise InvalidInput unless the expression can be read. Where cronsim is not installed it is read when it is needed."""
+    """Raise InvalidInput for an invalid expression. Without cronsim installed, it is checked only when it is used."""
     with suppress(MissingExtra):
         next_due(expression, datetime(2026, 1, 1, tzinfo=UTC))
 
 
 def is_due(expression: str, last: datetime | None, now: datetime) -> bool:
-    """Whether a time that the expression names has come since `last`; always, where nothing was done before."""
+    """Return whether a matching time has passed since `last`; True when `last` is None."""
     return next_due(expression, now if last is None else last) <= now or last is None
 
 
@@ -51,9 +51,9 @@ def watch(  # noqa: PLR0913 - clock and sleep are arguments
     rounds: int | None = None,
     told: Callable[[datetime], None] = lambda _due: None,
 ) -> None:
-    """Do `work` each time the expression names, until interrupted. A time that passed during work is not made up for.
+    """Call `work` at each matching time, until interrupted. Times that pass during work are skipped.
 
-    rounds: stop after so many. told: is given each next time.
+    rounds: stop after this many. told: called with each next time.
     """
     done = 0
     while rounds is None or done < rounds:

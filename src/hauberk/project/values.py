@@ -1,4 +1,4 @@
-"""What a project file says, as frozen values: parsed once, and after that nobody checks them again."""
+"""The content of a project file as frozen values, which need no further validation."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ Policy = Literal["quarantine", "stop", "report"]
 class ModelSource:
     """Where the model comes from, in one of three ways.
 
-    build ("module:function", Hauberk trains what it returns), or `weights` with their builder, or an `onnx` file
+    build ("module:function", which returns a model for Hauberk to train), or `weights` with their builder, or an `onnx` file
     (Hauberk assesses it, and hardens weights by fine-tuning), or `train` ("module:function", the team's own
     training function). Modules are looked up in the project's folder first; file paths are absolute.
     """
@@ -34,7 +34,7 @@ class ModelSource:
 
 @dataclass(frozen=True, slots=True)
 class Declared:
-    """A threat as the file declares it: with a label that is unique in the file, and its line."""
+    """A declared threat, with its label, unique in the file, and its line."""
 
     threat: Threat
     label: str
@@ -43,11 +43,11 @@ class Declared:
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """How the model is trained, plainly and hardened alike; `hardening` goes to the hardening method alone.
+    """How both models, plain and hardened, are trained; `hardening` holds parameters of the hardening method.
 
-    method: a registered hardening method, or "auto": chosen for the kind of model. None means: the default of
-    the trainer for this kind of model. minutes: the time that hardening may take, from which method, epochs
-    and patience follow. awp, patience: as `training.Hardening`; the others as `training.Options`.
+    method: a registered hardening method, or "auto": chosen for the kind of model. None means the trainer's
+    default for this kind of model. minutes: the time that hardening may take, which determines method, epochs
+    and patience. awp, patience: as `training.Hardening`; the others as `training.Options`.
     """
 
     method: str = "auto"
@@ -68,9 +68,9 @@ class Training:
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """How models are attacked: at most `rows` test rows, by these attacks (none named: the model's defaults).
+    """How models are attacked: at most `rows` test rows, with these attacks (none: the defaults for the model).
 
-    certify: how it is proven besides what no attack can change; None is not at all.
+    certify: the method of certification; None means no certification.
     """
 
     rows: int = 1000
@@ -80,14 +80,14 @@ class Evaluation:
 
 @dataclass(frozen=True, slots=True)
 class ReleaseForm:
-    """seal: whether the model's files are sealed (encrypted at rest) in the release."""
+    """The form of the release. seal: whether the model's files are sealed (encrypted at rest) in the release."""
 
     seal: bool = True
 
 
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """uri: where keys live, by scheme. signing: the algorithm of a signing key that has to be made."""
+    """The keys. uri: of the key holder. signing: the algorithm for a new signing key."""
 
     uri: str = "keyring:.hauberk/keyring"
     signing: Literal["ed25519", "ecdsa-p256"] = "ed25519"
@@ -97,11 +97,12 @@ class Keys:
 class Update:
     """How a challenger is made and compared, and when.
 
-    start: "warm" goes on from the champion's weights, where it has any, "cold" trains anew. epochs: of a warm start; None: a
-    third of the training's. confidence: that no equally good challenger is turned away by chance. groups: columns whose
-    groups are compared for fairness. favourable: the class that a person hopes for, "" for none. schema: a schema file that
-    new files are held against. data: patterns of files, from the project's folder, where new rows arrive. schedule: a cron
-    expression; new_rows: so many that wait; drift: that the rows that wait differ from the trusted ones.
+    start: "warm" continues from the champion's weights, if it has any, "cold" trains from the beginning. epochs: of a warm
+    start; None means a third of the training's. confidence: the probability of rejecting an equally good challenger is at
+    most 1 - confidence. groups: columns whose groups are compared for fairness. favourable: the favourable class, "" for
+    none. schema: a schema file to verify new files against. data: file patterns, relative to the project's folder, for new
+    rows. Triggers: schedule, a cron expression; new_rows, the number of waiting rows; drift of the waiting rows from the
+    trusted ones.
     """
 
     start: Literal["warm", "cold"] = "warm"
@@ -118,10 +119,10 @@ class Update:
 
 @dataclass(frozen=True, slots=True)
 class Project:
-    """One project file, read and checked.
+    """One project file, parsed and checked.
 
-    file: the file. source: SHA-256 (hex) of its bytes. poison: what is done with poison. checks: data check name to the
-    parameters set for it. lines: key path to line, for later complaints (`where`).
+    file: the file. source: SHA-256 (hex) of its bytes. poison: what is done with poison. checks: parameters by name of the
+    data check. lines: line by key path, for later messages (`where`).
     """
 
     file: pathlib.Path
@@ -143,7 +144,7 @@ class Project:
 
     @property
     def folder(self) -> pathlib.Path:
-        """The project's folder, absolute: what relative paths in the file start from."""
+        """The project's folder, absolute; relative paths in the file start there."""
         return self.file.parent
 
     @property
@@ -152,5 +153,5 @@ class Project:
         return tuple(d.threat for d in self.threats if isinstance(d.threat, Evasion))
 
     def where(self, *path: str | int) -> str:
-        """Return "hauberk.toml:12" for a key path, or for the nearest table around it."""
+        """Return "hauberk.toml:12" for a key path, or for the nearest enclosing table."""
         return f"{self.file.name}:{nearest_line(self.lines, path)}"

@@ -1,4 +1,4 @@
-"""How `hauberk data verify --against` shows drift to a person."""
+"""Prints the drift that `hauberk data verify --against` measured."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _SHOWN = 40
 
 
 def show(out: Output, drifted: Drifted) -> None:
-    """Print the columns that drifted, and how many did not."""
+    """Print the columns that drifted, and the number of the others."""
     from rich.markup import escape
     from rich.table import Table
 

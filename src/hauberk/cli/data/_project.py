@@ -1,4 +1,4 @@
-"""What the commands about registered sets share: naming the project that is meant."""
+"""Shared by the commands about registered sets: the option that names the project."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 def project_option(command: F) -> F:
-    """Give a command `--project DIR`, passed on as `folder`."""
+    """Add `--project DIR` to a command, passed as `folder`."""
     return click.option(
         "--project",
         "folder",
         type=click.Path(path_type=Path, exists=True, file_okay=False),
         default=Path(),
         show_default="this folder",
-        help="The folder of the project, whose .hauberk/ledger is meant.",
+        help="The folder of the project, with its .hauberk/ledger.",
     )(command)

@@ -1,4 +1,4 @@
-"""`hauberk data audit`: every registered set looked at again, once or on a schedule; each look is attested."""
+"""`hauberk data audit`: check every registered set again, once or on a schedule; each check is attested."""
 
 from __future__ import annotations
 
@@ -24,11 +24,13 @@ _SHOWN = 20
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False), default=Path())
 @click.option("--set", "names", multiple=True, help="Audit only this set; may be repeated.")
 @click.option(
-    "--schedule", metavar="CRON", help='Audit when it is due, such as "0 3 * * *"; with --watch, each time.'
+    "--schedule", metavar="CRON", help='Audit only when due, such as "0 3 * * *"; with --watch, each time.'
 )
-@click.option("--watch", is_flag=True, help="Stay, and audit at each time of the schedule, until interrupted.")
-@click.option("--no-screening", is_flag=True, help="Do not look for poison in new rows.")
-@click.option("--seed", default=0, show_default=True, help="Of everything that is fitted.")
+@click.option(
+    "--watch", is_flag=True, help="Keep running and audit at each time of the schedule, until interrupted."
+)
+@click.option("--no-screening", is_flag=True, help="Do not screen new rows for poison.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the fitted models.")
 @json_option
 @click.pass_context
 def audit(  # noqa: PLR0913 - click's options
@@ -42,10 +44,10 @@ def audit(  # noqa: PLR0913 - click's options
     seed: int,
     json: bool,
 ) -> None:
-    """Re-check every registered set of the project in FOLDER: integrity, schema, drift, and poison in what is new.
+    """Re-check every registered set of the project in FOLDER: integrity, schema, drift, and poison in new rows.
 
     Exit code 1 means an alarm: a change that no recorded transaction explains, or another finding of severity high or
-    above. From any scheduler: run it as it is, or often with --schedule, and it does nothing until it is due.
+    above. A scheduler may run it as it is, or often with --schedule: it then does nothing until it is due.
     """
     from hauberk.core.errors import InvalidInput
 
@@ -94,8 +96,8 @@ def _stay(out: Output, schedule: str, once) -> None:  # type: ignore[no-untyped-
             found = once()
             out.document({"ok": all(one.ok for one in found), "sets": [one.to_json() for one in found]})
         except NotProven:
-            raise  # the ledger itself was tampered with: there is nothing left to write to
-        except HauberkError as error:  # a disk that is full now may not be so at the next time
+            raise  # the ledger was tampered with: nothing can be written to it
+        except HauberkError as error:  # a full disk may have space at the next time
             out.document({"ok": False, "error": {"kind": type(error).__name__, "message": str(error)}})
             out.console.print(f"not audited: {error}", style="red", markup=False, soft_wrap=True)
 
@@ -142,7 +144,7 @@ def _show(out: Output, found: Audited) -> None:
     for finding, later in zip_longest(shown, shown[1:]):
         colour = _COLOURS[str(finding.severity)]
         say(f"  [{colour}]{finding.severity!s:<8}[/] {escape(finding.what)}", soft_wrap=True)
-        if later is None or later.advice != finding.advice:  # once for all that it is about
+        if later is None or later.advice != finding.advice:  # once for all rows that it concerns
             say(f"           [dim]{escape(finding.advice)}[/]", soft_wrap=True)
     if len(found.findings) > _SHOWN:
         say(f"  [dim]and {len(found.findings) - _SHOWN:,} more; --json lists them[/]")

@@ -20,22 +20,28 @@ _LINES = 16
 @click.command("certify")
 @click.argument("files", nargs=-1, required=True)
 @click.option("--kind", type=click.Choice(["image", "table"]), default="table", show_default=True)
-@click.option("--target", default="", help="The column or key that is predicted.")
+@click.option("--target", default="", help="The column or key of the target.")
 @click.option("--test", "tests", multiple=True, help="A file of the test side; may be repeated.")
-@click.option("--group", default="", help="The column or key whose rows belong together.")
+@click.option("--group", default="", help="The column or key of the groups that stay together.")
 @click.option("--drop", multiple=True, help="A column to leave out; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=4), help="Look at no more than this many rows.")
+@click.option("--limit", type=click.IntRange(min=4), help="Use at most this many rows.")
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @click.option("--partitions", type=click.IntRange(2, 10_000), default=50, show_default=True, help="Parts (k).")
 @click.option(
-    "--spread", type=click.IntRange(1, 64), default=1, show_default=True, help="Models that a row teaches (d)."
+    "--spread",
+    type=click.IntRange(1, 64),
+    default=1,
+    show_default=True,
+    help="Models that are trained on each row (d).",
 )
 @click.option(
-    "--learner", default="", help="trees, logistic or net; default: logistic for tables, net for pictures."
+    "--learner",
+    default="",
+    help="The model: trees, logistic or net; default: logistic for tables, net for pictures.",
 )
-@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; default: one for each core.")
+@click.option("--workers", type=click.IntRange(1, 1024), help="Processes; default: one per core.")
 @click.option("--baseline/--no-baseline", default=True, show_default=True, help="Also train one model on all rows.")
-@click.option("--seed", default=0, show_default=True, help="Of the split and of the models.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split and the models.")
 @json_option
 def certify(  # noqa: PLR0913 - click's options
     files: tuple[str, ...],
@@ -57,8 +63,8 @@ def certify(  # noqa: PLR0913 - click's options
 ) -> None:
     """Train a vote of models on parts of FILES and print its certified accuracy by number of poisoned rows.
 
-    Each model learns from its own part, chosen by a hash of each row. A prediction with a certificate of r stays what
-    it is whatever r rows are put in, taken out or relabelled. Nothing in the files is executed.
+    Each model is trained on its own part, chosen by a hash of each row. A prediction with a certificate of r does not
+    change when any r rows are inserted, removed or relabelled. Nothing in the files is executed.
     """
     from time import monotonic
 
@@ -88,7 +94,7 @@ def certify(  # noqa: PLR0913 - click's options
 
 
 def _whole(spec: Spec, split: Split, learner: str, seed: int) -> float:
-    """Return the test accuracy of one model of the same kind that learned from all rows: what the vote costs."""
+    """Return the test accuracy of one model of the same kind that was trained on all rows: the cost of the vote."""
     import numpy as np
 
     from hauberk.core.progress import Progress
@@ -117,7 +123,7 @@ def _document(split: Split, plan: Plan, learner: str, found: Certificates, whole
         "accuracy_of_one_model": whole,
         "always_largest_class": float(np.bincount(y).max() / len(y)),
         "median_withstands": float(np.median(found.withstands)),
-        "poisoned_row": "one row put in, taken out or relabelled; changed inputs count as two",
+        "poisoned_row": "one row inserted, removed or relabelled; a changed input counts as two",
         "curve": found.curve(y),
     }
 
@@ -141,7 +147,7 @@ def _show(out: Output, document: dict[str, Any]) -> None:
     curve = document["curve"]
     step = max(1, -(-len(curve) // _LINES))
     for point in curve[::step]:
-        # Below the largest class's share a certificate says no more than a constant answer would.
+        # Below the share of the largest class, a certificate says no more than a constant prediction.
         colour = "green" if point["y"] > largest else "yellow"
         bar = "█" * round(point["y"] * _BAR)
         share = point["x"] / document["train"]

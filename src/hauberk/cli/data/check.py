@@ -1,4 +1,4 @@
-"""`hauberk data check`: run the data checks of the main job on files, alone, with no project."""
+"""`hauberk data check`: run the data checks of the main job on files, without a project."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ _COLOURS = {"info": "dim", "low": "cyan", "medium": "yellow", "high": "red", "cr
 
 @click.command("check")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
+@click.option("--kind", type=click.Choice(["image", "table"]), help="The kind of data; default: a guess.")
+@click.option("--target", default="", help="The column or key of the target; default: a guess.")
 @click.option("--test", "tests", multiple=True, help="A file of the test side; may be repeated.")
-@click.option("--group", default="", help="The column or key whose rows belong together.")
+@click.option("--group", default="", help="The column or key of the groups that stay together.")
 @click.option("--drop", multiple=True, help="A column to leave out; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=4), help="Look at no more than this many rows.")
+@click.option("--limit", type=click.IntRange(min=4), help="Use at most this many rows.")
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @click.option("--check", "names", multiple=True, help="Run only this check; may be repeated.")
-@click.option("--seed", default=0, show_default=True, help="Of the split and of sampling.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the split and of sampling.")
 @json_option
 @click.pass_context
 def check(  # noqa: PLR0913 - click's options
@@ -47,7 +47,7 @@ def check(  # noqa: PLR0913 - click's options
 ) -> None:
     """Run the data checks on FILES: tables, .npz archives, an idx pair, a folder of pictures, or sklearn:digits.
 
-    Exit code 1 means that a finding of severity high or above was made. Nothing in the files is executed.
+    Exit code 1 means a finding of severity high or above. Nothing in the files is executed.
     """
     import numpy as np
 

@@ -19,17 +19,21 @@ _SHOWN = 20
 @click.command("diff")
 @click.argument("a")
 @click.argument("b")
-@click.option("--key", multiple=True, help="A column that tells rows apart; may be repeated. Without: by content.")
+@click.option("--key", multiple=True, help="A column that identifies rows; may be repeated. Default: by content.")
 @click.option(
-    "--samples", type=click.IntRange(0, 1000), default=5, show_default=True, help="Rows shown of each kind."
+    "--samples",
+    type=click.IntRange(0, 1000),
+    default=5,
+    show_default=True,
+    help="Number of rows to show of each kind.",
 )
-@click.option("--files", is_flag=True, help="Compare files and their parts, not rows.")
+@click.option("--files", is_flag=True, help="Compare files and their parts instead of rows.")
 @json_option
 @click.pass_context
 def diff(  # noqa: PLR0913 - click's options
     ctx: click.Context, *, a: str, b: str, key: tuple[str, ...], samples: int, files: bool, json: bool
 ) -> None:
-    """Say what differs between A and B. Exit code 0: nothing, 1: something.
+    """Show the differences between A and B. Exit code 0: none, 1: some.
 
     Tables (Parquet, Arrow, CSV, JSON Lines; files, patterns, folders or URLs) are compared row by row, folders of
     pictures and everything else file by file.
@@ -80,7 +84,7 @@ def _files(a: str, b: str, progress: Progress) -> tuple[Change, ...]:
     with progress.task("Hashing") as task:
         first, second = (build([place], task=task).manifest for place in (a, b))
     if len(first.files) == len(second.files) == 1 and not _is_folder(a, b):
-        # Two files are compared whatever they are called.
+        # Two files are compared whatever their names.
         first = replace(first, files=(replace(first.files[0], name=second.files[0].name),))
     return compare(first, second)
 

@@ -1,4 +1,4 @@
-"""`hauberk data drill`: poison a copy of the data in memory, and say what would have been caught."""
+"""`hauberk data drill`: poison a copy of the data in memory, and show what would be detected."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from hauberk.cli._output import Output, json_option
 
 @click.command("drill")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
+@click.option("--kind", type=click.Choice(["image", "table"]), help="The kind of data; default: a guess.")
+@click.option("--target", default="", help="The column or key of the target; default: a guess.")
 @click.option("--drop", multiple=True, help="A column to leave out; may be repeated.")
 @click.option("--attack", "attacks", multiple=True, help="A poison to try; may be repeated. Default: all that fit.")
 @click.option(
     "--share",
     type=click.FloatRange(0, 0.5, min_open=True, max_open=True),
-    help="Of rows; default: each poison's own.",
+    help="Share of poisoned rows; default: each poison's own.",
 )
-@click.option("--detector", "names", multiple=True, help="Ask only this detector; may be repeated.")
-@click.option("--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Copies for each poison.")
+@click.option("--detector", "names", multiple=True, help="Use only this detector; may be repeated.")
+@click.option(
+    "--seeds", type=click.IntRange(1, 100), default=1, show_default=True, help="Number of copies per poison."
+)
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 0.5, min_open=True),
@@ -29,10 +31,12 @@ from hauberk.cli._output import Output, json_option
     show_default=True,
     help="The share of honest rows that may be flagged.",
 )
-@click.option("--limit", type=click.IntRange(min=50), default=10_000, show_default=True, help="Rows to drill on.")
+@click.option(
+    "--limit", type=click.IntRange(min=50), default=10_000, show_default=True, help="Number of rows to use."
+)
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @click.option(
-    "--seed", default=0, show_default=True, help="Of the sample, where there are more rows than the limit."
+    "--seed", default=0, show_default=True, help="Seed of the sample, when there are more rows than the limit."
 )
 @json_option
 def drill(  # noqa: PLR0913 - click's options
@@ -51,9 +55,9 @@ def drill(  # noqa: PLR0913 - click's options
     seed: int,
     json: bool,
 ) -> None:
-    """Poison a copy of FILES with each known poison that fits, screen it, and print what would have been caught.
+    """Poison a copy of FILES with each known poison that applies, screen it, and print what would be detected.
 
-    The copy lives in memory: no file is written or changed. The first line is the data as they are.
+    The copy is in memory: no file is written or changed. The first line shows the unchanged data.
     """
     from hauberk.core.progress import Progress
     from hauberk.data.poison.drilling import drill as run
@@ -63,7 +67,7 @@ def drill(  # noqa: PLR0913 - click's options
 
     out = Output(json)
     kind, target, _ = understood(files, kind=kind, target=target, size=size)
-    fitting(kind, attacks)  # a wrong name is said before anything is read
+    fitting(kind, attacks)  # a wrong name is reported before anything is read
     chosen: dict[str, dict[str, Any]] | None = {name: {} for name in names} if names else None
     spec = DataSpec(kind, files, (), target, drop=drop, limit=limit, size=size)
     with Progress().task("Drilling") as task:

@@ -1,4 +1,4 @@
-"""`hauberk data import`: register files as a set of this project, by manifest, in the ledger."""
+"""`hauberk data import`: register files as a set of this project, with a manifest, in the ledger."""
 
 from __future__ import annotations
 
@@ -14,18 +14,16 @@ _SHOWN = 20
 
 @click.command("import")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--name", required=True, help="What the set is called from now on.")
-@click.option("--source", default="", help="Where it comes from, in words: a supplier, a URL, a contract.")
+@click.option("--name", required=True, help="The name of the set.")
+@click.option("--source", default="", help="Its source, as text: a supplier, a URL, a contract.")
 @click.option("--by", help="Who imports it; default: HAUBERK_PRINCIPAL, or user@host.")
-@click.option("--target", default="", help="The column that is predicted: lets audits screen new rows.")
+@click.option("--target", default="", help="The target column; with it, audits screen new rows.")
 @click.option(
     "--schema",
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
-    help="A schema file that audits verify the set against.",
+    help="A schema file for audits to verify the set against.",
 )
-@click.option(
-    "--fast", is_flag=True, help="Believe size and time of files that are as they were; hash what is new."
-)
+@click.option("--fast", is_flag=True, help="Trust size and time of unchanged files; hash only new ones.")
 @project_option
 @json_option
 def import_files(  # noqa: PLR0913 - click's options
@@ -42,8 +40,8 @@ def import_files(  # noqa: PLR0913 - click's options
 ) -> None:
     """Register FILES (files, folders or URLs) as the set NAME: every part hashed, the root signed and logged.
 
-    The files stay where they are. Run it again after the set was changed on purpose: the new state is then on record,
-    and `hauberk data audit` finds every change that is not.
+    The files stay in place. Run it again after an intended change: it records the new state, and `hauberk data audit`
+    reports every change that was not recorded.
     """
     from rich.markup import escape
 
@@ -85,7 +83,7 @@ def import_files(  # noqa: PLR0913 - click's options
     size = f"{counted(len(found.state.files), 'file')}, {found.state.size:,} bytes"
     say(f"[bold]{escape(name)}[/]  {size}\nroot  {found.state.root}", soft_wrap=True)
     if found.entry is None:
-        say("This very state is on record already; nothing was logged.")
+        say("This state is recorded already; nothing was logged.")
         return
     for change in found.changes[:_SHOWN]:
         say(f"  {change}", markup=False, soft_wrap=True)

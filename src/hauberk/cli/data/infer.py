@@ -1,4 +1,4 @@
-"""`hauberk data infer`: propose a schema file for a table, to be read and edited."""
+"""`hauberk data infer`: propose a schema file for a table, to review and edit."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hauberk.cli._output import Output, OutputPath, json_option
 
 @click.command("infer")
 @click.argument("place", metavar="FILE")
-@click.option("-o", "--output", type=OutputPath(), help="Write the schema here and not to the screen.")
-@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@click.option("-o", "--output", type=OutputPath(), help="Write the schema here instead of to standard output.")
+@click.option("--force", is_flag=True, help="Replace an existing file.")
 @json_option
 def infer_schema(place: str, *, output: Path | None, force: bool, json: bool) -> None:
     """Propose a schema file for FILE: TOML with comments, which accepts FILE as it is.
 
-    Read it and correct it: bounds and categories are what was seen, not yet what is right. Then hold other tables
-    against it with `hauberk data verify FILE --schema SCHEMA`.
+    Review it: bounds and categories are those of FILE, not necessarily right. Then verify other tables against it
+    with `hauberk data verify FILE --schema SCHEMA`.
     """
     from hauberk.core import outputs
     from hauberk.core.errors import InvalidInput

@@ -1,4 +1,4 @@
-"""`hauberk data inspect`: say what unknown files hold."""
+"""`hauberk data inspect`: describe unknown files."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 @click.command("inspect")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
+@click.option("--target", default="", help="The column or key of the target; default: a guess.")
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @json_option
 def inspect_files(files: tuple[str, ...], target: str, size: int | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Say what FILES hold: rows, classes, columns with their ranges, and what looks like the target."""
+    """Describe FILES: rows, classes, columns with their ranges, and the likely target."""
     from hauberk.data.reading.inspection import inspect
 
     out = Output(json)

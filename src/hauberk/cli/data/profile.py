@@ -1,4 +1,4 @@
-"""`hauberk data profile`: what a table holds, and what in it looks suspicious."""
+"""`hauberk data profile`: profile a table and list what looks suspicious."""
 
 from __future__ import annotations
 
@@ -20,10 +20,8 @@ _SHOWN = 60
 
 @click.command("profile")
 @click.argument("place", metavar="FILE")
-@click.option(
-    "--target", default="", help="The column that is predicted: what the others say about it is measured."
-)
-@click.option("--html", type=OutputPath(), help="Write the profile as one HTML page as well.")
+@click.option("--target", default="", help="The target column: its association with the others is measured.")
+@click.option("--html", type=OutputPath(), help="Also write the profile as one HTML page.")
 @json_option
 def profile_table(place: str, *, target: str, html: Path | None, json: bool) -> None:
     """Profile FILE: Parquet, Arrow, CSV, TSV or JSON Lines; one file, a pattern, a folder of partitions, or a URL.
@@ -104,7 +102,7 @@ def _spark(column: ColumnProfile) -> str:
         return ""
     pairs = [sum(counts[at : at + 2]) for at in range(0, len(counts), 2)] if len(counts) > 12 else list(counts)
     tallest = max(pairs)
-    # What is there at all is shown: the lowest block is kept for nothing.
+    # Every nonzero count is shown: the lowest block means zero.
     return "".join(_BLOCKS[max(1, round(8 * count / tallest))] if count else " " for count in pairs)
 
 

@@ -13,15 +13,13 @@ from hauberk.core.text import one_line
 
 @click.command("repair")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
-@click.option("--source", default="", help="The column or key that says who sent each row.")
-@click.option("--drop", multiple=True, help="A column not to look at; it is written all the same. May be repeated.")
-@click.option("--out", required=True, type=OutputPath(), help="Where kept rows go.")
-@click.option("--quarantine", required=True, type=OutputPath(), help="Where suspects go.")
-@click.option(
-    "--relabel", is_flag=True, help="Give rows of which only the label is doubted the label they seem to have."
-)
+@click.option("--kind", type=click.Choice(["image", "table"]), help="The kind of data; default: a guess.")
+@click.option("--target", default="", help="The column or key of the target; default: a guess.")
+@click.option("--source", default="", help="The column or key of the sender of each row.")
+@click.option("--drop", multiple=True, help="A column to ignore; it is written unchanged. May be repeated.")
+@click.option("--out", required=True, type=OutputPath(), help="File for the kept rows.")
+@click.option("--quarantine", required=True, type=OutputPath(), help="File for the suspects.")
+@click.option("--relabel", is_flag=True, help="Relabel rows whose label alone is suspect.")
 @click.option(
     "--false-alarms",
     type=click.FloatRange(0, 0.5, min_open=True),
@@ -29,8 +27,8 @@ from hauberk.core.text import one_line
     show_default=True,
     help="The share of honest rows that may be flagged.",
 )
-@click.option("--detector", "names", multiple=True, help="Ask only this detector; may be repeated.")
-@click.option("--seed", default=0, show_default=True, help="Of everything that is fitted.")
+@click.option("--detector", "names", multiple=True, help="Use only this detector; may be repeated.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the fitted models.")
 @json_option
 def repair(  # noqa: PLR0913 - click's options
     files: tuple[str, ...],
@@ -47,9 +45,9 @@ def repair(  # noqa: PLR0913 - click's options
     seed: int,
     json: bool,
 ) -> None:
-    """Screen FILES and write what is kept to --out and what is suspect to --quarantine; FILES stay as they are.
+    """Screen FILES and write kept rows to --out and suspects to --quarantine; FILES stay unchanged.
 
-    Every row goes to exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
+    Every row is in exactly one of the two. Tables are written as .parquet, .csv or .jsonl, pictures as .npz.
     """
     from hauberk.core.progress import Progress
     from hauberk.data.poison.detectors import Rows

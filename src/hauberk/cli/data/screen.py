@@ -1,4 +1,4 @@
-"""`hauberk data screen`: rank the rows that look like poison, say why, and say who sent them."""
+"""`hauberk data screen`: rank the rows that look like poison, with reasons and senders."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ _FIELDS = ("rank", "row", "where", "score", "detector", "label", "suggested", "s
 
 @click.command("screen")
 @click.argument("files", nargs=-1, required=True)
-@click.option("--kind", type=click.Choice(["image", "table"]), help="What the files hold, in place of a guess.")
-@click.option("--target", default="", help="The column or key that is predicted, in place of a guess.")
-@click.option("--source", default="", help="The column or key that says who sent each row.")
+@click.option("--kind", type=click.Choice(["image", "table"]), help="The kind of data; default: a guess.")
+@click.option("--target", default="", help="The column or key of the target; default: a guess.")
+@click.option("--source", default="", help="The column or key of the sender of each row.")
 @click.option("--drop", multiple=True, help="A column to leave out; may be repeated.")
-@click.option("--limit", type=click.IntRange(min=50), help="Look at no more than this many rows.")
+@click.option("--limit", type=click.IntRange(min=50), help="Use at most this many rows.")
 @click.option("--size", type=click.IntRange(1, 4096), help="Resize pictures in folders to this many pixels a side.")
 @click.option(
     "--false-alarms",
@@ -36,9 +36,9 @@ _FIELDS = ("rank", "row", "where", "score", "detector", "label", "suggested", "s
     help="The share of honest rows that may be flagged.",
 )
 @click.option("--detector", "names", multiple=True, help="Run only this detector; may be repeated.")
-@click.option("--most", type=click.IntRange(min=0), default=15, show_default=True, help="Rows to show.")
+@click.option("--most", type=click.IntRange(min=0), default=15, show_default=True, help="Number of rows to show.")
 @click.option("--out", type=OutputPath(), help="Write the flagged rows here, .csv or .json.")
-@click.option("--seed", default=0, show_default=True, help="Of everything that is fitted.")
+@click.option("--seed", default=0, show_default=True, help="Seed of the fitted models.")
 @json_option
 @click.pass_context
 def screen(  # noqa: PLR0913 - click's options
@@ -60,7 +60,7 @@ def screen(  # noqa: PLR0913 - click's options
 ) -> None:
     """Rank the rows of FILES that look like poison, with the reason: tables, .npz, an idx pair, a folder of pictures.
 
-    Exit code 1 means that more rows are flagged than false alarms explain. Nothing in the files is executed or changed.
+    Exit code 1 means that more rows are flagged than false alarms can explain. Nothing in the files is executed or changed.
     """
     from hauberk.core.progress import Progress
     from hauberk.data.poison.detectors import Rows
@@ -90,7 +90,7 @@ def screen(  # noqa: PLR0913 - click's options
 
 
 def _listed(whole: Whole, found: Screening) -> list[dict[str, Any]]:
-    """Return the flagged rows, the most suspect first, named as the files name them."""
+    """Return the flagged rows, the most suspect first, numbered as in the files."""
     side = whole.side
     return [
         {
@@ -161,12 +161,12 @@ def _write(out: Path, document: dict[str, Any], listed: list[dict[str, Any]]) ->
 
 
 def _cell(value: Any) -> Any:  # noqa: ANN401 - a cell
-    """Return the value; text that a spreadsheet would run as a formula is quoted, since poisoners write some of it."""
+    """Return the value; text that a spreadsheet would run as a formula is quoted, because poisoned rows may hold some."""
     return f"'{value}" if isinstance(value, str) and value[:1] in {"=", "+", "-", "@", "\t", "\r"} else value
 
 
 def _clean(text: str) -> str:
-    """Return text from the data for a terminal: on one line, and markup shown as it is."""
+    """Return text from the data for a terminal: on one line, with markup escaped."""
     from rich.markup import escape
 
     return escape(one_line(text))
@@ -193,7 +193,7 @@ def _show(  # noqa: PLR0913 - what a page shows
     count = f"{flagged:,} of {len(side):,} rows ({flagged / len(side):.2%}) are flagged"
     usual = f"up to {allowed:,.0f} false alarms are expected on honest data"
     if found.found:
-        out.console.print(f"[bold red]poison found[/]: {count}; {usual}. Look at them before you train.")
+        out.console.print(f"[bold red]poison found[/]: {count}; {usual}. Review them before you train.")
     else:
         out.console.print(f"[bold green]no poison found[/]: {count}; {usual}.")
     if path is not None:

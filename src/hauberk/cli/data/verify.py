@@ -1,4 +1,4 @@
-"""`hauberk data verify`: hold a table of any size against a schema file, a reference, or both."""
+"""`hauberk data verify`: verify a table of any size against a schema file, a reference, or both."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SHOWN = 40
 @click.argument("place", metavar="FILE")
 @click.option("--schema", type=click.Path(path_type=Path), help="A schema file; `hauberk data infer` proposes one.")
 @click.option("--against", metavar="REFERENCE", help="A table to measure drift against.")
-@click.option("--quarantine", type=OutputPath(), help="Write the rows that break a rule here.")
+@click.option("--quarantine", type=OutputPath(), help="Write the rows that violate a rule here.")
 @click.option("--clean", type=OutputPath(), help="Write the other rows here.")
 @click.option(
-    "--samples", default=5, show_default=True, type=click.IntRange(0, 1000), help="Rows shown for each rule."
+    "--samples", default=5, show_default=True, type=click.IntRange(0, 1000), help="Number of rows to show per rule."
 )
-@click.option("--now", type=click.DateTime(), help="The clock for freshness, in UTC, in place of this machine's.")
+@click.option("--now", type=click.DateTime(), help="The time for freshness rules, in UTC; default: now.")
 @json_option
 @click.pass_context
 def verify_table(  # noqa: PLR0913 - click's options
@@ -44,8 +44,8 @@ def verify_table(  # noqa: PLR0913 - click's options
 ) -> None:
     """Verify FILE: Parquet, Arrow, CSV, TSV or JSON Lines; one file, a pattern, a folder of partitions, or a URL.
 
-    Folders of pictures, npz and idx files are tables too, with a row a picture. Without --schema and --against, FILE is
-    held against what any table should hold.
+    Folders of pictures, npz and idx files are tables too, with one row per picture. Without --schema and --against, FILE
+    is verified against rules that any table should satisfy.
 
     Exit code 0: every rule was evaluated and held. 1: a rule is violated, could not be evaluated, or the data drifted.
     2: the files or the schema cannot be used. The table is streamed, so it may be larger than memory.
@@ -60,10 +60,10 @@ def verify_table(  # noqa: PLR0913 - click's options
     from hauberk.data.verification.splitting import split
     from hauberk.data.verification.verifying import verify
 
-    # With neither a schema nor a reference, what any table should hold; with a reference alone, drift alone.
+    # With neither a schema nor a reference, the rules for any table; with a reference alone, drift alone.
     bare = schema is None and against is None
     if schema is None and not bare and (quarantine or clean):
-        raise InvalidInput("drift is not in single rows: --quarantine and --clean need --schema.")
+        raise InvalidInput("drift does not concern single rows: --quarantine and --clean need --schema.")
     out = Output(json)
     rules = load_schema(schema) if schema is not None else Schema(version=1)
     verified = halves = drifted = None
@@ -87,7 +87,7 @@ def verify_table(  # noqa: PLR0913 - click's options
     out.document(document | {"sanity": STATED} if bare else document)
     if not json:
         if bare:
-            out.console.print(f"No schema is given, so only what any table should hold: {STATED}.")
+            out.console.print(f"No schema is given, so only rules for any table were checked: {STATED}.")
             out.console.print("`hauberk data infer FILE -o schema.toml` proposes a schema.", markup=False)
         _show(out, place, verified, halves, drifted)
         out.console.print("[bold green]fine[/]: every rule held." if ok else "[bold red]not fine[/]: see above.")
@@ -131,7 +131,7 @@ def _document(
 
 
 def plain(value: Any) -> Any:  # noqa: ANN401 - a value of a table
-    """Return a value of a table as JSON can say it; NaN and infinities become words, bytes become hexadecimal."""
+    """Return a table value as a JSON value; NaN and infinities become text, bytes become hexadecimal."""
     if isinstance(value, float):
         return value if value - value == 0 else str(value)
     if isinstance(value, datetime | date | time):
@@ -196,6 +196,6 @@ def _rules(out: Output, verified: Verified) -> None:
 
 
 def _brief(value: Any) -> str:  # noqa: ANN401 - a value of a table
-    # repr shows NUL and bidirectional marks as escapes, so that they cannot rearrange the screen.
+    # repr escapes NUL and bidirectional marks, so that they cannot rearrange the screen.
     text = "null" if value is None else ascii(value) if isinstance(value, str) else str(plain(value))
     return text if len(text) <= 40 else text[:37] + "..."

@@ -1,11 +1,11 @@
-"""Keys behind a port: `port` is what custody asks, each other file one kind of holder, found by URI scheme.
+"""Keys behind a port: `port` is the interface, each other file one kind of key holder, selected by URI scheme.
 
     port        PublicKey, Signer, KeyService: the contract
-    schemes     which holder a URI names, and how a new one is added
+    schemes     selects the holder for a URI; how to add one
     keyring     `keyring:PATH`, an encrypted file
     passphrase  where a keyring's passphrase comes from
 
-A secret key stays with its holder. None prints itself, and none can be pickled.
+A secret key stays with its holder. No key object prints its secret or can be pickled.
 """
 
 from hauberk.custody.keys.passphrase import passphrase_from, terminal_prompt

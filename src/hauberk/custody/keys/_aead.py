@@ -1,7 +1,7 @@
-"""AES-256-GCM with a random nonce in front, for secrets of the size of a key (NIST SP 800-38D).
+"""AES-256-GCM with a prepended random nonce, for secrets as short as a key (NIST SP 800-38D).
 
-With random 96-bit nonces one key may seal 2**32 times; `sealing` is for files. GCM does not commit to its key:
-whoever derives the key from a passphrase adds a commitment (see `_vault`).
+With random 96-bit nonces, one key may encrypt 2**32 times; `sealing` is for files. GCM does not commit to its key:
+callers that derive the key from a passphrase add a commitment (see `_vault`).
 """
 
 from __future__ import annotations
@@ -19,13 +19,13 @@ TAG_SIZE = 16
 
 
 def seal(key: bytes, plaintext: bytes, associated: bytes) -> bytes:
-    """Return nonce, ciphertext and tag in a row; `key` has 32 bytes."""
+    """Return nonce || ciphertext || tag. key: 32 bytes."""
     nonce = os.urandom(NONCE_SIZE)
     return nonce + AESGCM(key).encrypt(nonce, plaintext, associated)
 
 
 def unseal(key: bytes, sealed: bytes, associated: bytes) -> bytes:
-    """Undo `seal`. Raises NotProven when key, bytes or `associated` are not the same."""
+    """Return the plaintext from `seal`. Raises NotProven when the key, the bytes or `associated` differ."""
     if len(sealed) < NONCE_SIZE + TAG_SIZE:
         raise NotProven(
             f"sealed bytes have at least {NONCE_SIZE + TAG_SIZE} bytes, found {len(sealed)}: cut short."

@@ -1,4 +1,4 @@
-"""Connecting to AWS KMS, and its failures in our words. What differs between failures is who has to act."""
+"""Connect to AWS KMS and translate its errors, grouped by who has to act."""
 
 from __future__ import annotations
 
@@ -48,9 +48,9 @@ _WRONG = frozenset({"IncorrectKeyException", "InvalidCiphertextException", "KMSI
 
 
 def connect(*, region: str | None, profile: str | None, endpoint: str | None, timeout: float) -> Any:  # noqa: ANN401 - boto3 publishes no types
-    """Return a KMS client that speaks TLS 1.3, waits `timeout` seconds for an answer and asks three times at most.
+    """Return a KMS client that speaks TLS 1.3, waits `timeout` seconds for an answer and sends a request at most three times.
 
-    Raises InvalidInput for a missing region or profile, and for an endpoint in the clear that is not this machine.
+    Raises InvalidInput for a missing region or profile, and for an unencrypted endpoint that is not on this machine.
     """
     boto3 = need("boto3")
     config = need("botocore.config").Config(
@@ -76,7 +76,7 @@ def _harden(client: Any) -> None:  # noqa: ANN401 - as above
     context = getattr(getattr(session, "_manager", None), "connection_pool_kw", {}).get("ssl_context")
     made = getattr(session, "_get_ssl_context", None)
     if not isinstance(context, ssl.SSLContext) or made is None:
-        raise Unavailable("this botocore does not let its TLS be set to 1.3. Install another release of boto3.")
+        raise Unavailable("this botocore does not allow setting TLS to 1.3. Install another release of boto3.")
 
     def hardened() -> ssl.SSLContext:
         later: ssl.SSLContext = made()
@@ -84,12 +84,12 @@ def _harden(client: Any) -> None:  # noqa: ANN401 - as above
         return later
 
     context.minimum_version = tls.TLS_1_3
-    session._get_ssl_context = hardened  # for proxies, whose contexts are made when they are used  # noqa: SLF001
+    session._get_ssl_context = hardened  # for proxies: their contexts are created on first use  # noqa: SLF001
 
 
 @contextmanager
 def translated(verb: str, subject: str) -> Iterator[None]:
-    """Turn botocore's exceptions into ours."""
+    """Raise the Hauberk error for each of botocore's exceptions."""
     exceptions = need("botocore.exceptions")
     try:
         yield
@@ -114,7 +114,7 @@ def translated(verb: str, subject: str) -> Iterator[None]:
     except exceptions.ParamValidationError as error:
         raise InvalidInput(f"AWS KMS cannot {verb} {subject}: the URI or a name does not fit.") from error
     except exceptions.BotoCoreError as error:
-        # Timeouts and broken connections, whose own text is the endpoint and the reason.
+        # Timeouts and broken connections; the text holds the endpoint and the reason.
         raise Unavailable(f"AWS KMS did not answer when asked to {verb} {subject}: {error}. Try again.") from error
 
 
@@ -126,7 +126,7 @@ def _answered(response: dict[str, Any], verb: str, subject: str) -> HauberkError
         return Unavailable(f"AWS KMS cannot {verb} {subject} now ({code}). Run the same command again later.")
     if code in _DENIED:
         return InvalidInput(
-            f"AWS KMS denies to {verb} {subject} ({code}): {said}. Get the right from who gives it."
+            f"AWS KMS denies to {verb} {subject} ({code}): {said}. Ask an administrator for the permission."
         )
     if code in _WRONG:
         return NotProven(f"AWS KMS could not {verb} with {subject}: another key, other bytes or another context.")

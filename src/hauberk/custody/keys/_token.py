@@ -1,4 +1,4 @@
-"""A PKCS#11 token: the URI that names it (RFC 7512), the session with it, and its failures in our words."""
+"""A PKCS#11 token: the URI that names it (RFC 7512), the session with it, and the translation of its errors."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[HauberkError], str], ...] = (
     (
         frozenset({"PinLocked", "PinExpired"}),
         InvalidInput,
-        "the token takes no PIN any more ({kind}): its security officer has to set a new one.",
+        "the token accepts no PIN any more ({kind}): its security officer has to set a new one.",
     ),
     (
         frozenset(
@@ -63,14 +63,14 @@ _MEANINGS: tuple[tuple[frozenset[str], type[HauberkError], str], ...] = (
     (
         frozenset({"TokenWriteProtected", "SessionReadOnly", "AttributeReadOnly"}),
         InvalidInput,
-        "the token lets nothing be changed ({kind}): to {verb} is for its administrator.",
+        "the token is write-protected ({kind}): only its administrator can {verb}.",
     ),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class TokenUri:
-    """token: its label, "" when `serial` (hex digits as the token prints them) names it. object: the only key."""
+    """Parts of the URI. token: the label, "" when `serial` (hex digits) selects it. object: the only key to use."""
 
     token: str
     serial: str
@@ -80,7 +80,7 @@ class TokenUri:
 
 
 def read_uri(rest: str, environ: Mapping[str, str]) -> TokenUri:
-    """Read what follows `pkcs11:`. Raises InvalidInput, above all for a PIN in the URI, which gets logged."""
+    """Parse the part after `pkcs11:`. Raises InvalidInput, also for a PIN in the URI, since URIs are logged."""
     path, _, query = rest.removeprefix("//").partition("?")
     place = _attributes(path, ";", _PLACE)
     options = _attributes(query, "&", _OPTIONS)
@@ -117,7 +117,7 @@ def _attributes(text: str, separator: str, known: tuple[str, ...]) -> dict[str, 
 
 
 def pin_of(uri: TokenUri, environ: Mapping[str, str]) -> str:
-    """Return the PIN: from `pin-source`, else HAUBERK_PIN or HAUBERK_PIN_FILE, else asked for. Raises InvalidInput."""
+    """Return the PIN: from `pin-source`, else HAUBERK_PIN or HAUBERK_PIN_FILE, else from a prompt. Raises InvalidInput."""
     if uri.pin_source:
         path = Path(uri.pin_source.removeprefix("file:").removeprefix("//")).expanduser()
         try:
@@ -134,10 +134,10 @@ def pin_of(uri: TokenUri, environ: Mapping[str, str]) -> str:
 
 
 def open_session(uri: TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - the library's type, imported late
-    """Log in to the token and return a session that may write.
+    """Log in to the token and return a read-write session.
 
-    Raises InvalidInput for a driver, token or PIN that is not right (a wrong PIN is tried once only: tokens lock
-    themselves after a few), Unavailable when the token does not answer, MissingExtra without python-pkcs11.
+    Raises InvalidInput for a wrong driver, token or PIN (a wrong PIN is tried only once, because tokens lock
+    themselves after a few tries), Unavailable when the token does not answer, MissingExtra without python-pkcs11.
     """
     pkcs11 = need("pkcs11")
     if not uri.module.is_file():
@@ -158,7 +158,7 @@ def open_session(uri: TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN
     with translated(pkcs11, "log in to"):
         try:
             return wanted[0].open(rw=True, user_pin=pin)
-        except pkcs11.exceptions.UserAlreadyLoggedIn:  # a log-in is the process's, not the session's
+        except pkcs11.exceptions.UserAlreadyLoggedIn:  # a login belongs to the process, not to the session
             return wanted[0].open(rw=True)
 
 
@@ -171,7 +171,7 @@ def _is(token: Any, uri: TokenUri) -> bool:  # noqa: ANN401 - as above
 
 @contextmanager
 def translated(pkcs11: Any, verb: str) -> Iterator[None]:  # noqa: ANN401 - as above
-    """Turn the library's exceptions into ours."""
+    """Raise the Hauberk error for each of the library's exceptions."""
     try:
         yield
     except pkcs11.exceptions.PKCS11Error as error:

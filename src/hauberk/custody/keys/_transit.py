@@ -1,4 +1,4 @@
-"""Vault's transit engine as requests: where it is, with which token it is asked, and what its refusals mean."""
+"""Requests to Vault's transit engine: the address, the token, and the meaning of its error responses."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hauberk.core.text import one_line
 from hauberk.custody.keys._uri import Place, read_place
 
 FORM = "vault://HOST:PORT/MOUNT"
-SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # no "..", which leads out of the mount
+SEGMENT = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")  # no "..", which would leave the mount
 _OPTIONS = ("prefix", "namespace", "cacert", "cert", "key", "minimum_tls", "timeout", "tls")
 _PAUSES = (0.1, 0.4)  # seconds
 _LOOPBACK = ("127.0.0.1", "localhost", "[::1]")
@@ -52,11 +52,11 @@ class Transit:
         raise self._failure(answer.status, said, path, opening=opening)
 
     def _failure(self, status: int, said: str, path: str, *, opening: bool) -> HauberkError:
-        here, why = f"Vault at {self.https.site.host}:{self.https.site.port}", said or "no word why"
+        here, why = f"Vault at {self.https.site.host}:{self.https.site.port}", said or "no reason given"
         if status == 503:
-            return Unavailable(f"{here} is sealed or in standby: {why}. Have it unsealed, try again.")
+            return Unavailable(f"{here} is sealed or in standby: {why}. Have it unsealed, then try again.")
         if status == 429 or status >= 500:
-            return Unavailable(f"{here} could not do it now (status {status}): {why}. Try again later.")
+            return Unavailable(f"{here} cannot do it now (status {status}): {why}. Try again later.")
         if opening and status == 400 and "too old" not in said:
             return NotProven(f"{here} could not decrypt it: {why}.")
         advice = {
@@ -70,7 +70,7 @@ class Transit:
 
 
 def connect(rest: str, environ: Mapping[str, str]) -> tuple[Transit, str]:
-    """Return the mount that a URI names, and the prefix of its keys' names; nothing is asked yet.
+    """Return the mount that a URI names, and the prefix of its keys' names. No request is sent.
 
     Raises InvalidInput for the URI, the token, and files that cannot be used.
     """

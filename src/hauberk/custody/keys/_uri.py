@@ -1,4 +1,4 @@
-"""The part of a key URI behind its scheme, `//PLACE?OPTION=VALUE&...`, read strictly."""
+"""The part of a key URI after its scheme, `//PLACE?OPTION=VALUE&...`, parsed strictly."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from hauberk.core.errors import InvalidInput
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """host: with its port, or "". path: without slashes around it. options: those given."""
+    """A parsed URI. host: with port, or "". path: without leading and trailing slashes. options: as given."""
 
     host: str
     path: str
     options: Mapping[str, str]
 
     def number(self, name: str, default: float, *, low: float, high: float) -> float:
-        """Return an option that is a number from `low` to `high`. Raises InvalidInput."""
+        """Return a numeric option between `low` and `high`. Raises InvalidInput."""
         text = self.options.get(name)
         if text is None:
             return default
@@ -34,10 +34,10 @@ class Place:
 
 
 def read_place(scheme: str, rest: str, *, known: tuple[str, ...], form: str) -> Place:
-    """Parse what follows `scheme:`.
+    """Parse the part after `scheme:`.
 
-    known: the options there are. form: how such a URI is written, for messages. Raises InvalidInput for an unknown
-    or repeated option, and for a user name or password: a URI is logged and shown, so it is no place for secrets.
+    known: the accepted options. form: the syntax of the URI, for messages. Raises InvalidInput for an unknown
+    or repeated option, and for a user name or password: URIs are logged and shown, so they must not hold secrets.
     """
     try:
         parts = urlsplit(f"{scheme}:{rest}")

@@ -1,14 +1,14 @@
-"""The keyring's file format: bytes locked by a passphrase. Pure: bytes in, bytes out.
+"""The keyring's file format: bytes encrypted under a passphrase. No I/O.
 
 Canonical JSON (RFC 8785), one line:
 
-    argon2id   {"lanes", "memory" (KiB), "salt" (base64, 16 bytes), "time"} as given to Argon2id v1.3 (RFC 9106)
+    argon2id   {"lanes", "memory" (KiB), "salt" (base64, 16 bytes), "time"} parameters of Argon2id v1.3 (RFC 9106)
     check      base64 of 32 bytes: the commitment to the key
     format     "https://hauberk.dev/keyring/v1"
     sealed     base64 of nonce (12 bytes), AES-256-GCM ciphertext and tag
 
-Argon2id gives 64 bytes: 32 are the AES key, 32 the commitment `check`. Everything but `sealed` is associated
-data. Without the commitment one forged file could open under many passphrases, and trying it would tell which of
+Argon2id outputs 64 bytes: 32 are the AES key, 32 the commitment `check`. All fields but `sealed` are associated
+data. Without the commitment, one forged file could open under many passphrases, and opening it would reveal which of
 them a user has (Len, Grubbs, Ristenpart 2021, "Partitioning Oracle Attacks").
 """
 
@@ -28,7 +28,7 @@ from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.custody.keys import _aead
 
 FORMAT = "https://hauberk.dev/keyring/v1"
-LARGEST = 4 * 1024 * 1024  # bytes of a keyring file; some ten thousand keys
+LARGEST = 4 * 1024 * 1024  # bytes of a keyring file: room for some ten thousand keys
 _SALT_SIZE = 16
 _MOST_TIME = 16
 _MOST_MEMORY = 1024 * 1024  # KiB: 1 GiB
@@ -37,9 +37,9 @@ _MOST_LANES = 16
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Argon2id's price of one guess: passes, memory in KiB, lanes. Defaults: RFC 9106 §4, second recommendation.
+    """Argon2id's cost of one guess: passes, memory in KiB, lanes. Defaults: RFC 9106 §4, second recommendation.
 
-    Raises InvalidInput beyond 16 passes, 1 GiB or 16 lanes, so that a file cannot ask for the whole machine.
+    Raises InvalidInput beyond 16 passes, 1 GiB or 16 lanes, so that a file cannot exhaust the machine.
     """
 
     time: int = 3
@@ -62,22 +62,22 @@ class Cost:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a keyring file says in the clear."""
+    """The unencrypted fields of a keyring file."""
 
     cost: Cost
     salt: bytes
     check: bytes
 
     def to_json(self) -> dict[str, Any]:
-        """Return the fields beside `sealed`; their canonical bytes are its associated data."""
+        """Return the fields other than `sealed`; their canonical bytes are the associated data."""
         cost = {"lanes": self.cost.lanes, "memory": self.cost.memory, "time": self.cost.time}
         return {"argon2id": cost | {"salt": _text(self.salt)}, "check": _text(self.check), "format": FORMAT}
 
 
 class FileKey:
-    """What a passphrase opens one keyring file with, kept so that Argon2id runs once and not at every write.
+    """The key of one keyring file, derived from a passphrase and kept, so that Argon2id runs once and not at every write.
 
-    The salt stays for as long as the passphrase does; each write draws a fresh nonce.
+    The salt changes only with the passphrase; each write draws a fresh nonce.
     """
 
     __slots__ = ("_key", "header")
@@ -109,11 +109,11 @@ class FileKey:
 
     @classmethod
     def fresh(cls, passphrase: bytes, cost: Cost) -> FileKey:
-        """Return a key for a new file or a new passphrase, under a new salt."""
+        """Return a key for a new file or passphrase, with a new salt."""
         return cls(passphrase, os.urandom(_SALT_SIZE), cost)
 
     def lock(self, plaintext: bytes) -> bytes:
-        """Return the file's bytes. Raises InvalidInput when they would be too many to be read again."""
+        """Return the file's bytes. Raises InvalidInput when the file would be too large to be read."""
         sealed = _aead.seal(self._key, plaintext, canonical.encode(self.header.to_json()))
         data = Vault(self.header, sealed).to_bytes()
         if len(data) > LARGEST:
@@ -121,7 +121,7 @@ class FileKey:
         return data
 
     def unlock(self, vault: Vault, *, what: str) -> bytes:
-        """Return the plaintext. Raises InvalidInput: one message for a wrong passphrase and a changed file."""
+        """Return the plaintext. Raises InvalidInput, with one message for a wrong passphrase and an altered file."""
         refusal = InvalidInput(
             f"{what} does not open: the passphrase is wrong, or the file was changed. Try the passphrase again; if "
             "it is surely right, restore the file from a backup."
@@ -136,30 +136,30 @@ class FileKey:
 
 @dataclass(frozen=True, slots=True)
 class Vault:
-    """A keyring file that was read but not opened."""
+    """A keyring file that was parsed but not decrypted."""
 
     header: Header
     sealed: bytes
 
     @classmethod
     def read(cls, data: bytes, *, what: str) -> Vault:
-        """Parse the file. Raises InvalidInput for a byte that `FileKey.lock` would not have written."""
+        """Parse the file. Raises InvalidInput unless it is exactly what `FileKey.lock` writes."""
         value = canonical.decode(data, what=what)
         try:
             cost = dict(value["argon2id"])
             salt = base64.b64decode(cost.pop("salt"))
             header = Header(Cost(**cost), salt, base64.b64decode(value["check"]))
             vault = cls(header, base64.b64decode(value["sealed"]))
-            # JSON and base64 can say one thing in several ways: only the way it was written is accepted.
+            # JSON and base64 have several encodings of one value: only the canonical one is accepted.
             known = vault.to_bytes() == data and len(salt) == _SALT_SIZE
         except (ValueError, TypeError, KeyError, AttributeError):
             known = False
         if not known:
-            raise InvalidInput(f"{what} is no Hauberk keyring, or it was damaged. Restore it from a backup.")
+            raise InvalidInput(f"{what} is not a Hauberk keyring, or it was damaged. Restore it from a backup.")
         return vault
 
     def key(self, passphrase: bytes) -> FileKey:
-        """Derive the key that a passphrase gives for this file, right or wrong."""
+        """Derive the key from a passphrase, whether it is the right one or not."""
         return FileKey(passphrase, self.header.salt, self.header.cost)
 
     def to_bytes(self) -> bytes:

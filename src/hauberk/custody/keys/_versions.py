@@ -1,4 +1,4 @@
-"""Key material in memory: one version of a key, which signs or wraps and does not show itself.
+"""Key material in memory: one version of a key, which signs or wraps and never prints its secret.
 
 Python cannot wipe memory: whoever reads this process's memory, or its core dump, reads the keys.
 """
@@ -40,7 +40,7 @@ class Version:
         raise TypeError("a secret key cannot be pickled or copied")
 
     def to_json(self) -> dict[str, str]:
-        """Return the form inside the encrypted keyring. It holds the secret."""
+        """Return the JSON form for the encrypted keyring. It holds the secret."""
         return {"id": self.id, "secret": base64.b64encode(self._secret).decode("ascii")}
 
 
@@ -58,41 +58,41 @@ class SigningVersion(Version):
         super().__init__(self.public.algorithm, self.public.key_id, secret)
 
     def sign(self, message: bytes) -> bytes:
-        """Sign the bytes; the same bytes give the same signature."""
+        """Return a signature of the bytes; deterministic."""
         if isinstance(self._key, ed25519.Ed25519PrivateKey):
             return self._key.sign(message)
         try:
-            # RFC 6979: a poor random generator cannot give the key away, and a rebuild gives the same bytes.
+            # RFC 6979: a weak random generator cannot leak the key, and a rebuild gives the same bytes.
             return self._key.sign(message, ec.ECDSA(hashes.SHA256(), deterministic_signing=True))
-        except UnsupportedAlgorithm:  # an OpenSSL before 3.2 under a distribution's own build
+        except UnsupportedAlgorithm:  # built against an OpenSSL before 3.2
             return self._key.sign(message, ec.ECDSA(hashes.SHA256()))
 
 
 class WrappingVersion(Version):
-    """A key-encryption key: AES-256-GCM. Its identifier is random and travels in what it wraps."""
+    """A key-encryption key: AES-256-GCM. Its random identifier is part of each wrapped key."""
 
     __slots__ = ()
 
     def wrap(self, secret: bytes, associated: bytes) -> bytes:
-        """Return format byte, key identifier and sealed secret in a row."""
+        """Return format byte || key identifier || sealed secret."""
         head = _FORMAT + bytes.fromhex(self.id)
         return head + _aead.seal(self._secret, secret, _CONTEXT + head + associated)
 
     def unwrap(self, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven."""
+        """Return the secret from `wrap`. Raises NotProven."""
         head, sealed = wrapped[: 1 + _ID_SIZE], wrapped[1 + _ID_SIZE :]
         return _aead.unseal(self._secret, sealed, _CONTEXT + head + associated)
 
 
 def wrapped_under(wrapped: bytes) -> str:
-    """Return the identifier of the key that these bytes claim. Raises NotProven for a foreign form."""
+    """Return the key identifier in these bytes, unverified. Raises NotProven for another format."""
     if len(wrapped) <= 1 + _ID_SIZE or wrapped[:1] != _FORMAT:
         raise NotProven("these bytes were not wrapped by a Hauberk keyring, or they were cut short.")
     return wrapped[1 : 1 + _ID_SIZE].hex()
 
 
 def generate(algorithm: str) -> Version:
-    """Return a fresh key from the system's random generator. Raises InvalidInput listing the algorithms."""
+    """Return a new random key. Raises InvalidInput, listing the algorithms, for an unknown one."""
     if algorithm == ED25519:
         return SigningVersion(ed25519.Ed25519PrivateKey.generate())
     if algorithm == ECDSA_P256:
@@ -103,7 +103,7 @@ def generate(algorithm: str) -> Version:
 
 
 def from_json(algorithm: str, value: Mapping[str, str]) -> Version:
-    """Read a version from inside the keyring. Raises ValueError, KeyError or TypeError when it is not one."""
+    """Parse a version from the decrypted keyring. Raises ValueError, KeyError or TypeError for anything else."""
     secret = base64.b64decode(value["secret"], validate=True)
     if algorithm == AES_256:
         if len(secret) != _aead.KEY_SIZE or len(bytes.fromhex(value["id"])) != _ID_SIZE:

@@ -1,16 +1,15 @@
-r"""How a data key is written down that a service or a token wrapped. Pure: bytes in, bytes out.
+r"""The encoding of a data key that a service or a token wrapped. No I/O.
 
-    b"\x02"            the form; b"\x01" is the keyring's (`_versions`)
+    b"\x02"            the format; b"\x01" is the keyring's (`_versions`)
     holder             1 byte length, ASCII: the scheme of the holder, such as "awskms"
-    version            2 bytes length big endian, ASCII: which version of the key wrapped it, in the holder's own words
-    sealed             what the holder gave
+    version            2 bytes length big endian, ASCII: the version of the wrapping key, as the holder identifies it
+    sealed             the output of the holder
 
-What the holder is given to encrypt is the data key and, behind it, an HMAC-SHA-256 over the caller's associated
-data under that data key. So a service that returns the plaintext of another request, or decrypts with another key,
-is noticed here and not when a file has been wrapped anew under a key that nobody has. It binds the associated data
-as well with holders that have no field for it.
+The holder encrypts the data key followed by an HMAC-SHA-256 of the caller's associated data under that data key. So a
+service that returns the plaintext of another request, or decrypts with another key, is detected here, and not after a
+file was rewrapped under a key that nobody has. The HMAC also binds the associated data for holders without such a field.
 
-Does not answer: a service that lies on purpose. It is trusted with the data key, and could make up another.
+Does not answer: a malicious service. It sees the data key and could invent another.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ _CHECK_SIZE = 32
 
 @dataclass(frozen=True, slots=True)
 class Wrapped:
-    """A wrapped data key: who holds the key, which version of it, and what that version made."""
+    """A wrapped data key: holder and version of the wrapping key, and the ciphertext."""
 
     holder: str
     version: str
     sealed: bytes
 
     def to_bytes(self) -> bytes:
-        """Return the form above."""
+        """Return the encoding above."""
         holder, version = self.holder.encode("ascii"), self.version.encode("ascii")
         return _FORM + bytes([len(holder)]) + holder + len(version).to_bytes(2, "big") + version + self.sealed
 
     @classmethod
     def read(cls, data: bytes, *, holder: str) -> Wrapped:
-        """Parse what `holder` is to unwrap. Raises NotProven for another holder's, or a foreign form."""
+        """Parse bytes for `holder` to unwrap. Raises NotProven for bytes of another holder or format."""
         try:
             if data[:1] == b"\x01":
                 raise NotProven(f"wrapped by a keyring, not by {holder}: give the keyring's URI.")
@@ -60,14 +59,14 @@ class Wrapped:
 
 
 def guard(secret: bytes, associated: bytes) -> bytes:
-    """Return what the holder encrypts: the secret and its check. Raises InvalidInput for an empty secret."""
+    """Return the bytes for the holder to encrypt: the secret and its HMAC. Raises InvalidInput for an empty secret."""
     if not secret:
         raise InvalidInput("there is nothing to wrap: a data key has at least one byte.")
     return secret + _check(secret, associated)
 
 
 def unguard(plaintext: bytes, associated: bytes) -> bytes:
-    """Return the secret of what the holder decrypted. Raises NotProven when the check does not hold."""
+    """Return the secret from the bytes that the holder decrypted. Raises NotProven when the HMAC does not match."""
     secret, check = plaintext[:-_CHECK_SIZE], plaintext[-_CHECK_SIZE:]
     if not secret or not hmac.compare_digest(check, _check(secret, associated)):
         raise NotProven(
@@ -78,7 +77,7 @@ def unguard(plaintext: bytes, associated: bytes) -> bytes:
 
 
 def context(associated: bytes) -> str:
-    """Return the associated data as holders are told it: a digest, since services write it into their logs."""
+    """Return the digest of the associated data that is sent to holders, since services log it."""
     return hashlib.sha256(_CONTEXT + associated).hexdigest()
 
 

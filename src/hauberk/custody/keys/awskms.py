@@ -5,11 +5,11 @@
     awskms://arn:aws:kms:eu-central-1:1...:key/...  the one key of an ARN
 
 Options: `region`, `profile`, `endpoint` (a VPC endpoint, or a stand-in), `timeout` in seconds, `waiting`, the days
-that AWS keeps a destroyed key (7 to 30, default 30). Credentials are found as boto3 finds them.
+that AWS keeps a destroyed key (7 to 30, default 30). Credentials come from boto3's usual chain.
 
 Version N of NAME is the key behind alias/PREFIX/NAME/N, and alias/PREFIX/NAME points to the current one; AWS's own
-rotation of key material stays invisible, and harmless. KMS is told a digest of the associated data as encryption
-context, which it authenticates and writes into CloudTrail.
+rotation of key material is transparent. KMS gets a digest of the associated data as encryption
+context, which it authenticates and logs in CloudTrail.
 
 Answers: keys that leave with a stolen disk; who may use them is decided in IAM and logged in CloudTrail.
 Does not answer: stolen AWS credentials while they live; AWS itself; an administrator who cancels a deletion.
@@ -38,7 +38,7 @@ _SPECS = {AES_256: "SYMMETRIC_DEFAULT", ECDSA_P256: "ECC_NIST_P256", ED25519: "E
 _KINDS = {spec: algorithm for algorithm, spec in _SPECS.items()}
 _PREFIX = re.compile(r"[A-Za-z0-9_-]+(/[A-Za-z0-9_-]+)*")
 _ARN = re.compile(r"arn:[a-z-]+:kms:[a-z0-9-]+:[0-9]+:(key|alias)/[A-Za-z0-9/_-]+")
-_LONGEST_RAW = 4096  # bytes: KMS takes no digest for Ed25519, and no longer message
+_LONGEST_RAW = 4096  # bytes: for Ed25519, KMS takes the message itself, and no longer one
 _WAITING = 30
 _PENDING = "PendingDeletion"
 
@@ -55,7 +55,7 @@ class _Signer:
         return f"<{self.public.algorithm} key {self.public.key_id[:16]} in AWS KMS>"
 
     def sign(self, message: bytes) -> bytes:
-        """Have the bytes signed. Raises NotProven when what comes back is not this key's signature."""
+        """Return the signature of `message`. Raises NotProven when the service returns anything but this key's signature."""
         if self.public.algorithm == ECDSA_P256:
             how = {"MessageType": "DIGEST", "SigningAlgorithm": "ECDSA_SHA_256"}
             message_or_digest = hashlib.sha256(message).digest()
@@ -71,12 +71,12 @@ class _Signer:
             signature: bytes = self._client.sign(KeyId=self._key, Message=message_or_digest, **how)["Signature"]
         self.public.verify(
             signature, message
-        )  # a service that signs with another key is noticed here, not by a user
+        )  # a service that signs with another key is detected here, not by a user
         return signature
 
 
 class AwsKms:
-    """A `KeyService` over the aliases below one prefix, or over one key that somebody else made (`only`)."""
+    """A `KeyService` over the aliases below one prefix, or over one existing key (`only`)."""
 
     __slots__ = ("_client", "_facts", "_members", "_only", "_place", "_publics", "_waiting")
 
@@ -96,7 +96,7 @@ class AwsKms:
         raise TypeError("a key service cannot be pickled or copied: open it where it is needed")
 
     def names(self) -> Mapping[str, str]:
-        """Name to algorithm, sorted by name; keys of other kinds, and those scheduled for deletion, are left out."""
+        """Return the algorithm of each key, sorted by name; without keys of other kinds or scheduled for deletion."""
         if self._only is not None:
             arn, algorithm = self._describe(self._only)
             return {self._own_name(arn): algorithm} if algorithm else {}
@@ -109,7 +109,7 @@ class AwsKms:
         return dict(sorted(found.items()))
 
     def create(self, name: str, algorithm: str) -> None:
-        """Make a key and its aliases. Raises InvalidInput when the name is taken or unfit."""
+        """Make a key and its aliases. Raises InvalidInput when the name is taken or not allowed."""
         self._ours("make a key")
         _names.usable(name)
         if "." in name:
@@ -121,12 +121,12 @@ class AwsKms:
         self._new_version(name, algorithm)
 
     def rotate(self, name: str) -> None:
-        """Make a new key and move the alias to it; the keys before still verify and unwrap."""
+        """Make a new key and move the alias to it; older keys still verify and unwrap."""
         self._ours("rotate it")
         self._new_version(name, self._algorithm(name))
 
     def signer(self, name: str) -> _Signer:
-        """Return the current version of a signing key. It stays that version when the key is rotated later."""
+        """Return a signer for the current version of a signing key; a later rotation does not change it."""
         arn = self._signing(name)[0]
         return _Signer(self._client, arn, self._public(arn))
 
@@ -144,14 +144,16 @@ class AwsKms:
         return Wrapped("awskms", current, answer["CiphertextBlob"]).to_bytes()
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+        """Return the data key from `wrap`. Raises NotProven when the key, the bytes or `associated` differ."""
         value = Wrapped.read(wrapped, holder="awskms")
-        # Asked for by name: otherwise anybody with a key in any account could make what this process opens.
+        # The key is named in the request: otherwise a ciphertext under a key of any account would be decrypted.
         if (name, value.version) not in self._members:
             versions = self._wrapping(name)
             if value.version not in versions:
                 raise NotProven(f"wrapped under another key: {value.version[:120]} is no version of {name!r}.")
-            self._members.update((name, version) for version in versions)  # listing costs, and versions stay
+            self._members.update(
+                (name, version) for version in versions
+            )  # listing is slow, and versions never change
         with translated("decrypt", value.version):
             answer = self._client.decrypt(
                 KeyId=value.version, CiphertextBlob=value.sealed, EncryptionContext=_context(associated)
@@ -163,7 +165,7 @@ class AwsKms:
         return self._arns(name)
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
-        """Whether these bytes name the current version of `name`."""
+        """Return whether these bytes name the current version of `name`."""
         current = self._current(name)
         try:
             return Wrapped.read(wrapped, holder="awskms").version == current
@@ -171,13 +173,13 @@ class AwsKms:
             return False
 
     def destroy(self, name: str) -> Destroyed:
-        """Schedule the deletion of every version, then take the aliases away. No version can be used any more."""
+        """Schedule the deletion of every version, then delete the aliases. No version can be used afterwards."""
         self._ours("destroy it")
         algorithm, arns = self._algorithm(name), self._arns(name)
         self._members = {member for member in self._members if member[0] != name}
         for arn in arns:
             with translated("schedule the deletion of", arn):
-                if self._look(arn)[2] != _PENDING:  # a run before this one may have begun
+                if self._look(arn)[2] != _PENDING:  # an earlier run may have scheduled it
                     self._client.schedule_key_deletion(
                         KeyId=arn.rpartition("/")[2], PendingWindowInDays=self._waiting
                     )
@@ -185,7 +187,7 @@ class AwsKms:
                     raise Unavailable(
                         f"AWS KMS did not schedule the deletion of {arn}. Run the same command again."
                     )
-        # The current alias last: for as long as it is there, a run that was cut short can be repeated.
+        # The current alias last: while it exists, an interrupted run can be repeated.
         for alias in (*(f"{name}/{number}" for number in _numbered(self._aliases(), name)), name):
             with translated("delete the alias of", alias):
                 self._client.delete_alias(AliasName=f"alias/{self._place}/{alias}")
@@ -200,7 +202,7 @@ class AwsKms:
 
     def _new_version(self, name: str, algorithm: str) -> None:
         aliases = self._aliases()
-        # Above what is there, also when the run that made it was cut short before it became current.
+        # Above every existing number, also that of an interrupted run whose version never became current.
         number = 1 + max(_numbered(aliases, name), default=0)
         usage = "ENCRYPT_DECRYPT" if algorithm == AES_256 else "SIGN_VERIFY"
         with translated("make", name):
@@ -221,12 +223,12 @@ class AwsKms:
             move(AliasName=current, TargetKeyId=made["KeyId"])
 
     def _drop(self, key: str) -> None:
-        # A key without a name costs money and helps nobody. If this fails too, the first error is the one to see.
+        # A key without an alias costs money and has no use. If this fails too, the first error is reported.
         with suppress(HauberkError), translated("drop", key):
             self._client.schedule_key_deletion(KeyId=key, PendingWindowInDays=7)
 
     def _aliases(self) -> dict[str, str]:
-        """Return what stands behind `alias/PREFIX/`, to key ids."""
+        """Return the key id of each alias below `alias/PREFIX/`."""
         start, found = f"alias/{self._place}/", {}
         with translated("list", self._place):
             for page in self._client.get_paginator("list_aliases").paginate():
@@ -250,17 +252,17 @@ class AwsKms:
         return tuple(self._describe(key)[0] for key in dict.fromkeys(order))
 
     def _current(self, name: str) -> str:
-        """Return the ARN of a key-encryption key's current version, by one request."""
+        """Return the ARN of a key-encryption key's current version, with one request."""
         if self._only is None and "/" not in name and _PREFIX.fullmatch(name):
             with translated("describe", name), suppress(self._client.exceptions.NotFoundException):
                 about = self._client.describe_key(KeyId=f"alias/{self._place}/{name}")["KeyMetadata"]
                 if about.get("KeySpec") == _SPECS[AES_256] and about["KeyState"] == "Enabled":
                     arn: str = about["Arn"]
                     return arn
-        return self._wrapping(name)[0]  # which says what is wrong with the name
+        return self._wrapping(name)[0]  # which raises the error for the name
 
     def _look(self, key: str) -> tuple[str, str, str]:
-        """Ask for ARN, algorithm ("" for a kind that is not ours) and state."""
+        """Request ARN, algorithm ("" for a kind that is not supported) and state."""
         with translated("describe", key):
             about = self._client.describe_key(KeyId=key)["KeyMetadata"]
         algorithm = _KINDS.get(str(about.get("KeySpec")), "")
@@ -268,7 +270,7 @@ class AwsKms:
         return about["Arn"], algorithm, about["KeyState"]
 
     def _describe(self, key: str) -> tuple[str, str]:
-        """Return ARN and algorithm, which never change and so are asked for once."""
+        """Return ARN and algorithm, cached because they never change."""
         if key not in self._facts:
             self._look(key)
         return self._facts[key]
@@ -309,7 +311,7 @@ class AwsKms:
 
 @KEY_SERVICES.register("awskms", practice="1b", threats=(), summary="AWS Key Management Service")
 def open_awskms(rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService:  # noqa: ARG001 - the port's shape
-    """Open `awskms://PREFIX`. Raises InvalidInput for the URI, MissingExtra without boto3; nothing is asked yet."""
+    """Open `awskms://PREFIX`. Raises InvalidInput for the URI, MissingExtra without boto3. No request is sent."""
     place = read_place("awskms", rest, known=_OPTIONS, form=_FORM)
     name = "/".join(part for part in (place.host, place.path) if part)
     region = place.options.get("region")
@@ -329,7 +331,7 @@ def open_awskms(rest: str, *, passphrase: Passphrase | None, create: bool, disk:
 
 
 def _numbered(aliases: Mapping[str, str], name: str) -> dict[int, str]:
-    """Return the key of each version of a name."""
+    """Return version number to key id for a name."""
     rows = {alias.rpartition("/"): key for alias, key in aliases.items()}
     return {int(last): key for (first, _, last), key in rows.items() if first == name and last.isdecimal()}
 

@@ -1,12 +1,12 @@
 """`keyring:PATH`: every key in one file, encrypted under a passphrase. The key service of a single machine.
 
-Safe under a kill and under concurrent writers: each change takes a lock beside the file, reads the file anew,
-and replaces it in one step. Readers notice a change and follow it. `_vault` is the file's format, `_versions`
+Safe under a kill and under concurrent writers: each change takes a lock beside the file, reads the file again,
+and replaces it atomically. Readers detect a change and reload. `_vault` is the file's format, `_versions`
 the keys themselves.
 
-Answers: a stolen or altered file, as far as the passphrase withstands guessing at Argon2id's price.
-Does not answer: an older copy of the file put back (it opens, without the keys made since), a reader of this
-process's memory, or a passphrase in a word list.
+Answers: a stolen or altered file, as far as the passphrase resists guessing at Argon2id's cost.
+Does not answer: a restored older copy of the file (it opens, without the keys made since), a reader of this process's
+memory, or a passphrase from a word list.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ _Keys = Mapping[str, tuple[Version, ...]]
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """What the file held when it was read last: `stamp` tells that file from a later one; oldest version first."""
+    """The content of the file at the last read. stamp: distinguishes it from later content. Oldest version first."""
 
     stamp: tuple[int, ...]
     keys: _Keys
@@ -71,7 +71,7 @@ class Keyring:
 
     @classmethod
     def make(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None, cost: Cost | None = None) -> Self:
-        """Make an empty keyring for its owner's eyes alone. Raises InvalidInput when the file is there already."""
+        """Make an empty keyring that only its owner can read. Raises InvalidInput when the file exists."""
         path, disk = _real(path), disk or Disk()
         file_key = FileKey.fresh(passphrase, cost or Cost())
         with _locked(path):
@@ -86,7 +86,8 @@ class Keyring:
     def open(cls, path: Path, passphrase: bytes, *, disk: Disk | None = None) -> Self:
         """Open an existing keyring.
 
-        Raises InvalidInput for no file, one that others may read, one that is no keyring, and a wrong passphrase.
+        Raises InvalidInput when there is no file, when others can read it, when it is not a keyring, and for a wrong
+        passphrase.
         """
         path = _real(path)
         data, _ = _read(path)
@@ -94,11 +95,11 @@ class Keyring:
         return cls(path, file_key, disk or Disk())
 
     def names(self) -> Mapping[str, str]:
-        """Name to algorithm, sorted by name."""
+        """Return the algorithm of each key, sorted by name."""
         return {name: versions[-1].algorithm for name, versions in sorted(self._keys().items())}
 
     def create(self, name: str, algorithm: str) -> None:
-        """Add a key. Raises InvalidInput when the name is taken or unfit, or the algorithm unknown."""
+        """Add a key. Raises InvalidInput when the name is taken or not allowed, or the algorithm unknown."""
         _names.usable(name)
 
         def created(keys: _Keys) -> _Keys:
@@ -109,7 +110,7 @@ class Keyring:
         self._change(created)
 
     def signer(self, name: str) -> Signer:
-        """Return the current version of a signing key. It stays that version when the key is rotated later."""
+        """Return a signer for the current version of a signing key; a later rotation does not change it."""
         return self._signing(name)[-1]
 
     def publics(self, name: str) -> tuple[PublicKey, ...]:
@@ -117,7 +118,7 @@ class Keyring:
         return tuple(version.public for version in reversed(self._signing(name)))
 
     def rotate(self, name: str) -> None:
-        """Make a new current version; the old ones still verify and unwrap. Raises InvalidInput for no such key."""
+        """Make a new current version; older versions still verify and unwrap. Raises InvalidInput for no such key."""
 
         def rotated(keys: _Keys) -> _Keys:
             versions = _named(keys, name)
@@ -128,13 +129,13 @@ class Keyring:
     def wrap(self, name: str, secret: bytes, associated: bytes) -> bytes:
         """Encrypt a data key under the current version of a key-encryption key, bound to `associated`.
 
-        The result names the version, so that `unwrap` finds it after any number of rotations. A version may wrap
-        2**32 times. Raises InvalidInput when `name` is no key-encryption key.
+        The result names the version, so that `unwrap` works after any number of rotations. One version may wrap
+        2**32 times. Raises InvalidInput when `name` is not a key-encryption key.
         """
         return self._wrapping(name)[-1].wrap(secret, associated)
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+        """Return the data key from `wrap`. Raises NotProven when the key, the bytes or `associated` differ."""
         wanted = wrapped_under(wrapped)
         for version in self._wrapping(name):
             if version.id == wanted:
@@ -146,7 +147,7 @@ class Keyring:
         return tuple(version.id for version in reversed(_named(self._keys(), name)))
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
-        """Whether these bytes name the current version of `name`. False for what another holder wrapped."""
+        """Return whether these bytes name the current version of `name`; False for bytes of another holder."""
         current = self._wrapping(name)[-1].id
         try:
             return wrapped_under(wrapped) == current
@@ -154,10 +155,10 @@ class Keyring:
             return False
 
     def destroy(self, name: str) -> Destroyed:
-        """Remove a key with all its versions, and overwrite the old file before it is let go.
+        """Remove a key with all its versions, and overwrite the old file before it is released.
 
-        Does not answer: copies of the file, snapshots, and disks that write elsewhere than they read (flash,
-        copy-on-write): there the old file lives on, locked by its passphrase.
+        Does not answer: copies of the file, snapshots, and storage that does not overwrite in place (flash,
+        copy-on-write): there the old file remains, encrypted under its passphrase.
         """
         gone: tuple[Version, ...] = ()
 
@@ -177,10 +178,10 @@ class Keyring:
         )
 
     def change_passphrase(self, new: bytes) -> None:
-        """Lock the file under another passphrase and a new salt.
+        """Encrypt the file under another passphrase with a new salt.
 
-        Does not answer: somebody who has an old copy of the file and the old passphrase. If that is why you
-        change it, rotate each key as well.
+        Does not answer: an attacker who has an old copy of the file and the old passphrase. In that case rotate each
+        key as well.
         """
         with _locked(self.path):
             self._read_again()
@@ -209,7 +210,7 @@ class Keyring:
 
     def _change(self, change: Callable[[_Keys], _Keys], *, overwrite: bool = False) -> None:
         with _locked(self.path), _kept_open(self.path) as old:
-            self._read_again()  # what another process wrote while we waited is kept
+            self._read_again()  # keeps the changes that another process wrote while we waited
             self._write(self._file_key, change(self._state.keys))
             if overwrite:
                 _overwrite(old, self.path)
@@ -219,7 +220,7 @@ class Keyring:
         self._disk.write(self.path, file_key.lock(_dump(keys)), mode=0o600)
 
     def _refresh(self) -> None:
-        """Read the file again if it looks like another than before; enough for a reader, not for a writer."""
+        """Read the file again if it seems changed; sufficient for readers, not for writers."""
         if _stamp(self.path) != self._state.stamp:
             self._read_again()
 
@@ -234,7 +235,7 @@ class Keyring:
 
 @KEY_SERVICES.register("keyring", practice="1b", threats=(), summary="an encrypted file on this machine")
 def open_keyring(rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService:
-    """Open `keyring:PATH`; with `create`, make the file when it is not there."""
+    """Open `keyring:PATH`; with `create`, make the file if it does not exist."""
     path = _real(Path(rest))
     missing = not path.exists()
     if missing and not create:
@@ -264,7 +265,7 @@ def _load(plaintext: bytes, *, what: str) -> _Keys:
             if entry["versions"]
         }
     except (ValueError, TypeError, KeyError, AttributeError, InvalidInput):
-        # `from None`: the parser's own error carries the text that it could not read, and this text is secret.
+        # `from None`: the parser's error holds the text that it could not parse, which is secret.
         raise InvalidInput(
             f"{what} opened, but its keys cannot be read: was it written by a later version?"
         ) from None
@@ -278,7 +279,7 @@ def _named(keys: _Keys, name: str) -> tuple[Version, ...]:
 
 
 def _real(path: Path) -> Path:
-    # Through a link to the file itself, or the link and not the file would be replaced at the next write.
+    # Links are resolved: otherwise the next write would replace the link and not the file.
     return Path(os.path.realpath(path.expanduser()))
 
 
@@ -316,7 +317,7 @@ def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
 
 @contextmanager
 def _kept_open(path: Path) -> Iterator[int]:
-    """Hold on to the file that is there now, so that its bytes can be reached after its name went to another."""
+    """Keep the present file open, so that its bytes can be overwritten after another file has its name."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | os.O_NONBLOCK)
     except OSError as error:
@@ -328,7 +329,7 @@ def _kept_open(path: Path) -> Iterator[int]:
 
 
 def _overwrite(descriptor: int, path: Path) -> None:
-    """Put zeros where the old file's bytes are; its name has gone to the new file already."""
+    """Overwrite the old file with zeros; the new file has its name already."""
     try:
         os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
         os.fsync(descriptor)
@@ -337,7 +338,7 @@ def _overwrite(descriptor: int, path: Path) -> None:
 
 
 def _not_blocking(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)  # a pipe laid in the file's place cannot hold the program
+    return os.open(path, flags | os.O_NONBLOCK)  # a pipe in the file's place cannot block the program
 
 
 @contextmanager
@@ -353,7 +354,7 @@ def _locked(path: Path) -> Iterator[None]:
         _wait_for(descriptor, path)
         yield
     finally:
-        os.close(descriptor)  # and the lock with it
+        os.close(descriptor)  # which releases the lock
 
 
 def _wait_for(descriptor: int, path: Path) -> None:

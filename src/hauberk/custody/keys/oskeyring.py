@@ -3,11 +3,11 @@
     oskeyring:hauberk               material in the user's data folder
     oskeyring:hauberk?file=PATH     material in a file of your choice
 
-The keys themselves stand in an encrypted keyring file (`keyring`), since systems' keyrings hold short texts and no
-signing keys. Its passphrase is 256 random bits that only the system's keyring knows: macOS Keychain, Windows
+The keys are in an encrypted keyring file (`keyring`), because system keyrings store short texts and do not sign. The
+file's passphrase is 256 random bits that only the system keyring stores: macOS Keychain, Windows
 Credential Locker, Secret Service (GNOME, KDE), through the `keyring` package.
 
-Answers: a stolen file; a passphrase that can be guessed, or lies about in a variable.
+Answers: a stolen file; a passphrase that can be guessed or leaks from a variable.
 Does not answer: another program of the same user while the keyring is unlocked; a lost system keyring, and every
 key with it.
 """
@@ -33,13 +33,13 @@ from hauberk.custody.keys.schemes import KEY_SERVICES, Passphrase
 _FORM = "oskeyring:SERVICE"
 _SERVICE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _BYTES = 32
-# Nobody guesses at 256 random bits, so the price of a guess may be small.
+# 256 random bits cannot be guessed, so the cost of a guess may be small.
 _COST = Cost(time=1, memory=1024, lanes=1)
 _INSECURE = ("keyring.backends.null", "keyring.backends.fail", "keyrings.alt", "sagecipher")
 
 
 class OsKeyring(Keyring):
-    """A keyring file whose passphrase is the system's to keep."""
+    """A keyring file whose passphrase the system keyring stores."""
 
     __slots__ = ()
 
@@ -47,16 +47,16 @@ class OsKeyring(Keyring):
         return f"<OsKeyring {self.path}>"
 
     def change_passphrase(self, new: bytes) -> None:  # noqa: ARG002 - the keyring's signature
-        """Refuse: a passphrase that somebody chose would take the system's keyring out of it."""
+        """Raise InvalidInput: a chosen passphrase would bypass the system keyring."""
         raise InvalidInput("these keys have no passphrase of their own: the system's keyring opens them.")
 
 
 @KEY_SERVICES.register("oskeyring", practice="1b", threats=(), summary="the operating system's keyring")
 def open_oskeyring(rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService:  # noqa: ARG001 - the port's shape
-    """Open `oskeyring:SERVICE`; with `create`, make secret and file when neither is there.
+    """Open `oskeyring:SERVICE`; with `create`, make secret and file if neither exists.
 
-    Raises InvalidInput for a system with no keyring, or one that keeps secrets in the clear, and when one of
-    secret and file is there without the other; Unavailable while the keyring is locked; MissingExtra without the
+    Raises InvalidInput for a system without a keyring, for one that stores secrets unencrypted, and when only one
+    of secret and file exists; Unavailable while the keyring is locked; MissingExtra without the
     `keyring` package.
     """
     service, path = _read(rest, os.environ)
@@ -79,7 +79,7 @@ def open_oskeyring(rest: str, *, passphrase: Passphrase | None, create: bool, di
 
 
 def _make(library: Any, service: str, path: Path, secret: str | None, disk: Disk) -> OsKeyring:  # noqa: ANN401 - imported late
-    # The secret first: a file that nothing opens would be in the way, a secret without a file is taken up again.
+    # The secret first: a file that nothing opens would block the next run; a secret without a file is reused.
     if secret is None:
         secret = secrets.token_urlsafe(_BYTES)
         _ask(library, "set_password", service, str(path), secret)
@@ -115,7 +115,7 @@ def _ask(library: Any, what: str, *arguments: str) -> Any:  # noqa: ANN401 - as 
     try:
         return getattr(library, what)(*arguments)
     except library.errors.KeyringError as error:
-        # Its text may carry the entry's name, never the secret.
+        # Its text may contain the name of the entry, never the secret.
         raise Unavailable(
             f"the system's keyring does not answer ({type(error).__name__}). Unlock it and run the same command again."
         ) from error

@@ -1,6 +1,6 @@
-"""Where a passphrase comes from: an environment variable, a file that one names, or a person at a terminal.
+"""Sources of a passphrase: an environment variable, a file named by a variable, or a prompt.
 
-The two variables serve machines; prefer the file, since a variable can be read by every child process.
+The variables are for unattended machines; prefer the file, because every child process can read a variable.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ def passphrase_from(
 ) -> Callable[[], bytes]:
     """Return a source of the passphrase: `variable`, else the file named by `variable`_FILE, else `prompt`.
 
-    prompt: shows its text and returns what was typed, or None when nobody is there to ask. Asked a second time,
+    prompt: shows its text and returns what was typed; None when there is no terminal. The second call of
     the source prompts for a confirmation. One newline at the end of the file is not part of the passphrase.
-    Calling the source raises InvalidInput for an empty passphrase, an unreadable file, or when there is none.
+    Calling the source raises InvalidInput for an empty passphrase, an unreadable file, or when there is no source.
     """
     asked = 0
 
@@ -54,7 +54,7 @@ def passphrase_from(
 
 
 def terminal_prompt() -> Prompt | None:
-    """Return a prompt that does not echo, or None when standard input is no terminal."""
+    """Return a prompt without echo, or None when standard input is not a terminal."""
     if not (sys.stdin and sys.stdin.isatty()):
         return None
 
@@ -68,10 +68,10 @@ def terminal_prompt() -> Prompt | None:
 
 
 def new_passphrase(source: Callable[[], bytes]) -> bytes:
-    """Ask `source` twice and return a passphrase fit for a new keyring.
+    """Call `source` twice and return a passphrase for a new keyring.
 
-    Raises InvalidInput when the two differ, or for fewer than 8 characters. Argon2id makes each guess dear; it
-    cannot make a passphrase from a word list safe.
+    Raises InvalidInput when the two differ, or for fewer than 8 characters. Argon2id makes each guess expensive, but
+    does not protect a passphrase from a word list.
     """
     passphrase = source()
     if source() != passphrase:
@@ -101,7 +101,7 @@ def _usable(data: bytes, where: str) -> bytes:
     if len(data) > _LONGEST:
         raise InvalidInput(f"{where} holds more than {_LONGEST} bytes: that is no passphrase.")
     try:
-        # One keyboard sends "é" as one code point, another as two: both mean the same passphrase (RFC 8265 §4.2).
+        # Keyboards send "é" as one code point or as two: both are the same passphrase (RFC 8265 §4.2).
         return unicodedata.normalize("NFC", data.decode("utf-8")).encode("utf-8")
     except UnicodeDecodeError:
         return data

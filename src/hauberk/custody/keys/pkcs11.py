@@ -2,16 +2,16 @@
 
     pkcs11:token=hauberk?module-path=/usr/lib/softhsm/libsofthsm2.so&pin-source=file:/run/secrets/pin
 
-`serial` names a token instead of `token`; `object` limits the service to one key, such as one made in a ceremony.
+`serial` names a token instead of `token`; `object` limits the service to one key, such as one from a key ceremony.
 The driver may be named by HAUBERK_PKCS11_MODULE. The PIN comes from the file of `pin-source`, else from HAUBERK_PIN
-or HAUBERK_PIN_FILE, else it is asked for; a PIN in the URI is refused.
+or HAUBERK_PIN_FILE, else from a prompt; a PIN in the URI is refused.
 
 A key's name is its CKA_LABEL. Each version is an object of its own, whose CKA_ID holds the version's number; keys
 made elsewhere count as version 0. Data keys are encrypted by AES-256-GCM on the token, signatures are ECDSA P-256
 or Ed25519. Keys made here are sensitive and not extractable.
 
-Answers: keys that are copied: they do not leave the token. Does not answer: whoever holds the token and its PIN, or
-this process while it is logged in, and can use the keys; a token that is lost, and its keys with it.
+Answers: copying of keys: they do not leave the token. Does not answer: use of the keys by whoever has the token and
+its PIN, or controls this process while it is logged in; loss of the token, and with it of the keys.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ _ED25519 = bytes.fromhex("06032b6570")  # DER: OID 1.3.101.112 (RFC 8410)
 
 @dataclass(frozen=True, slots=True)
 class _Version:
-    """One object on the token that signs or encrypts, and where it stands among its versions."""
+    """One object on the token that signs or encrypts, with its version."""
 
     label: str
     id: bytes
@@ -52,7 +52,7 @@ class _Version:
 
     @property
     def number(self) -> int:
-        """The version's number; 0 for a key that was not made here."""
+        """The version number; 0 for a key that Hauberk did not make."""
         return int.from_bytes(self.id[len(_MARK) : len(_MARK) + 4], "big") if self.id.startswith(_MARK) else 0
 
 
@@ -68,14 +68,14 @@ class _Signer:
         return f"<{self.public.algorithm} key {self.public.key_id[:16]} on a token>"
 
     def sign(self, message: bytes) -> bytes:
-        """Have the bytes signed. Raises NotProven when what comes back is not this key's signature."""
+        """Return the signature of `message`. Raises NotProven when the service returns anything but this key's signature."""
         signature = self._service._sign(self._version, message)  # noqa: SLF001 - a part of the service
-        self.public.verify(signature, message)  # a token that was exchanged is noticed here, not by a user
+        self.public.verify(signature, message)  # an exchanged token is detected here, not by a user
         return signature
 
 
 class Pkcs11:
-    """A `KeyService` on one token, over one session. Safe in threads: one asks the token at a time."""
+    """A `KeyService` on one token, over one session. Thread-safe: one request to the token at a time."""
 
     __slots__ = ("_lock", "_only", "_pkcs11", "_session", "_there", "_token")
 
@@ -94,11 +94,11 @@ class Pkcs11:
         raise TypeError("a key service cannot be pickled or copied: open it where it is needed")
 
     def names(self) -> Mapping[str, str]:
-        """Name to algorithm, sorted by name; objects of other kinds are passed over."""
+        """Return the algorithm of each key, sorted by name; objects of other kinds are ignored."""
         return {version.label: version.algorithm for version in reversed(self._versions())}
 
     def create(self, name: str, algorithm: str) -> None:
-        """Make a key on the token. Raises InvalidInput when the name is taken or unfit, or the token cannot."""
+        """Make a key on the token. Raises InvalidInput for a name that is taken or not allowed, or an unsupported key."""
         _names.usable(name)
         if algorithm not in ALGORITHMS:
             raise InvalidInput(f"no key algorithm is named {algorithm!r}; known: {', '.join(ALGORITHMS)}.")
@@ -109,12 +109,12 @@ class Pkcs11:
         self._generate(name, algorithm, 1)
 
     def rotate(self, name: str) -> None:
-        """Make a new current version; the old ones still verify and unwrap."""
+        """Make a new current version; older versions still verify and unwrap."""
         current = self._named(name)[0]
         self._generate(name, current.algorithm, current.number + 1)
 
     def signer(self, name: str) -> _Signer:
-        """Return the current version of a signing key. It stays that version when the key is rotated later."""
+        """Return a signer for the current version of a signing key; a later rotation does not change it."""
         current = self._signing(name)[0]
         return _Signer(self, current, self._public(current))
 
@@ -131,7 +131,7 @@ class Pkcs11:
         return Wrapped("pkcs11", current.id.hex(), iv + sealed).to_bytes()
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+        """Return the data key from `wrap`. Raises NotProven when the key, the bytes or `associated` differ."""
         value = Wrapped.read(wrapped, holder="pkcs11")
         if len(value.sealed) <= _IV:
             raise NotProven("these bytes are no wrapped data key, or they were cut short.")
@@ -145,7 +145,7 @@ class Pkcs11:
         return tuple(version.id.hex() for version in self._named(name))
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
-        """Whether these bytes name the current version of `name`."""
+        """Return whether these bytes name the current version of `name`."""
         current = self._wrapping(name)[0].id.hex()
         try:
             return Wrapped.read(wrapped, holder="pkcs11").version == current
@@ -153,11 +153,11 @@ class Pkcs11:
             return False
 
     def destroy(self, name: str) -> Destroyed:
-        """Destroy every version's objects on the token, and look that they are gone."""
+        """Destroy every version's objects on the token, and verify that they are gone."""
         versions = self._named(name)
         attribute = self._pkcs11.Attribute
         with self._lock, translated(self._pkcs11, "destroy a key"):
-            # The newest last: for as long as one is there, a run that was cut short can be repeated.
+            # The newest last: while one exists, an interrupted run can be repeated.
             for version in reversed(versions):
                 for found in list(self._session.get_objects({attribute.LABEL: name, attribute.ID: version.id})):
                     found.destroy()
@@ -179,8 +179,8 @@ class Pkcs11:
                 with translated(self._pkcs11, "decrypt"):
                     opened: bytes = version.handle.decrypt(body, **self._gcm(iv, associated))
             except Unavailable as error:
-                # Drivers say "general error" for a tag that does not hold as for a fault. Whether the key still
-                # opens what it sealed a moment ago tells the two apart.
+                # Drivers report "general error" both for a wrong tag and for a fault. Whether the key still
+                # decrypts what it just encrypted distinguishes the two.
                 if self._works(version):
                     raise NotProven(
                         "the token could not decrypt it: another key, other bytes or another context."
@@ -208,7 +208,7 @@ class Pkcs11:
                 pure: bytes = version.handle.sign(message, mechanism=mechanism.EDDSA)
                 return pure
             raw = version.handle.sign(hashlib.sha256(message).digest(), mechanism=mechanism.ECDSA)
-        half = len(raw) // 2  # PKCS#11 gives r and s in a row; what is written down is DER
+        half = len(raw) // 2  # PKCS#11 returns r || s; the stored form is DER
         return utils.encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
     def _generate(self, name: str, algorithm: str, number: int) -> None:
@@ -228,7 +228,7 @@ class Pkcs11:
             domain.generate_keypair(mechanism=how, private_template=kept, **identity)
 
     def _versions(self, name: str = "") -> list[_Version]:
-        """Return what can sign or encrypt, the newest version of each name first."""
+        """Return the objects that can sign or encrypt, the newest version of each name first."""
         p, wanted = self._pkcs11, self._only or name
         if self._only and name and name != self._only:
             return []
@@ -255,7 +255,7 @@ class Pkcs11:
     def _named(self, name: str) -> list[_Version]:
         versions = self._versions(name)
         if not versions and name in self._there:
-            # Some drivers answer for a token that was pulled out as if it were empty.
+            # Some drivers report a removed token as empty.
             raise Unavailable(
                 f"the token does not show the key {name!r} any more, which it did a moment ago: it was removed, or the "
                 "key destroyed. Plug it in and run the same command again."
@@ -298,7 +298,7 @@ class Pkcs11:
 
 
 def _read_point(algorithm: str, point: bytes) -> PublicKey:
-    # CKA_EC_POINT is a DER octet string (PKCS#11 v3.0 §2.3.3); some drivers give the bytes alone.
+    # CKA_EC_POINT is a DER octet string (PKCS#11 v3.0 §2.3.3); some drivers return the bytes without it.
     size = 65 if algorithm == ECDSA_P256 else 32
     raw = point[2:] if len(point) == size + 2 and point[:2] == bytes([4, size]) else point
     key: ec.EllipticCurvePublicKey | ed25519.Ed25519PublicKey

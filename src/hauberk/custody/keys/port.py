@@ -1,7 +1,7 @@
-"""The port to keys: what custody asks of any key holder, be it a file, a token or a cloud service.
+"""The port to keys: the interface of every key holder, be it a file, a token or a cloud service.
 
-A secret key never leaves its holder: a `Signer` signs, a `KeyService` wraps and unwraps. What comes out is a
-`PublicKey`, which knows its own identifier and verifies.
+A secret key never leaves its holder: a `Signer` signs, a `KeyService` wraps and unwraps. It returns a
+`PublicKey`, which has an identifier and verifies.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _Verifier = ed25519.Ed25519PublicKey | ec.EllipticCurvePublicKey
 class PublicKey:
     """A verifying key: `algorithm` is "ed25519" or "ecdsa-p256" (SHA-256); `spki` its DER SubjectPublicKeyInfo.
 
-    Only the one usual DER form can be held, so that a key has one identifier. Raises InvalidInput for another
+    Only the canonical DER form is accepted, so that a key has one identifier. Raises InvalidInput for another
     form, another curve, or an algorithm that is not the key's.
     """
 
@@ -59,7 +59,7 @@ class PublicKey:
 
     @property
     def key_id(self) -> str:
-        """SHA-256 of the SPKI, as hex: the same for every holder of the same key."""
+        """SHA-256 of the SPKI as hex: the same for every copy of the key."""
         return hashlib.sha256(self.spki).hexdigest()
 
     @property
@@ -78,10 +78,10 @@ class PublicKey:
         return pem.decode("ascii")
 
     def verify(self, signature: bytes, message: bytes) -> None:
-        """Raise NotProven unless `signature` is this key's over `message` (ECDSA: DER, or raw r||s of 64 bytes).
+        """Raise NotProven unless `signature` is a valid signature of `message` (ECDSA: DER, or raw r||s of 64 bytes).
 
-        Does not answer: a second valid signature made from a first one (ECDSA holds for n - s as for s), so a
-        signature's bytes identify nothing; the signed message does.
+        Does not answer: a second valid signature derived from the first (ECDSA accepts n - s as well as s), so the
+        bytes of a signature identify nothing; the signed message does.
         """
         key = _load(self.spki)
         if isinstance(key, ed25519.Ed25519PublicKey):
@@ -121,9 +121,9 @@ def _holds(verify: Callable[[], None]) -> bool:
 
 
 def _as_der(signature: bytes) -> tuple[bytes, ...]:
-    # Most tools write DER; DSSE's own example and the IEEE P1363 form are raw r||s. No look at the bytes tells the
-    # two apart with certainty (one raw signature in 65,536 begins like DER of that length, and DER may have 64
-    # bytes), so 64 bytes are tried as both. A forger gains nothing: either reading has to hold as it stands.
+    # Most tools write DER; DSSE's example and IEEE P1363 use raw r||s. The bytes do not distinguish the
+    # two with certainty (one raw signature in 65,536 begins like DER of that length, and DER may have 64
+    # bytes), so 64 bytes are tried as both. A forger gains nothing: each form must verify by itself.
     if len(signature) != 64:
         return (signature,)
     r, s = int.from_bytes(signature[:32], "big"), int.from_bytes(signature[32:], "big")
@@ -132,11 +132,11 @@ def _as_der(signature: bytes) -> tuple[bytes, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Destroyed:
-    """What became of a destroyed key.
+    """The result of destroying a key.
 
-    ids: its versions, in the holder's words, the current one first. waiting_days: 0 when it is gone now; else the
-    days in which the holder's operator can still take it back, while nobody can use it. remains: what the holder
-    cannot reach, such as backups, for the person who has to see to it.
+    ids: its versions as the holder identifies them, the current one first. waiting_days: 0 when it is gone now; else the
+    days during which the holder's operator can still restore it, while it cannot be used. remains: copies that the
+    holder cannot delete, such as backups, for the person who has to.
     """
 
     name: str
@@ -147,27 +147,27 @@ class Destroyed:
 
 
 class Signer(Protocol):
-    """One current signing key."""
+    """One version of a signing key."""
 
     @property
     def public(self) -> PublicKey:
-        """The key that verifies what this one signs."""
+        """The key that verifies its signatures."""
 
     def sign(self, message: bytes) -> bytes:
-        """Sign the bytes (Ed25519, or ECDSA P-256 with SHA-256 in DER)."""
+        """Return the signature of the bytes (Ed25519, or ECDSA P-256 with SHA-256 in DER)."""
 
 
 class KeyService(Protocol):
-    """A holder of named keys, each with its older versions kept for verification and unwrapping."""
+    """A holder of named keys. Older versions are kept for verification and unwrapping."""
 
     def names(self) -> Mapping[str, str]:
-        """Name to algorithm: "ed25519", "ecdsa-p256" or "aes-256"."""
+        """Return the algorithm of each key: "ed25519", "ecdsa-p256" or "aes-256"."""
 
     def create(self, name: str, algorithm: str) -> None:
         """Add a key. Raises InvalidInput when the name is taken or the algorithm unknown."""
 
     def rotate(self, name: str) -> None:
-        """Make a new current version; the old ones still verify and unwrap."""
+        """Make a new current version; older versions still verify and unwrap."""
 
     def signer(self, name: str) -> Signer:
         """Return the current version of a signing key."""
@@ -179,17 +179,17 @@ class KeyService(Protocol):
         """Encrypt a data key under the current key-encryption key, bound to `associated`."""
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+        """Return the data key from `wrap`. Raises NotProven when the key, the bytes or `associated` differ."""
 
     def ids(self, name: str) -> tuple[str, ...]:
-        """Return what every version of a key is called by its holder, the current one first; none is secret."""
+        """Return the holder's identifier of every version, the current one first; none is secret."""
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
-        """Whether these bytes say that the current version of `name` wrapped them. Nothing is unwrapped or proven."""
+        """Return whether these bytes name the current version of `name`. Nothing is unwrapped or proven."""
 
     def destroy(self, name: str) -> Destroyed:
-        """Destroy every version of a key: what only it opens can never be read again.
+        """Destroy every version of a key; data under this key alone can never be read again.
 
-        Raises InvalidInput for no such key, or when the holder is set to refuse; Unavailable when it is not sure
-        that the key is gone: call again.
+        Raises InvalidInput for no such key, or when the holder is configured to refuse; Unavailable when the deletion
+        is not certain: call again.
         """

@@ -1,7 +1,7 @@
-"""Which key holder a URI names: `SCHEME:REST`, one file a scheme.
+"""Selects the key holder for a URI `SCHEME:REST`; one file per scheme.
 
-A new holder (a cloud service, a token) is a module in this folder, or in a package that announces it through the
-`hauberk.controls` entry point, with one function:
+A new holder (a cloud service, a token) is a module in this folder, or in a package with the entry point
+`hauberk.controls`, with one function:
 
     @KEY_SERVICES.register("vault", practice="1b", threats=(), summary="HashiCorp Vault transit")
     def open_vault(rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService: ...
@@ -21,10 +21,10 @@ Passphrase = Callable[[], bytes]
 
 
 class Opener(Protocol):
-    """Opens the key holder that the rest of a URI names; `create` makes it when it is not there."""
+    """Opens the key holder for the rest of a URI; `create` makes it if it does not exist."""
 
     def __call__(self, rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService:
-        """Raise InvalidInput for what the user can change, Unavailable when a service does not answer."""
+        """Return the key service. Raises InvalidInput for what the user can change, Unavailable when a service fails."""
 
 
 KEY_SERVICES: Registry[Opener] = Registry("key service", "hauberk.custody.keys")
@@ -35,8 +35,8 @@ def open_keys(
 ) -> KeyService:
     """Open the key holder that `uri` names, such as `keyring:.hauberk/keyring`.
 
-    passphrase: called when one is needed, and once more to confirm it when the holder is made anew. create: make
-    the holder when there is none. Raises InvalidInput, listing the known schemes, when there is no such scheme.
+    passphrase: called when one is needed, and a second time to confirm it when the holder is new. create: make the
+    holder if it does not exist. Raises InvalidInput, listing the known schemes, for an unknown scheme.
     """
     scheme, colon, rest = uri.partition(":")
     if not colon or not rest:

@@ -1,7 +1,7 @@
-"""The passphrase of this user when no variable names one: a file in the configuration folder, made at need.
+"""The user's default passphrase: a file in the configuration folder, made when needed.
 
-A first run in a script has nobody to ask. A random passphrase in the owner's configuration folder keeps the
-project's folder, which is what gets copied, committed and backed up, free of anything that opens its keys.
+A first run in a script cannot prompt. A random passphrase in the user's configuration folder keeps the project's
+folder, which is copied, committed and backed up, free of anything that opens its keys.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def standing_passphrase(
 ) -> Callable[[], bytes]:
     """Return a source of the passphrase: the two variables, else the user's own file, else a prompt.
 
-    make: when there is none of these and nobody to ask, write a random passphrase to the user's own file, readable
-    by its owner alone, and call this with the path, so that it can be said; None never writes one. Answers: a
-    project folder that is copied or stolen alone. Does not answer: somebody who reads the user's home.
+    make: if there is none of these and no terminal, a random passphrase is written to the user's own file, readable
+    only by its owner, and this is called with the path, to report it; None never writes one. Answers: a
+    project folder that is copied or stolen alone. Does not answer: an attacker who reads the user's home.
     """
     environ = os.environ if environ is None else environ
     prompt = terminal_prompt() if prompt is None else prompt

@@ -3,8 +3,8 @@
     vault://vault.example:8200/transit?prefix=claims-&cacert=/etc/vault/ca.pem
 
 Options: `prefix` before every key's name, so that several projects share a mount; `namespace`; `cacert` (else
-VAULT_CACERT, else the system's authorities); `cert` and `key` for mTLS; `minimum_tls=1.2` for a server that is
-behind; `timeout` in seconds; `tls=off` for a development server on this machine alone.
+VAULT_CACERT, else the system's authorities); `cert` and `key` for mTLS; `minimum_tls=1.2` for an old server;
+`timeout` in seconds; `tls=off` for a development server on this machine alone.
 
 The token comes from VAULT_TOKEN, else from the file that VAULT_TOKEN_FILE names, else from `~/.vault-token`.
 
@@ -41,7 +41,7 @@ _SEALED = re.compile(r"vault:v([1-9][0-9]{0,9}):([A-Za-z0-9+/=_-]+)")
 
 @dataclass(frozen=True, slots=True)
 class _Key:
-    """What Vault says of one key: versions to their public halves, "" for a key-encryption key."""
+    """Vault's description of one key. publics: version to public key, "" for a key-encryption key."""
 
     name: str
     algorithm: str
@@ -63,11 +63,11 @@ class _Signer:
         return f"<{self.public.algorithm} key {self.public.key_id[:16]} in Vault>"
 
     def sign(self, message: bytes) -> bytes:
-        """Have the bytes signed. Raises NotProven when what comes back is not this key's signature."""
+        """Return the signature of `message`. Raises NotProven when the service returns anything but this key's signature."""
         signature = self._service._sign(self.name, self.version, self.public.algorithm, message)  # noqa: SLF001
         self.public.verify(
             signature, message
-        )  # a service that signs with another key is noticed here, not by a user
+        )  # a service that signs with another key is detected here, not by a user
         return signature
 
 
@@ -86,7 +86,7 @@ class Vault:
         raise TypeError("a key service cannot be pickled or copied: open it where it is needed")
 
     def names(self) -> Mapping[str, str]:
-        """Name to algorithm, sorted by name; keys of other types are passed over."""
+        """Return the algorithm of each key, sorted by name; keys of other types are ignored."""
         listed = self._transit.ask("LIST", "keys", absent={}).get("keys", [])
         names = [name for name in listed if isinstance(name, str)] if isinstance(listed, list) else []
         ours = sorted(name for name in names if name.startswith(self._prefix))
@@ -94,23 +94,23 @@ class Vault:
         return {name: key.algorithm for name, key in found.items() if key is not None}
 
     def create(self, name: str, algorithm: str) -> None:
-        """Add a key that cannot be exported. Raises InvalidInput when the name is taken or unfit."""
+        """Add a non-exportable key. Raises InvalidInput when the name is taken or not allowed."""
         _names.usable(name)
         if algorithm not in _TYPES:
             raise InvalidInput(f"no key algorithm is named {algorithm!r}; known: {', '.join(ALGORITHMS)}.")
-        if self._look(name) is not None:  # Vault itself would say yes and change nothing
+        if self._look(name) is not None:  # Vault itself would succeed and change nothing
             raise _names.taken(name)
         self._transit.ask("POST", f"keys/{self._prefix}{name}", {"type": _TYPES[algorithm]})
 
     def rotate(self, name: str) -> None:
-        """Make a new current version; the old ones still verify and unwrap."""
+        """Make a new current version; older versions still verify and unwrap."""
         self._key(name)
         self._transit.ask(
             "POST", f"keys/{self._prefix}{name}/rotate", {}, again=False
-        )  # twice would be two versions
+        )  # sent twice, it would make two versions
 
     def signer(self, name: str) -> _Signer:
-        """Return the current version of a signing key. It stays that version when the key is rotated later."""
+        """Return a signer for the current version of a signing key; a later rotation does not change it."""
         key = self._signing(name)
         return _Signer(self, name, key.latest, _public(key, key.latest))
 
@@ -121,7 +121,7 @@ class Vault:
 
     def wrap(self, name: str, secret: bytes, associated: bytes) -> bytes:
         """Encrypt a data key under the current version of a key-encryption key, bound to `associated`."""
-        key = self._wrapping(name)  # first, since Vault would make a key of a name that it does not know
+        key = self._wrapping(name)  # first, since Vault would make a key for an unknown name
         body = {"plaintext": _text(guard(secret, associated))} | _bound(key, associated)
         sealed = str(self._transit.ask("POST", f"encrypt/{self._prefix}{name}", body).get("ciphertext", ""))
         found = _SEALED.fullmatch(sealed)
@@ -132,7 +132,7 @@ class Vault:
         return Wrapped("vault", found[1], sealed.encode("ascii")).to_bytes()
 
     def unwrap(self, name: str, wrapped: bytes, associated: bytes) -> bytes:
-        """Undo `wrap`. Raises NotProven when the key, the bytes or `associated` are not the same."""
+        """Return the data key from `wrap`. Raises NotProven when the key, the bytes or `associated` differ."""
         value = Wrapped.read(wrapped, holder="vault")
         sealed = value.sealed.decode("ascii", "replace")
         found = _SEALED.fullmatch(sealed)
@@ -154,7 +154,7 @@ class Vault:
         )
 
     def is_current(self, name: str, wrapped: bytes) -> bool:
-        """Whether these bytes name the latest version of `name`."""
+        """Return whether these bytes name the latest version of `name`."""
         latest = self._wrapping(name).latest
         try:
             return Wrapped.read(wrapped, holder="vault").version == str(latest)
@@ -162,13 +162,13 @@ class Vault:
             return False
 
     def destroy(self, name: str) -> Destroyed:
-        """Delete a key. Vault refuses until an operator has set `deletion_allowed`, and that is left to them."""
+        """Delete a key. Vault refuses until an operator has set `deletion_allowed`; Hauberk does not set it."""
         key, ids = self._key(name), self.ids(name)
         path = f"{self._transit.mount}/keys/{self._prefix}{name}"
         if not key.deletable:
             raise InvalidInput(
-                f"Vault keeps {name!r}: its deletion is not allowed. Who may decide it runs `vault write {path}/config "
-                "deletion_allowed=true`; then run the same command again. Nothing was changed."
+                f"Vault keeps {name!r}: its deletion is not allowed. Somebody with the right to decide it runs "
+                f"`vault write {path}/config deletion_allowed=true`; then run the same command again. Nothing was changed."
             )
         self._transit.ask("DELETE", f"keys/{self._prefix}{name}")
         if self._look(name) is not None:
@@ -192,7 +192,7 @@ class Vault:
         try:
             return base64.b64decode(found[2], validate=True) if found else b""
         except binascii.Error:
-            return b""  # and so no signature of any key
+            return b""  # which no key verifies
 
     def _signing(self, name: str) -> _Key:
         key = self._key(name)
@@ -213,7 +213,7 @@ class Vault:
         return key
 
     def _look(self, name: str) -> _Key | None:
-        if not SEGMENT.fullmatch(name):  # it stands in the path of a request
+        if not SEGMENT.fullmatch(name):  # the name becomes part of the path of a request
             return None
         data = self._transit.ask("GET", f"keys/{self._prefix}{name}", absent={})
         algorithm = _KINDS.get(str(data.get("type", "")))
@@ -236,7 +236,7 @@ class Vault:
 
 @KEY_SERVICES.register("vault", practice="1b", threats=(), summary="HashiCorp Vault's transit engine")
 def open_vault(rest: str, *, passphrase: Passphrase | None, create: bool, disk: Disk) -> KeyService:  # noqa: ARG001 - the port's shape
-    """Open `vault://HOST:PORT/MOUNT`. Raises InvalidInput for the URI, the token and files; nothing is asked yet."""
+    """Open `vault://HOST:PORT/MOUNT`. Raises InvalidInput for the URI, the token and files. No request is sent."""
     return Vault(*connect(rest, os.environ))
 
 

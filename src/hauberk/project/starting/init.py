@@ -1,7 +1,7 @@
-"""`hauberk init`: look at the data, propose a project, and write it without touching what is there.
+"""`hauberk init`: look at the data, propose a project, and write it without replacing existing files.
 
-`propose` reads data and returns texts; `write` puts them into a folder. The words are in `init_text`, the starter
-models in `init_models`.
+`propose` reads data and returns texts; `write` puts them into a folder. The texts are in `text`, the starter
+models in `models`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _IGNORED = (
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A project for the data that were seen: its name, and text by file name."""
+    """A project for the inspected data: its name, and text by file name."""
 
     name: str
     seen: Seen
@@ -47,8 +47,8 @@ def propose(  # noqa: PLR0913 - the overrides of what is guessed
     """Return a project for `folder` from a look at the data. Nothing is written.
 
     files, test_files: paths, or sets that ship with scikit-learn ("sklearn:digits"); with none, the data files
-    in `folder` are taken. target, kind, name: in place of what would be guessed. Raises InvalidInput when there
-    are no data, when they cannot be read, or when the target is neither given nor plain to see.
+    in `folder` are used. target, kind, name: override the guess. Raises InvalidInput when there are no data, when
+    they cannot be read, or when the target is neither given nor evident.
     """
     if name is not None and slug(name) != name:
         raise InvalidInput(
@@ -66,17 +66,17 @@ def propose(  # noqa: PLR0913 - the overrides of what is guessed
 
 
 def write(folder: Path, proposal: Proposal, *, force: bool = False, disk: Disk | None = None) -> list[Path]:
-    """Write the proposal's files that are not there yet and return them.
+    """Write the files of the proposal that do not exist yet and return their paths.
 
-    A model.py or .gitignore that is there is the team's own and stays as it is. A project file that is there is
-    replaced with `force` only; without it InvalidInput is raised before anything is written.
+    An existing model.py or .gitignore is never replaced. An existing project file is replaced only with `force`;
+    without it InvalidInput is raised before anything is written.
     """
     if (folder / FILE_NAME).exists() and not force:
         raise InvalidInput(
             f"{folder / FILE_NAME} is there already and is not replaced. Edit it, or use --force to write it anew."
         )
     written: list[Path] = []
-    # The project file comes last: it is what makes the folder a project, so a kill before it can be done again.
+    # The project file comes last: it makes the folder a project, so a run that was killed before can be repeated.
     for name in sorted(proposal.files, key=lambda name: name == FILE_NAME):
         path = folder / name
         if name == FILE_NAME or not path.exists():

@@ -1,7 +1,7 @@
-"""A look at data that nobody has described yet: what kind they are, what is predicted, and what is in them.
+"""Inspect undescribed data: their kind, the target, and their content.
 
-Guesses are few and said aloud: a kind by the files' form, and of a table what `data.inspection` proposes. Everything else
-is measured on the loaded rows.
+Guesses are few and reported: the kind from the file format, and for a table the proposal of `data.reading.inspection`.
+Everything else is measured on the loaded rows.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ def look(
     target: str | None = None,
     kind: str | None = None,
 ) -> Seen:
-    """Return what is in the data, read once as `hauberk protect` would read them.
+    """Return a description of the data, loaded once as `hauberk protect` loads them.
 
-    Raises InvalidInput when the files cannot be read, and when the target is neither given nor plain to see.
+    Raises InvalidInput when the files cannot be read, and when the target is neither given nor evident.
     """
     paths, tests = [_absolute(name) for name in files], [_absolute(name) for name in test_files]
     for path in (*paths, *tests):
@@ -68,7 +68,7 @@ def look(
 
 
 def written(text: str, folder: Path) -> str:
-    """Return a data file as the project file names it: so that the project can be moved, where that is possible."""
+    """Return the path of a data file for the project file: relative where possible, so that the project can be moved."""
     if text.startswith(BUILT_IN):
         return text
     path, home = Path(text), folder.absolute()
@@ -92,7 +92,7 @@ def _kind(path: str) -> str:
 
 
 def _proposed(paths: Sequence[str], target: str | None) -> Guess:
-    """Return how to read a table: with the target that was given, or one that is plain to see."""
+    """Return how to read a table, with the given target or an evident one."""
     guess = inspect(paths, kind="table", target=target or "")
     names = [column.name for column in guess.columns]
     if not guess.target:

@@ -1,6 +1,6 @@
 """The starter `model.py` that `hauberk init` writes: a network for pictures, and one of two models for tables.
 
-Each is complete and is meant to be replaced: `build(spec)` is the whole contract.
+Each is complete and can be replaced: `build(spec)` is the whole interface.
 """
 
 from __future__ import annotations

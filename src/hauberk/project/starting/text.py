@@ -1,7 +1,6 @@
-"""The words that `hauberk init` writes: a commented project file, a starter model and a `.gitignore`.
+"""The text of the commented project file that `hauberk init` writes.
 
-Pure: from what was seen in the data to texts. What the data suggest is written out; what a person has to decide
-stands beside it as a comment.
+No I/O. Settings that the data suggest are written; settings that a person has to decide are comments.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from typing import Literal
 
 from hauberk.core.columns import Column, ColumnKind
 
-# Names of what a person cannot or would not change: no default budget moves them.
+# Names of columns that people cannot or would not change: no default budget includes them.
 _FIXED = ("age", "sex", "gender", "race", "ethnic", "birth", "country", "native", "id", "fnlwgt", "weight_of_row")
 _MOVED = 3  # columns in the first budget
 _SHOWN = 12  # columns offered as comments
@@ -22,9 +21,9 @@ _SHOWN = 12  # columns offered as comments
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was seen in the data.
+    """A description of the inspected data.
 
-    files, test_files: as the project file will name them. rows: of all files. classes: names, in order. majority:
+    files, test_files: as written in the project file. rows: of all files. classes: names, in order. majority:
     share of the largest class. shape: of one picture, (channels, height, width); () for a table. columns: of a
     table, without target and group. group: a guess, "" when there is none. notes: what a person should know.
     """
@@ -62,25 +61,25 @@ def listed(texts: Iterable[str]) -> str:
 
 
 def rounded(value: float) -> float:
-    """Return `value` > 0 rounded down to one significant digit, so that it reads as a choice and stays within."""
+    """Return `value` > 0 rounded down to one significant digit, so that it is readable and within the range."""
     power = 10.0 ** math.floor(math.log10(value))
     return float(f"{math.floor(value / power + 1e-9) * power:.1g}")
 
 
 _HEAD = """\
-# What this project declares, once: its data, its model, who may attack it, and what is good enough to release.
-# `hauberk protect` does the rest. A key that is not known here is an error, so nothing is ignored silently.
+# The declarations of this project: its data, its model, who may attack it, and what is good enough to release.
+# `hauberk protect` does the rest. An unknown key is an error, so nothing is ignored silently.
 
 [project]
 name = {name}
-seed = 0                        # every random choice follows from it: the same seed gives the same model
+seed = 0                        # of all random choices: the same seed gives the same model
 """
 
 _MODEL = """\
 [model]
 # One of three ways. First: `build(spec)` in model.py returns an untrained model, and Hauberk trains it.
 build = "model:build"
-# Second: a model that is trained already; weights are hardened by fine-tuning, an ONNX file is assessed as it is.
+# Second: a trained model; weights are hardened by fine-tuning, an ONNX file is assessed as it is.
 # weights = "model.safetensors"  # beside `build`
 # onnx = "model.onnx"            # in place of `build`
 # Third: the team's own training function, in place of `build`.
@@ -88,16 +87,16 @@ build = "model:build"
 """
 
 _OTHER_THREATS = """\
-# Other adversaries; declare those that you want measured.
+# Other adversaries; declare any that you want measured.
 # [[threats]]
 # kind = "poisoning"
 # share = 0.05                  # who controls 5 % of the training rows
 # [[threats]]
 # kind = "extraction"
-# queries = 10000               # who copies the model by asking it
+# queries = 10000               # who copies the model with this many queries
 # [[threats]]
 # kind = "inference"
-# advantage = 0.1               # who asks whether a person's row was trained on
+# advantage = 0.1               # who infers whether a row was in the training data
 """
 
 _TAIL = """\
@@ -127,9 +126,9 @@ def _data(seen: Seen) -> str:
     if seen.target:
         lines.append(f"target = {quoted(seen.target)}")
     if seen.group:
-        lines.append(f"group = {quoted(seen.group)}  # rows of one group never stand on both sides of the split")
+        lines.append(f"group = {quoted(seen.group)}  # rows of one group are never on both sides of the split")
     else:
-        lines.append('# group = "client"              # rows of one group never stand on both sides of the split')
+        lines.append('# group = "client"              # rows of one group are never on both sides of the split')
     if seen.drop:
         lines.append(f"drop = {listed(seen.drop)}")
     elif seen.kind == "table":
@@ -183,7 +182,7 @@ def _table_threat(seen: Seen) -> str:
 
 
 def _by(column: Column) -> float | None:
-    """A tenth of the range in round numbers, or None for what cannot be moved by a number."""
+    """Return a tenth of the range, rounded, or None for a column without a numeric range."""
     span = column.high - column.low
     if column.kind is ColumnKind.CATEGORY or not span > 0 or not math.isfinite(span):
         return None
@@ -214,12 +213,12 @@ def _training(seen: Seen) -> str:
     attacks = (
         '[{name = "pgd", steps = 40, restarts = 1}, {name = "square", queries = 500}]'
         if seen.kind == "image"
-        else '[{name = "evolutionary", generations = 50}]  # longer than the usual ones, which follow from the model'
+        else '[{name = "evolutionary", generations = 50}]  # longer than the defaults for the model'
     )
     return f"""\
 [training]
-method = "auto"                 # the hardening method; `hauberk controls` lists them
-# minutes = 10                  # method and epochs follow from this time; in the place of epochs
+method = "auto"                 # the hardening method; see `hauberk controls`
+# minutes = 10                  # determines method and epochs; instead of epochs
 # epochs = 30
 # batch = 128
 # learning_rate = 0.003
@@ -232,7 +231,7 @@ rows = 500                      # test rows that are attacked; more take longer 
 
 
 def _gate(seen: Seen) -> str:
-    """Rules that any useful model meets: a start, to be raised to what the use needs."""
+    """Return rules that any useful model meets: a start, to be raised as the use requires."""
     chance = 1 / len(seen.classes)
     if seen.kind == "table":
         clean, robust = seen.majority, max(chance, 0.9 * seen.majority)
@@ -241,7 +240,7 @@ def _gate(seen: Seen) -> str:
         clean, robust = max(0.7, seen.majority), max(0.3, chance)
         why = "These are a start: raise them to what the use of the model needs."
     return f"""\
-# What must hold for a release. Each rule reads evidence of this run; a rule without evidence does not hold.
+# Rules for a release. Each rule reads evidence of this run; a rule without evidence fails.
 # {why}
 [gate]
 clean_accuracy = ">= {_hundredths(clean):.2f}"
