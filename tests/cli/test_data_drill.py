@@ -52,7 +52,7 @@ def test_repair_writes_two_files_that_add_up(flooded, tmp_path, capsys):
     assert pl.read_csv(aside)["hauberk_row"].to_list() == list(range(100, 140))
     assert pl.read_csv(clean).height == 1460
     assert run(["data", "repair", str(flooded), *arguments, "--json"]) == 2
-    assert "already" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert "exists" in json.loads(capsys.readouterr().out)["error"]["message"]
     clean.unlink()
     aside.unlink()
     assert run(["data", "repair", str(flooded), *arguments]) == 0

@@ -52,7 +52,7 @@ def test_drift_alone_and_a_schema_that_cannot_be_used(place, tmp_path, capsys):
     assert run(["data", "verify", str(tmp_path / "y.parquet"), "--against", str(place)]) == 1
     assert "wasserstein" in capsys.readouterr().out
     assert run(["data", "verify", str(place), "--against", str(place), "--clean", str(tmp_path / "c.parquet")]) == 2
-    assert "drift is not in single rows" in " ".join(capsys.readouterr().err.split())
+    assert "drift does not concern single rows" in " ".join(capsys.readouterr().err.split())
     assert run(["data", "verify", str(place)]) == 1
     shown = capsys.readouterr().out
     assert "No schema is given" in shown
