@@ -136,22 +136,6 @@ class Normal(torch.nn.Module):
         return (x - 0.2) / 0.5
 
 
-def test_functions_labels_and_estimators_are_models_too(linear):
-    from sklearn.linear_model import LogisticRegression
-
-    model, x, y, _, _ = linear
-    np.testing.assert_allclose(as_model(model.scores, sample=x[:1]).scores(x), model.scores(x))
-    labels = as_model(lambda rows: model.scores(rows).argmax(axis=1), classes=2)
-    np.testing.assert_array_equal(labels.scores(x).argmax(axis=1), y)
-    with pytest.raises(InvalidInput, match="classes="):
-        as_model(lambda rows: model.scores(rows).argmax(axis=1), sample=x[:1])
-    fitted = LogisticRegression().fit(x.reshape(len(x), -1), y)
-    found = evasion.square(fitted, x, y, norm="linf", eps=0.1, queries=50)
-    assert found.robust < found.accuracy
-    with pytest.raises(InvalidInput, match="no model"):
-        as_model("a path")
-
-
 def test_the_judge_believes_no_attack(linear):
     """One that leaves the ball, one that returns NaN, one that did nothing: none of them fooled the model."""
     model, x, y, _, _ = linear

@@ -152,7 +152,7 @@ def test_a_range_and_choices_of_the_budget_bind_in_place_of_the_columns():
     ("budget", "relation", "message"),
     [
         (ColumnBudget("cover", choices=("half",)), "", "no category 'half'"),
-        (ColumnBudget("cover", low=1), "", "says which may be chosen"),
+        (ColumnBudget("cover", low=1), "", "use `choices`"),
         (ColumnBudget("days", choices=("a",)), "", "`choices` are for categories"),
         (ColumnBudget("days", by=1), "days <= salary", "no column is named 'salary'"),
         (ColumnBudget("days", by=1), "days <= cover", "is a category"),

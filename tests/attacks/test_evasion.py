@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from hauberk.attacks.attack import attack as through_the_door
 from hauberk.attacks.budget import Ball, ColumnBox
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.attacks.margin import margins
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import ColumnBudget, Direction, Norm
@@ -218,11 +217,3 @@ def test_impossible_parameters_are_refused(name, values):
 def test_an_unknown_attack_lists_the_known_ones():
     with pytest.raises(InvalidInput, match=r"coordinate-search, .*pgd, .*square"):
         ATTACKS["fgsm2"]
-
-
-@given(st.integers(2, 6), st.integers(0, 999))
-def test_the_margin_agrees_with_the_prediction(classes, seed):
-    rng = np.random.default_rng(seed)
-    scores = rng.normal(size=(20, classes)).astype(np.float32)
-    y = rng.integers(0, classes, 20)
-    np.testing.assert_array_equal(margins(scores, y) > 0, scores.argmax(axis=1) == y)

@@ -7,7 +7,7 @@ import pytest
 
 from hauberk.core.errors import InvalidInput
 from hauberk.models.adapting import as_model
-from hauberk.models.port import Differentiable, passes
+from hauberk.models.port import Differentiable
 
 torch = pytest.importorskip("torch")
 
@@ -78,26 +78,22 @@ class Uncopied(torch.nn.Module):
         return self.inner(x)
 
 
-def test_a_module_that_cannot_be_copied_is_used_as_it_is():
+def test_a_module_with_a_lock_is_copied_and_asked_without_dropout():
     module = Uncopied().train()
     held = laid_out(module)
     with torch.no_grad():
         one, two = held(torch.from_numpy(X)), held(torch.from_numpy(X))
     assert torch.equal(one, two)  # no dropout
     assert module.inner.training
+    with torch.no_grad():
+        module.inner[4].bias += 1.0
+        assert torch.equal(held(torch.from_numpy(X)), one)  # weights of its own
 
 
 @pytest.mark.parametrize("values", [{"mean": (0.5,)}, {"mean": (0.5,), "std": (0.0,)}])
 def test_a_normalisation_that_cannot_be_meant_is_refused(values):
     with pytest.raises(InvalidInput, match="std"):
         as_model(net(), classes=3, **values)
-
-
-@pytest.mark.parametrize("shape", [(0, 3), (1000, 784), (7, 3, 2000, 2000)])
-def test_passes_cover_each_row_once(shape):
-    for device in ("cpu", "cuda"):
-        rows = [row for part in passes(shape, device) for row in range(part.start, part.stop)]
-        assert rows == list(range(shape[0]))
 
 
 class Viewed(torch.nn.Module):

@@ -93,7 +93,7 @@ def test_data_in_another_file_are_refused(tmp_path):
 
 @pytest.mark.parametrize("data", [b"", b"not onnx at all", b"\x80\x04\x95pickle", bytes(100)])
 def test_other_bytes_are_refused(data):
-    with pytest.raises(InvalidInput, match="no ONNX file"):
+    with pytest.raises(InvalidInput, match="not an ONNX file"):
         OnnxModel(data, SPEC)
 
 

@@ -161,9 +161,9 @@ def test_weights_that_do_not_fit_are_told_by_name(mixed):
     for changed, said in cases:
         with pytest.raises(InvalidInput, match=said):
             training.load_weights(mlp, mixed.spec, save(changed), x=mixed.x)
-    with pytest.raises(InvalidInput, match="no safetensors"):
+    with pytest.raises(InvalidInput, match="not a safetensors"):
         training.load_weights(mlp, mixed.spec, save(state)[:-10], x=mixed.x)
-    with pytest.raises(InvalidInput, match="no safetensors"):
+    with pytest.raises(InvalidInput, match="not a safetensors"):
         training.load_weights(mlp, mixed.spec, b"\x80\x04pickle", x=mixed.x)
 
 

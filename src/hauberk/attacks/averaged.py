@@ -1,4 +1,4 @@
-"""Averaged: a model that answers at random, as its mean prediction over draws."""
+"""Averaged: the mean prediction of a model that answers at random."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ class AveragedScores:
         self.classes = model.classes
 
     def scores(self, x: Floats) -> Floats:
-        """Return (n, classes) log-probabilities; costs `draws` answers."""
+        """Return (n, classes) log-probabilities. Cost: `draws` answers of the model."""
         answers = np.stack([_log_softmax(self._inner.scores(x)) for _ in range(self._draws)])
         mean: Floats = np.logaddexp.reduce(answers, axis=0) - np.float32(np.log(self._draws))
         return mean
 
 
 class AveragedLogits(AveragedScores):
-    """The same of a model with gradients: expectation over transformation (Athalye, Carlini, Wagner 2018)."""
+    """The same for a model with gradients: expectation over transformation (Athalye, Carlini, Wagner 2018)."""
 
     def __init__(self, model: Differentiable, draws: int) -> None:
         super().__init__(model, draws)
@@ -42,7 +42,7 @@ class AveragedLogits(AveragedScores):
 
 
 def averaged(model: Model, draws: int) -> Model:
-    """Return the model's mean prediction over `draws` answers; the model itself for one."""
+    """Return a model that averages over `draws` answers; for 1 the model itself."""
     if draws == 1:
         return model
     return AveragedLogits(model, draws) if isinstance(model, Differentiable) else AveragedScores(model, draws)

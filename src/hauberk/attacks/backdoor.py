@@ -1,7 +1,7 @@
-"""Backdoor: how much of a poison's effect a model has learned, so that a repair is judged by attack and not by hope.
+"""Backdoor: measures how much of a poison's effect a model has learned, so that a repair can be judged by attack.
 
-`effect` asks one trained model; `before_and_after` trains on poisoned and on repaired rows with the caller's own `fit` and
-says what each model does. Models are strangers here: anything that can be asked for scores will do.
+`effect` measures one trained model; `before_and_after` trains on poisoned and on repaired rows with the caller's `fit` and
+measures both. Any object with scores is a model here.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Fit = Callable[[Floats, Labels], Model]
 
 @dataclass(frozen=True, slots=True)
 class Effect:
-    """What one model does.
+    """Accuracy and attack success of one model.
 
-    accuracy: on clean test rows, in [0, 1]. success: share of triggered test rows of other classes that get the
-    adversary's class, in [0, 1]; None where the poison has no trigger. asked: how many were triggered.
+    accuracy: on clean test rows, in [0, 1]. success: share of triggered test rows of other classes that are predicted as
+    the adversary's class, in [0, 1]; None if the poison has no trigger. asked: number of triggered rows.
     """
 
     accuracy: float
@@ -32,10 +32,11 @@ class Effect:
 
 
 def effect(model: Model, x: Floats, y: Labels, poisoned: Poisoned) -> Effect:
-    """Return what the model does on honest test rows, and on the same rows with the trigger.
+    """Return the model's accuracy on clean test rows and the attack's success on the same rows with the trigger.
 
-    x, y: test rows that the poisoner never saw. Rows of the target class are left out of `success`: they would be
-    classified so without any trigger. For all-to-all, success is the class after the row's own.
+    x, y: test rows that the poisoner never saw. `success` excludes rows of the target class, which are classified as such
+    without a trigger. For all-to-all poison, the adversary's class is the one after the row's own. Raises InvalidInput for
+    no rows, and for rows and labels of different numbers.
     """
     if len(x) != len(y) or not len(y):
         raise InvalidInput(f"expected test rows with one label each, found {len(x)} and {len(y)}.")
@@ -46,29 +47,29 @@ def effect(model: Model, x: Floats, y: Labels, poisoned: Poisoned) -> Effect:
     others = np.flatnonzero(wanted != y)
     if not len(others):
         return Effect(accuracy, None, 0)
-    said = model.scores(poisoned.trigger(x[others])).argmax(axis=1)
-    return Effect(accuracy, float((said == wanted[others]).mean()), len(others))
+    predicted = model.scores(poisoned.trigger(x[others])).argmax(axis=1)
+    return Effect(accuracy, float((predicted == wanted[others]).mean()), len(others))
 
 
 @dataclass(frozen=True, slots=True)
 class BeforeAfter:
-    """What models trained on poisoned and on repaired rows do."""
+    """The effects of models trained on poisoned and on repaired rows."""
 
     before: Effect
     after: Effect
 
     @property
     def loss(self) -> float:
-        """Clean accuracy lost by the repair; below 0 where it was gained."""
+        """Clean accuracy lost by the repair; negative if the repair raised it."""
         return self.before.accuracy - self.after.accuracy
 
 
-def before_and_after(  # noqa: PLR0913, PLR0917 - two sets of rows and those that are asked
+def before_and_after(  # noqa: PLR0913, PLR0917 - two sets of training rows and the test rows
     fit: Fit, poisoned: Poisoned, repaired_x: Floats, repaired_y: Labels, x: Floats, y: Labels
 ) -> BeforeAfter:
     """Return the effects of the model fitted to `poisoned` and of the one fitted to the repaired rows.
 
-    fit: trains the project's model, or a small one, in the same way each time. x, y: clean test rows.
+    fit: trains a model in the same way each time. x, y: clean test rows.
     """
     before = effect(fit(poisoned.x, poisoned.y), x, y, poisoned)
     return BeforeAfter(before, effect(fit(repaired_x, repaired_y), x, y, poisoned))

@@ -1,10 +1,11 @@
-"""Budget: what an adversary may do to one input, as geometry: project into it, step through it, check it.
+"""Budget: the set of changes that an adversary may make to one input, as geometry.
 
-`Region` is the judge's half, which shapes without a slope have too (`attacks.shapes`, corruptions); `Budget` adds the search's.
-`Ball` is an L-inf, L2 or L1 ball around an image, cut to the pixel range. `ColumnBox` (in `columnbox`) is a table's:
-which columns may change, by how much, which way, at what cost, and what must hold between them. Both work on numpy
-arrays and on torch tensors alike, so that the attack and the training against it share one definition; `allows` is
-written a second time, in float64 and by plain loops, and judges what the first let through.
+`Region` is the part that the judge needs; sets without a gradient step (`attacks.shapes`, corruptions) are only that.
+`Budget` adds projection, step and random start for searches. `Ball` is an L-inf, L2 or L1 ball around an image,
+intersected with the pixel range. `ColumnBox` (in `columnbox`) is the budget of a table: which columns may change, how far,
+in which direction, at what cost, and which relations must hold. Both work on numpy arrays and on torch tensors, so that
+attacks and adversarial training share one definition. `allows` is a second, independent implementation in float64 by
+plain loops, which judges the results of the first.
 """
 
 from __future__ import annotations
@@ -24,15 +25,15 @@ from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Evasion, Norm
 from hauberk.models.port import Floats
 
-__all__ = ["TOLERANCE", "Array", "Ball", "Budget", "ColumnBox", "Region", "budget_of"]  # boxes have their own file
+__all__ = ["TOLERANCE", "Array", "Ball", "Budget", "ColumnBox", "Region", "budget_of"]  # ColumnBox has its own file
 
-_BISECTIONS = 30  # each halves the interval: 2^-30 of the largest change, below float32's own rounding
+_BISECTIONS = 30  # each halves the interval: 2^-30 of the largest change is below float32 rounding
 
 
 class Region(Protocol):
-    """What may be made of an input, as it is judged. `x` and `origin` are batches of one shape; rows are independent.
+    """A set of allowed inputs, as the judge sees it. `x` and `origin` are batches of one shape; rows are independent.
 
-    low, high: of every coordinate of an input; infinite for tables, whose columns have each their own.
+    low, high: range of every coordinate; infinite for tables, whose columns have ranges of their own.
     """
 
     @property
@@ -42,30 +43,30 @@ class Region(Protocol):
     def high(self) -> float: ...  # noqa: D102 - as above
 
     def scaled(self, factor: float) -> Self:
-        """Return the region with its radius, and its cost, times `factor` >= 0."""
+        """Return the region with radius and cost multiplied by `factor` >= 0."""
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Return (n,): whether each row of `x` is allowed, judged in float64 with `TOLERANCE`."""
+        """Return (n,): whether each row of `x` is allowed, computed in float64 with `TOLERANCE`."""
 
     def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): how far each row was moved, in the region's own measure, by a plain loop in float64."""
+        """Return (n,): the size of each row's change in the region's own measure, by a plain loop in float64."""
 
 
 class Budget(Region, Protocol):
-    """A region that a search can move in: into it, along it, and to a point of it."""
+    """A region with the operations of a search: projection, ascent step and random start."""
 
     def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:
-        """Return the allowed point near `x`. whole: integers and categories are made whole (off inside a loop)."""
+        """Return an allowed point near `x`. whole: round integers and categories (False inside a loop)."""
 
     def step(self, gradient: Array, size: float) -> Array:
-        """Return the steepest ascent along `gradient`; `size` is a fraction of the radius."""
+        """Return the steepest ascent step along `gradient`; `size` is a fraction of the radius."""
 
     def start(self, origin: Array, uniform: Array) -> Array:
         """Return a random allowed point; `uniform` is in [0, 1) and shaped like `origin`."""
 
 
 def budget_of(threat: Evasion, columns: Sequence[Column] = ()) -> Budget:
-    """Return the geometry of a declared threat. Raises InvalidInput when it names a column that is not there."""
+    """Return the budget of a declared threat. Raises InvalidInput for an unknown column."""
     if threat.norm is not None:
         return Ball(threat.norm, threat.eps)
     return ColumnBox(tuple(columns), threat.columns, threat.cost, threat.relations)
@@ -83,8 +84,8 @@ def _length(delta: Array) -> Array:
 class Ball:
     """All inputs within `eps` of the origin in `norm`, and within [low, high] in every coordinate.
 
-    eps may be infinite: the box alone, for attacks that look for the smallest change. Raises InvalidInput for a
-    negative or undefined radius and for an empty box.
+    eps may be infinite for attacks that search for the smallest change; then only the box limits them. Raises InvalidInput
+    for a negative or undefined radius and for an empty box.
     """
 
     norm: Norm
@@ -94,14 +95,15 @@ class Ball:
 
     def __post_init__(self) -> None:
         if not self.eps >= 0:
-            raise InvalidInput(f"`eps` must be 0 or more, found {self.eps}.")
+            raise InvalidInput(f"expected `eps` of 0 or more, found {self.eps}.")
         if not self.low < self.high:
-            raise InvalidInput(f"`low` must be below `high`, found {self.low} and {self.high}.")
+            raise InvalidInput(f"expected `low` below `high`, found {self.low} and {self.high}.")
 
-    def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:  # noqa: ARG002 - no pixel is whole
-        """Return a near point of the ball, cut to the box: for L-inf and L2 that cut only moves nearer to the origin.
+    def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:  # noqa: ARG002 - pixels are not rounded
+        """Return a near point of ball and box.
 
-        For L1 it is the nearest point of ball and box together, as the L1 ball's corners would else be cut away.
+        For L-inf and L2 the point is projected to the ball and clipped to the box, which only moves it nearer to the
+        origin. For L1 it is the nearest point of the intersection, because clipping would cut off the ball's corners.
         """
         delta = x - origin
         if self.norm is Norm.LINF:
@@ -116,8 +118,8 @@ class Ball:
     def step(self, gradient: Array, size: float) -> Array:
         """Return eps * size times the sign of the gradient (L-inf), its direction (L2), or its largest part (L1).
 
-        The L1 step goes along the sign of the largest twentieth of the coordinates; the very largest alone would move
-        one pixel at a time (Tramèr and Boneh 2019, "Adversarial Training and Robustness for Multiple Perturbations").
+        The L1 step uses the signs of the largest twentieth of the coordinates; the largest coordinate alone would move one
+        pixel at a time (Tramèr and Boneh 2019, "Adversarial Training and Robustness for Multiple Perturbations").
         """
         if self.norm is Norm.LINF:
             return self.eps * size * namespace(gradient).sign(gradient)
@@ -127,7 +129,7 @@ class Ball:
         return gradient * rows(self.eps * size / _length(gradient).clip(1e-12, None), gradient)
 
     def start(self, origin: Array, uniform: Array) -> Array:
-        """Return a point of the ball: uniform (L-inf), or in a random direction and close to the rim (L2, L1)."""
+        """Return a random point of the ball: uniform (L-inf), or in a random direction at a random distance (L2, L1)."""
         delta = 2.0 * uniform - 1.0
         if self.norm is Norm.LINF:
             return (origin + self.eps * delta).clip(self.low, self.high)
@@ -140,7 +142,7 @@ class Ball:
         return replace(self, eps=self.eps * factor)
 
     def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Measure each row in float64; NaN where a value is none."""
+        """Return (n,): the norm of each row's change in float64; NaN for rows with NaN."""
         sizes = [
             self._size(np.abs(row - before).ravel())
             for row, before in zip(x.astype(np.float64), origin.astype(np.float64), strict=True)
@@ -153,8 +155,8 @@ class Ball:
         return float(np.sqrt(np.sum(change**2)) if self.norm is Norm.L2 else np.sum(change))
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Judge each row in float64."""
-        slack = TOLERANCE * max(1.0, self.eps)  # a sum over pixels rounds in proportion
+        """Return (n,): whether each row lies in ball and box, computed in float64."""
+        slack = TOLERANCE * max(1.0, self.eps)  # rounding of a sum over pixels is proportional to it
         near = self.distance(x, origin) <= self.eps + slack
         inside = [bool(np.isfinite(row).all()) and row.min() >= self.low and row.max() <= self.high for row in x]
         return np.asarray(near & np.array(inside, dtype=np.bool_), dtype=np.bool_)
@@ -163,9 +165,9 @@ class Ball:
 def l1_project(x: Array, origin: Array, eps: float, low: float, high: float) -> Array:
     """Return the point nearest to `x`, in L2, of the L1 ball around `origin` cut to the box.
 
-    Each coordinate is moved towards the origin by one common threshold and held to the box; the threshold is where
-    the L1 length is eps. AttackResult by bisection: the length falls as the threshold rises. Same definition as Croce and
-    Hein 2021, "Mind the box", section 3 (they sort instead).
+    Each coordinate moves towards the origin by one common threshold and is clipped to the box; bisection finds the
+    threshold at which the L1 length is eps. The same definition as Croce and Hein 2021, "Mind the box", section 3 (they
+    sort instead).
     """
     xp = namespace(x)
     delta = x - origin
@@ -183,7 +185,7 @@ def l1_project(x: Array, origin: Array, eps: float, low: float, high: float) -> 
 
 
 def _largest(values: Array, share: float) -> Array:
-    """Return the signs of the largest `share` of each row's coordinates, one at least; 0 elsewhere."""
+    """Return the signs of the largest `share` of each row's coordinates, at least one; 0 elsewhere."""
     xp = namespace(values)
     size = abs(_flat(values))
     rank = size.shape[1] - max(1, int(share * size.shape[1]))

@@ -1,7 +1,7 @@
-"""ColumnBox: what an adversary may do to a row of a table: which columns, how far, at what cost, keeping what relations.
+"""ColumnBox: the changes that an adversary may make to a row of a table: columns, sizes, costs and relations.
 
-Types, ranges and prices are handled here; `repair` makes rows satisfy the relations. `allows` is a second definition,
-in float64 and column by column, that shares nothing with the first and judges what it let through.
+This file handles types, ranges and costs; `repair` makes rows satisfy the relations. `allows` is a second, independent
+implementation in float64, column by column, which judges the results of the first.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ColumnBox:
-    """What a table's adversary may do: each budget's column within `by`, all changes together within `cost`.
+    """The budget of a table: each budget's column changes by at most `by`, and all changes cost at most `cost`.
 
-    cost 0 means no limit on the total. A changed number stays within the budget's [low, high], or else the range that
-    the training rows have, unless the row was outside already: values beyond it are for the schema check to refuse.
-    relations: what holds between the columns, as `core.relations` reads it; a row that breaks one as it is may keep
-    breaking it, but not by more. A column that a relation defines (`total = a + b`) and that has no budget follows
-    what it is made of, at no cost. Raises InvalidInput for a column or category that is not there, a number without
-    `by`, a category with it, or a relation that adds up categories.
+    cost: 0 means no limit. A changed number stays within the budget's [low, high] or, without these, within the range of
+    the training rows, unless the row was outside already; the schema check refuses values beyond that range. relations:
+    equalities, inequalities and implications between columns, in the syntax of `core.relations`; a row that breaks one
+    unchanged may keep breaking it, but not by more. A column that a relation defines (`total = a + b`) and that has no
+    budget is computed from the other columns, at no cost. Raises InvalidInput for an unknown column or category, a number
+    without `by`, a category with `by`, and a relation that does arithmetic on categories.
     """
 
     low: ClassVar[float] = -math.inf
@@ -58,18 +58,18 @@ class ColumnBox:
 
     @cached_property
     def parsed(self) -> tuple[Relation, ...]:
-        """The relations as values."""
+        """The parsed relations."""
         return tuple(parse(text) for text in self.relations)
 
     @cached_property
     def movable(self) -> tuple[tuple[int, Column, ColumnBudget], ...]:
-        """Each budget with its column and that column's place."""
+        """(column index, column, budget) for each budget."""
         place = {column.name: index for index, column in enumerate(self.columns)}
         return tuple((place[b.column], self.columns[place[b.column]], b) for b in self.budgets)
 
     @cached_property
     def following(self) -> dict[int, Relation]:
-        """The places of columns that have no budget and follow others, with what defines each, in order."""
+        """Indices of computed columns without a budget, each with the relation that defines it, in order of computation."""
         return relations.following(self.parsed, self.columns, {budget.column for budget in self.budgets})
 
     @cached_property
@@ -89,11 +89,11 @@ class ColumnBox:
 
     @property
     def prices(self) -> Floats:
-        """The price of one unit of change of each column, (columns,) float32; 0 where it is free or cannot change."""
+        """(columns,) float32: cost of one unit of change; 0 for columns that are free or cannot change."""
         return self._numbers.price
 
     def bounds(self, origin: Array) -> tuple[Array, Array]:
-        """Return the lowest and highest value that each number of each row may take; unmovable ones their own."""
+        """Return (n, columns) lowest and highest allowed values; for columns that cannot change, the row's own value."""
         table = self._numbers
         down, up = like(table.down, origin), like(table.up, origin)
         low, high = like(table.low, origin), like(table.high, origin)
@@ -101,7 +101,7 @@ class ColumnBox:
         return xp.maximum(origin - down, xp.minimum(low, origin)), xp.minimum(origin + up, xp.maximum(high, origin))
 
     def project(self, x: Array, origin: Array, *, whole: bool = True) -> Array:
-        """Return an allowed point: within the columns' bounds, then what the cost allows, then what relations leave."""
+        """Return an allowed point: clipped to the columns' bounds, then to the cost, then repaired for the relations."""
         moved = self._boxed(x, origin, whole=whole)
         return self._repair(moved, origin, whole=whole) if self.relations else moved
 
@@ -118,7 +118,7 @@ class ColumnBox:
         return self._affordable(moved, origin, whole=whole) if self.cost else moved
 
     def _choosable(self, codes: Array, origin: Array) -> Array:
-        """Return the codes where the adversary may choose them, else the origin's."""
+        """Return category codes, with codes that the adversary may not choose replaced by the origin's."""
         choosable = self._numbers.choosable
         if choosable is None:
             return codes
@@ -140,8 +140,8 @@ class ColumnBox:
         price, category = like(table.price, x), like(table.category, x)
         changed = (category > 0) & (x != origin)
         fixed = (price * changed).sum(1)
-        too_dear = rows(fixed > self.cost, x)
-        x = xp.where(changed & too_dear, origin, x)
+        over = rows(fixed > self.cost, x)
+        x = xp.where(changed & over, origin, x)
         fixed = xp.where(fixed > self.cost, fixed * 0, fixed)
         delta = xp.where(category > 0, origin * 0, x - origin)
         spent = (price * abs(delta)).sum(1)
@@ -150,23 +150,23 @@ class ColumnBox:
         costly = price > 0
         shrunk = xp.where(costly, delta * scale, delta)
         if whole:
-            # Towards the origin, so that rounding cannot overspend; exact whole changes stay whole.
+            # Round towards the origin, so that the cost is not exceeded; exact whole changes stay whole.
             cut = xp.sign(shrunk) * xp.floor(abs(shrunk) * (1 + 1e-6) + 1e-6)
             integer = (like(table.integer, x) > 0) & (scale < 1) & costly
             shrunk = xp.where(integer, cut, shrunk)
         return xp.where(category > 0, x, origin + shrunk)
 
     def step(self, gradient: Array, size: float) -> Array:
-        """Return by * size times the sign of the gradient, on number columns; categories have no gradient."""
+        """Return by * size times the sign of the gradient for number columns; categories have no gradient."""
         reach = like(np.maximum(self._numbers.down, self._numbers.up), gradient)
         return reach * size * namespace(gradient).sign(self.carried(gradient))
 
     def carried(self, gradient: Array) -> Array:
-        """Return the gradient with that of columns that follow others carried over to what they follow."""
+        """Return the gradient by the free columns, with the contributions of computed columns added (chain rule)."""
         return self._repair.carried(gradient) if self.following else gradient
 
     def start(self, origin: Array, uniform: Array) -> Array:
-        """Return a random allowed point; each movable category is drawn anew."""
+        """Return a random allowed point; each category with a budget is drawn anew."""
         low, high = self.bounds(origin)
         table, xp = self._numbers, namespace(origin)
         drawn = xp.floor(uniform * (like(table.high, origin) + 1))
@@ -174,7 +174,7 @@ class ColumnBox:
         return self.project(x, origin)
 
     def scaled(self, factor: float) -> ColumnBox:
-        """Return the box with `by` and `cost` times `factor`; a category may be changed from factor 1 on."""
+        """Return the box with `by` and `cost` times `factor`; categories may change only for factors of 1 or more."""
         kinds = {column.name: column.kind for column in self.columns}
         kept = tuple(
             replace(budget, by=budget.by * factor)
@@ -184,11 +184,11 @@ class ColumnBox:
         return ColumnBox(self.columns, kept, self.cost * factor, self.relations)
 
     def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): what each row's changes cost."""
+        """Return (n,): the cost of each row's changes."""
         return self.price(x, origin)
 
     def price(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): what each row's changes cost, by a plain loop. Columns that follow others cost nothing."""
+        """Return (n,): the cost of each row's changes, by a plain loop. Computed columns cost nothing."""
         total = np.zeros(len(x), dtype=np.float64)
         for index, column, budget in self.movable:
             change = np.abs(x[:, index].astype(np.float64) - origin[:, index].astype(np.float64))
@@ -196,7 +196,7 @@ class ColumnBox:
         return total
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Judge each value in float64: only declared columns, their range and direction, the total cost, relations."""
+        """Return (n,): whether only declared columns changed, within range, direction, total cost and relations, in float64."""
         fine = np.asarray(np.isfinite(x).all(axis=1), dtype=np.bool_)
         movable = {index: (column, budget) for index, column, budget in self.movable}
         for index in range(x.shape[1]):
@@ -221,9 +221,11 @@ def _check_kind(budget: ColumnBudget, column: Column) -> None:
             raise InvalidInput(f"column {budget.column!r} is a number: `choices` are for categories.")
         return
     if budget.by:
-        raise InvalidInput(f"column {budget.column!r} is a category: leave `by` out, any other may be chosen.")
+        raise InvalidInput(
+            f"column {budget.column!r} is a category: leave `by` out; the adversary may choose any other category."
+        )
     if budget.low is not None or budget.high is not None:
-        raise InvalidInput(f"column {budget.column!r} is a category: `choices` says which may be chosen.")
+        raise InvalidInput(f"column {budget.column!r} is a category: use `choices` to limit the categories.")
     for choice in budget.choices:
         if choice not in column.categories:
             known = ", ".join(column.categories)
@@ -250,7 +252,7 @@ def _allowed(
 def _kept(
     after: NDArray[np.float64], before: NDArray[np.float64], column: Column, low: float, high: float
 ) -> NDArray[np.bool_]:
-    """Whether numbers are of the column's type and in its range, or were outside and went no further."""
+    """Return (n,): whether numbers have the column's type and range, or were outside the range and moved no further."""
     slack = TOLERANCE * np.maximum(1.0, np.abs(before))
     inside = (after >= np.minimum(low, before) - slack) & (after <= np.maximum(high, before) + slack)
     if column.kind is ColumnKind.INTEGER:
@@ -260,9 +262,9 @@ def _kept(
 
 @dataclass(frozen=True, slots=True)
 class _Numbers:
-    """A box as one row of float32 for each question, so that a batch is handled in a few array operations.
+    """A box as float32 arrays (columns,), so that a batch is processed in a few array operations.
 
-    choosable: (columns, categories), 1 where the adversary may choose that category; None when all may be.
+    choosable: (columns, categories), 1 for categories that the adversary may choose; None if all may be chosen.
     """
 
     down: NDArray[np.float32]

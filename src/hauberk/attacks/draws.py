@@ -1,8 +1,8 @@
-"""Draws: random numbers that belong to a row, so that an attack on it is the same in any company.
+"""Draws: random numbers that belong to a row, so that the attack on a row does not depend on the other rows.
 
-What a row draws depends on the seed, on the row itself (its values and label) and on the purpose, never on which other
-rows are attacked, in which order or in which batches. A row's key is a keyed BLAKE2b digest of its bytes; its numbers
-are SplitMix64 outputs from there (Steele, Lea, Flood 2014), which is no cryptography and need not be.
+A row's numbers depend on the seed, on the row (its values and label) and on the purpose, but not on which other rows are
+attacked, in which order or in which batches. A row's key is a keyed BLAKE2b digest of its bytes; its numbers are SplitMix64
+outputs from that key (Steele, Lea, Flood 2014). They are not suitable for cryptography.
 """
 
 from __future__ import annotations
@@ -17,19 +17,19 @@ from numpy.typing import NDArray
 from hauberk.models.port import Floats, Labels
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_ROWS = 64  # rows mixed at once: a block that stays in the processor's cache
+_ROWS = 64  # rows mixed at once: a block that fits into the processor's cache
 
 
 @dataclass(frozen=True, slots=True)
 class Draws:
-    """The streams of n rows. keys: (n,) uint64. seed: of what all rows share."""
+    """The random streams of n rows. keys: (n,) uint64. seed: seed of the draws that all rows share."""
 
     keys: NDArray[np.uint64]
     seed: int
 
     @classmethod
     def of(cls, rng: np.random.Generator, x: Floats, y: Labels) -> Draws:
-        """Return the streams of each row of x, y; one number is taken from `rng`."""
+        """Return the streams of the rows of x, y; draws one number from `rng`."""
         seed = int(rng.integers(1 << 63))
         secret = seed.to_bytes(8, "little")
         keys = [
@@ -46,7 +46,7 @@ class Draws:
         return Draws(self.keys[rows], self.seed)
 
     def uniform(self, shape: tuple[int, ...], *, step: int = 0) -> Floats:
-        """Return (n, *shape) float32 in [0, 1). `step` names the purpose: another step, other numbers."""
+        """Return (n, *shape) float32 in [0, 1). step: the purpose; each step has its own numbers."""
         width = math.prod(shape)
         drawn = np.empty((len(self.keys), width), dtype=np.float32)
         counter = np.arange(width, dtype=np.uint64) * _GOLDEN
@@ -72,12 +72,12 @@ class Draws:
         return (self.uniform(shape, step=step).astype(np.float64) * high).astype(np.int64)
 
     def shared(self, step: int) -> np.random.Generator:
-        """Return a generator that is the same for all rows at this step: for what a batch does as one."""
+        """Return a generator for draws that all rows share at this step."""
         return np.random.default_rng([self.seed, step])
 
 
 def _mix(state: NDArray[np.uint64]) -> NDArray[np.uint64]:
-    """SplitMix64's output function; products wrap around, as they should."""
+    """Return SplitMix64's output function of the state; products wrap around by design."""
     mixed = state ^ (state >> np.uint64(30))
     mixed *= np.uint64(0xBF58476D1CE4E5B9)
     mixed ^= mixed >> np.uint64(27)

@@ -1,4 +1,4 @@
-"""Examples of an attack: inputs beside their adversarial twins, as one JSON artifact that a report can show."""
+"""Examples of an attack: inputs beside their adversarial versions, as one JSON artifact for reports."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from hauberk.models.port import Floats, Labels, Model
 _MOST = 6
 
 
-def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what they may be
+def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and the budget
     model: Model,
     before: Floats,
     after: Floats,
@@ -28,20 +28,20 @@ def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what th
     *,
     numbers: NDArray[np.int64] | None = None,
 ) -> bytes:
-    """Return canonical JSON of up to six rows among `fell` (right before, wrong after), classes by turns.
+    """Return canonical JSON of up to six rows among `fell` (right before, wrong after), spread over the classes.
 
-    numbers: (n,) what each row is called, its place in its file; by default its place here.
+    numbers: (n,) row numbers to show, such as indices in a file; by default the indices in `before`.
     """
     rows = _spread(fell, y)
     image = before.ndim == 4
-    told = [_told(model, values[rows], classes) if len(rows) else [] for values in (before, after)]
+    predicted = [_predictions(model, values[rows], classes) if len(rows) else [] for values in (before, after)]
     listed: list[dict[str, Any]] = []
     for place, row in enumerate(rows):
         example: dict[str, Any] = {
             "row": int(row if numbers is None else numbers[row]),
             "label": classes[y[row]],
-            "before": told[0][place],
-            "after": told[1][place],
+            "before": predicted[0][place],
+            "after": predicted[1][place],
         }
         if image:
             _add_pictures(example, before[row], after[row])
@@ -54,7 +54,7 @@ def examples(  # noqa: PLR0913, PLR0917 - both inputs, their labels, and what th
 
 
 def _spread(fell: NDArray[np.intp], y: Labels) -> list[int]:
-    """Take rows so that classes come round once before any comes twice."""
+    """Return rows such that each class appears once before any class appears twice."""
     seen: dict[int, int] = {}
     ranked: list[tuple[int, int]] = []
     for row in fell.tolist():
@@ -63,7 +63,7 @@ def _spread(fell: NDArray[np.intp], y: Labels) -> list[int]:
     return [row for _, row in sorted(ranked)[:_MOST]]
 
 
-def _told(model: Model, x: Floats, classes: Sequence[str]) -> list[dict[str, Any]]:
+def _predictions(model: Model, x: Floats, classes: Sequence[str]) -> list[dict[str, Any]]:
     scores = model.scores(x).astype(np.float64)
     odds = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares = odds / odds.sum(axis=1, keepdims=True)
@@ -91,12 +91,12 @@ def _changes(before: Floats, after: Floats, box: ColumnBox) -> tuple[list[dict[s
         if before[index] != after[index]:
             moved = abs(float(after[index]) - float(before[index]))
             cost = budget.cost * (1.0 if column.kind is ColumnKind.CATEGORY else moved)
-            told = {
+            change = {
                 "column": column.name,
                 "from": _value(before[index], column),
                 "to": _value(after[index], column),
             }
-            changes.append(told | {"cost": cost})
+            changes.append(change | {"cost": cost})
     for index in box.following:
         if before[index] != after[index]:
             column = box.columns[index]

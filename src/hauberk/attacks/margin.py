@@ -1,4 +1,4 @@
-"""Margin: how far a prediction is from being wrong, as attacks that see only scores use it."""
+"""Margin: score of the label minus the best other score, for attacks that see scores only."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import numpy as np
 
 from hauberk.models.port import Floats, Labels
 
-BATCH = 512  # rows of one request; attacks work through larger inputs batch by batch
+BATCH = 512  # rows of one request; larger inputs are processed batch by batch
 
 
 def margins(scores: Floats, y: Labels) -> Floats:
-    """Return (n,): score of the right class minus the best other. At most 0: not surely right any more.
+    """Return (n,): score of the label minus the best other score. At 0 or below, the row may be misclassified.
 
-    Works on logits and on log-probabilities. NaN scores give minus infinity: such a row is not robust.
+    Works on logits and on log-probabilities. NaN scores give minus infinity, so that such a row counts as not robust.
     """
     rows = np.arange(len(y))
     others = scores.astype(np.float32, copy=True)

@@ -1,4 +1,4 @@
-"""PNG pictures of inputs and of the change that an attack made, for people to look at."""
+"""PNG pictures of inputs and of the changes made by an attack, for reports."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 from hauberk.core.extras import need
 from hauberk.models.port import Floats
 
-_WIDTH = 96  # pixels; smaller images are enlarged by whole factors, so that every pixel stays a square
+_WIDTH = 96  # pixels; smaller images are enlarged by whole factors, so that pixels stay square
 
 
 def picture(image: Floats) -> str:
@@ -19,7 +19,7 @@ def picture(image: Floats) -> str:
 
 
 def difference(before: Floats, after: Floats) -> str:
-    """Return a base64 PNG of after - before: gray where nothing changed, amplified to the full range."""
+    """Return a base64 PNG of after - before, amplified to the full range; gray means unchanged."""
     change = after.astype(np.float32) - before.astype(np.float32)
     largest = float(np.abs(change).max())
     return _png(0.5 + 0.5 * change / largest if largest else np.full_like(change, 0.5))

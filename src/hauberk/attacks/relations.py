@@ -1,6 +1,6 @@
-"""Relations on rows: what a column follows, and whether rows hold what was declared, judged in float64.
+"""Relations on rows: which columns are computed from others, and whether rows satisfy relations, in float64.
 
-`holds` goes term by term and shares nothing with `repair`, whose rows it judges.
+`holds` computes term by term and shares no code with `repair`, whose rows it judges.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.relations import Among, Claim, Linear, Relation
 
-SLACK = 1e-6  # of the sum of a relation's terms by size: float32 rounding of a few of them
+SLACK = 1e-6  # share of the sum of a relation's absolute terms that float32 rounding may explain
 
 
 def check(relation: Relation, known: Mapping[str, Column]) -> None:
-    """Raise InvalidInput for a column or category that is not there, or one that is used as what it is not."""
+    """Raise InvalidInput for an unknown column or category, or a category used as a number, or the reverse."""
     for claim in (*relation.when, relation.then):
         for name in claim.columns:
             if name not in known:
@@ -29,10 +29,12 @@ def check(relation: Relation, known: Mapping[str, Column]) -> None:
             category = known[name].kind is ColumnKind.CATEGORY
             if category and isinstance(claim, Linear):
                 raise InvalidInput(
-                    f"relation {relation.text!r}: {name!r} is a category, which has no size: compare it with one in quotes."
+                    f"relation {relation.text!r}: {name!r} is a category and not a number: compare it with a quoted category."
                 )
             if not category and isinstance(claim, Among):
-                raise InvalidInput(f"relation {relation.text!r}: {name!r} is a number and is compared with text.")
+                raise InvalidInput(
+                    f"relation {relation.text!r}: {name!r} is a number: compare it with a number, not with text."
+                )
         if isinstance(claim, Among) and claim.value not in known[claim.column].categories:
             listed = ", ".join(known[claim.column].categories)
             raise InvalidInput(
@@ -43,10 +45,11 @@ def check(relation: Relation, known: Mapping[str, Column]) -> None:
 def following(
     relations: Sequence[Relation], columns: Sequence[Column], moved: Collection[str]
 ) -> dict[int, Relation]:
-    """Return the places of columns that follow moved ones, each with the relation that defines it, in order.
+    """Return the indices of computed columns, each with the relation that defines it, in order of computation.
 
-    A column follows when it stands alone on the left of an equality, is not moved itself, and something on the right
-    is moved or follows; the first such relation defines it. Raises InvalidInput for columns that define each other.
+    moved: names of columns that the adversary may change. A column is computed if it is the left side of an equality, is
+    not in `moved`, and the right side contains a moved or a computed column; the first such relation defines it. Raises
+    InvalidInput for columns that define each other.
     """
     place = {column.name: index for index, column in enumerate(columns) if column.kind is not ColumnKind.CATEGORY}
     made: dict[str, Relation] = {}
@@ -63,13 +66,15 @@ def following(
         return {place[name]: made[name] for name in TopologicalSorter(graph).static_order()}
     except CycleError as error:
         names = ", ".join(dict.fromkeys(error.args[1]))
-        raise InvalidInput(f"the relations define {names} by each other: state one the other way round.") from None
+        raise InvalidInput(
+            f"the relations define {names} by each other: rewrite one relation so that it does not."
+        ) from None
 
 
 def holds(
     relation: Relation, columns: Sequence[Column], x: NDArray[np.float32], origin: NDArray[np.float32]
 ) -> NDArray[np.bool_]:
-    """Return (n,): whether each row keeps the relation, or breaks it by no more than its origin did."""
+    """Return (n,): whether each row satisfies the relation, or breaks it by no more than its origin does."""
     place = {column.name: index for index, column in enumerate(columns)}
     after, slack = broken_by(relation, columns, x, place)
     before, _ = broken_by(relation, columns, origin, place)
@@ -79,7 +84,7 @@ def holds(
 def broken_by(
     relation: Relation, columns: Sequence[Column], x: NDArray[np.float32], place: Mapping[str, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return (n,) how far each row breaks the relation, 0 where its conditions are not met, and (n,) the slack."""
+    """Return (n,) the violation of each row, 0 if the relation's conditions are not met, and (n,) the tolerance."""
     met = np.ones(len(x), dtype=np.bool_)
     for claim in relation.when:
         distance, _ = _distance(claim, columns, x, place)
@@ -92,7 +97,7 @@ def broken_by(
 def _distance(
     claim: Claim, columns: Sequence[Column], x: NDArray[np.float32], place: Mapping[str, int]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return how far each row is from the claim (at most 0: it holds) and what rounding may account for."""
+    """Return (n,) the distance of each row from the claim (0 or below: it holds) and (n,) the tolerance for rounding."""
     none = np.zeros(len(x), dtype=np.float64)
     if isinstance(claim, Among):
         index = place[claim.column]

@@ -1,9 +1,10 @@
-"""Repair: move rows to where declared relations hold, as near as can be, on numpy and torch alike.
+"""Repair: move rows to nearby points that satisfy declared relations, on numpy and torch arrays.
 
-In order: numbers take up what a broken relation is short of, in proportion to their room; columns that follow others
-are computed; what then costs too much is taken back. A row that still breaks a relation goes back towards its origin
-until none is broken by more than there, so that the last resort is the row as it was. The repair operator is that of
-Simonetto, Ghamizi, Cordy 2024, "Constrained Adaptive Attack", section 3, widened to inequalities and implications.
+Steps: (1) the numbers of a violated relation share its violation in proportion to their remaining range; (2) computed
+columns are computed; (3) changes are scaled down to the cost limit. A row that still violates a relation moves back
+towards its origin until it violates none by more than the origin does; in the worst case it becomes the origin. The
+operator of Simonetto, Ghamizi, Cordy 2024, "Constrained Adaptive Attack", section 3, extended to inequalities and
+implications.
 """
 
 from __future__ import annotations
@@ -19,13 +20,13 @@ from hauberk.attacks.relations import SLACK
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.relations import Among, Claim, Relation
 
-_SWEEPS = 3  # relations that share columns undo each other; each sweep brings them nearer
-_BACK = (0.75, 0.5, 0.25, 0.0)  # shares of a change that are tried on the way back to the origin
+_SWEEPS = 3  # relations that share columns undo each other; each sweep reduces the violations
+_BACK = (0.75, 0.5, 0.25, 0.0)  # shares of the change that are tried on the way back to the origin
 
 
 @dataclass(frozen=True)
 class _Form:
-    """A claim as numbers. A sum has weights (d,); a category has its place, code and whether it is to be equal."""
+    """A claim as numbers: a linear form with weights (d,), or a category with column index, code and sign."""
 
     weights: NDArray[np.float64] | None
     constant: float
@@ -33,15 +34,15 @@ class _Form:
     place: int = 0
 
     def value(self, x: Array) -> Array:
-        """Return (n,) the sum of a linear claim."""
-        return x @ like(self.weights, x) + self.constant  # type: ignore[arg-type]  # only asked of sums
+        """Return (n,) the value of a linear form."""
+        return x @ like(self.weights, x) + self.constant  # type: ignore[arg-type]  # called for linear forms only
 
     def size(self, x: Array) -> Array:
-        """Return (n,) the sum of its terms by size."""
+        """Return (n,) the sum of the absolute terms of a linear form."""
         return abs(x) @ like(np.abs(self.weights), x) + abs(self.constant)  # type: ignore[arg-type]
 
     def far(self, x: Array) -> Array:
-        """Return (n,) how far rows are from the claim; at most 0 where it holds."""
+        """Return (n,) the distance of rows from the claim; 0 or below where it holds."""
         if self.weights is None:
             same = x[:, self.place] == self.constant
             return double(same if self.sign == "=" else ~same) * -1 + 1
@@ -51,15 +52,15 @@ class _Form:
 
 @dataclass(frozen=True)
 class _Rule:
-    """A relation as numbers. defines: the place of a column that follows, -1 where none does."""
+    """A relation as numbers. defines: index of the column that it computes, -1 if it computes none."""
 
     when: tuple[_Form, ...]
     then: _Form
-    eased: _Form  # `then` with columns that follow others written out by what they follow
+    eased: _Form  # `then` with computed columns replaced by their definitions
     defines: int = -1
 
     def broken(self, x: Array) -> Array:
-        """Return (n,) how far each row breaks the rule, 0 where its conditions are not met."""
+        """Return (n,) the violation of each row, 0 if the rule's conditions are not met."""
         far = self.then.far(x)
         for form in self.when:
             distance = form.far(x)
@@ -68,7 +69,7 @@ class _Rule:
         return far.clip(0, None)
 
     def slack(self, x: Array) -> Array:
-        """Return (n,) what is taken for rounding: half of what the judge allows."""
+        """Return (n,) the tolerance for rounding: half of the judge's tolerance."""
         return self.then.size(x) * (0.5 * SLACK) if self.then.weights is not None else x[:, 0] * 0
 
 
@@ -76,15 +77,16 @@ class _Rule:
 class Repair:
     """The relations of a table, prepared once. Called on rows within their bounds, float32 (n, d).
 
-    bounds: the lowest and highest value of each number, by the original rows. affordable: reduces changes to what the
-    cost allows (`x, origin, whole=`), None where the cost has no limit. changeable: places that the adversary may change.
+    bounds: function of the original rows that returns the lowest and highest value of each number. affordable: function
+    (x, origin, whole=) that scales changes down to the cost limit, None without a limit. changeable: indices of columns
+    that the adversary may change.
     """
 
     columns: Sequence[Column]
     bounds: Callable[[Array], tuple[Array, Array]]
     affordable: Callable[..., Array] | None
     rules: tuple[_Rule, ...]
-    makers: tuple[_Rule, ...]  # those that define a column, in the order in which they are computed
+    makers: tuple[_Rule, ...]  # the rules that compute a column, in order of computation
     changeable: frozenset[int]
     movable: NDArray[np.float64]
     integer: NDArray[np.float64]
@@ -102,7 +104,7 @@ class Repair:
         bounds: Callable[[Array], tuple[Array, Array]],
         affordable: Callable[..., Array] | None,
     ) -> Repair:
-        """Prepare the repair. following: each computed column's place and the relation that defines it, in order."""
+        """Prepare the repair. following: computed columns' indices and the relations that define them, in order."""
         numbers = np.array(
             [float(i in changeable and c.kind is not ColumnKind.CATEGORY) for i, c in enumerate(columns)]
         )
@@ -113,7 +115,7 @@ class Repair:
         return cls(columns, bounds, affordable, rules, makers, changeable, numbers, integer, low, high)
 
     def __call__(self, x: Array, origin: Array, *, whole: bool) -> Array:
-        """Return rows that keep the relations as far as the origin does; whole: surely so, and integers whole."""
+        """Return rows that violate relations no more than the origin; guaranteed, with whole integers, only if `whole`."""
         low, high = (double(bound) for bound in self.bounds(origin))
         moved, before = double(x), double(origin)
         for _ in range(_SWEEPS):
@@ -126,19 +128,19 @@ class Repair:
         return self._back(moved, origin) if whole else moved
 
     def carried(self, gradient: Array) -> Array:
-        """Return the gradient by the columns that are free, with what each adds through those that follow it."""
+        """Return the gradient by the free columns, with contributions through computed columns added (chain rule)."""
         for rule in reversed(self.makers):
             weights = rule.then.weights
             assert weights is not None
             shares = -weights / weights[rule.defines]
-            shares[rule.defines] = -1.0  # its own goes to zero
+            shares[rule.defines] = -1.0  # sets the computed column's own entry to zero
             gradient = gradient + gradient[:, rule.defines, None] * like(shares.astype(np.float32), gradient)
         return gradient
 
-    def _eased(  # noqa: PLR0913 - a row, where it came from, and how far it may go
+    def _eased(  # noqa: PLR0913 - rows, their origins, and their ranges
         self, x: Array, origin: Array, rule: _Rule, low: Array, high: Array, *, whole: bool
     ) -> Array:
-        """Move the numbers of a rule that is broken more than at the origin, each in proportion to its room."""
+        """Move the numbers of a rule that rows violate more than their origins, in proportion to their remaining range."""
         xp, form, before = namespace(x), rule.eased, rule.broken(origin)
         short = rule.broken(x) - before
         broken = short > rule.slack(x)
@@ -148,13 +150,13 @@ class Repair:
             return self._chosen(x, form, broken)
         weights = like(form.weights * self.movable, x)
         gap = form.value(x)
-        down = xp.sign(rows(gap, x)) * weights > 0  # these numbers have to fall for the gap to close
+        down = xp.sign(rows(gap, x)) * weights > 0  # these numbers must decrease to close the gap
         room = xp.where(down, x - low, high - x).clip(0, None) * (weights != 0)
         reach = (room * abs(weights)).sum(1)
         share = (short / reach.clip(1e-300, None)).clip(0.0, 1.0)
         step = room * rows(share, x)
         if whole:
-            # Up to the next whole number for an inequality, and what is then left of an equality is taken in turn below.
+            # Round up for an inequality; the remainder of an equality is assigned column by column below.
             integer = like(self.integer, x) > 0
             near = xp.ceil(step - 1e-9) if form.sign == "<=" else xp.floor(step + 1e-9)
             step = xp.where(integer, xp.minimum(near, xp.floor(room + 1e-9)), step)
@@ -163,10 +165,10 @@ class Repair:
         return self._settled(moved, form, exact, low, high) if whole and form.sign == "=" else moved
 
     def _settled(self, x: Array, form: _Form, broken: Array, low: Array, high: Array) -> Array:
-        """Let one number after the other take what is left of an equality."""
+        """Assign the remainder of an equality to one number after the other."""
         assert form.weights is not None
         xp = namespace(x)
-        order = np.argsort(-self.integer, kind="stable")  # whole numbers first: a number can take any rest
+        order = np.argsort(-self.integer, kind="stable")  # integers first: a real number can take any remainder
         for index in [int(i) for i in order if form.weights[i] and self.movable[i]]:
             want = x[:, index] - form.value(x) / form.weights[index]
             if self.integer[index]:
@@ -178,27 +180,27 @@ class Repair:
         return x
 
     def _chosen(self, x: Array, form: _Form, broken: Array) -> Array:
-        """Choose the category that a broken rule asks for, where it may be chosen."""
+        """Set the category that a violated rule demands, if the adversary may choose it."""
         xp = namespace(x)
         if form.sign != "=" or form.place not in self.changeable:
             return x
         return _with(x, form.place, xp.where(broken, x[:, form.place] * 0 + form.constant, x[:, form.place]))
 
     def _derived(self, x: Array, origin: Array) -> Array:
-        """Compute each column that follows others, in the order of what they are made of."""
+        """Compute the computed columns in order of their dependencies."""
         xp, wide, before = namespace(x), double(x), double(origin)
         for rule in self.makers:
             index, form = rule.defines, rule.then
             assert form.weights is not None
             value = wide[:, index] - form.value(wide) / form.weights[index]
-            # What is right already, or as wrong as it was, is left alone.
+            # Values that satisfy the relation, or violate it no more than the origin, stay unchanged.
             right = abs(form.value(wide)) <= abs(form.value(before)) + rule.slack(wide)
             value = xp.where(right, wide[:, index], xp.round(value) if self.integer[index] else value)
             wide = _with(wide, index, value)
         return single(wide)
 
     def _back(self, x: Array, origin: Array) -> Array:
-        """Take rows that break something back towards the origin, as far as needed."""
+        """Move rows that violate a relation back towards the origin, as far as needed."""
         xp, fine = namespace(x), self._fine(x, origin)
         if bool(fine.all()):
             return x
@@ -217,7 +219,7 @@ class Repair:
         return mended
 
     def _fine(self, x: Array, origin: Array) -> Array:
-        """Return (n,): whether no rule is broken by more than at the origin, and followers stay in their range."""
+        """Return (n,): whether no rule is violated more than at the origin and computed columns stay in range."""
         wide, before = double(x), double(origin)
         fine = wide[:, 0] == wide[:, 0]
         for rule in self.rules:
@@ -265,7 +267,7 @@ def _form(claim: Claim, columns: Sequence[Column]) -> _Form:
 
 
 def _written_out(form: _Form, following: Mapping[int, Relation], columns: Sequence[Column]) -> _Form:
-    """Return a sum in which each computed column is replaced by what it is computed from."""
+    """Return a linear form in which computed columns are replaced by their definitions."""
     if form.weights is None:
         return form
     weights, constant = form.weights.copy(), form.constant

@@ -1,15 +1,15 @@
-"""Shapes: what an adversary may do to a picture that is no ball: a sticker on it, a turn and a shift of it.
+"""Shapes: budgets on pictures that are not balls: stickers, and rotations with shifts.
 
-`Patch` allows any change inside one rectangle, `Affine` a finite set of turns and shifts. Each has the judge's half of a
-budget, `allows` and `distance`, and the way from a choice to a picture; there is no slope through them to step along.
-`attacks.evasion.corruptions` has the third shape, what weather, lenses and codecs do.
+`Patch` allows any change inside one rectangle, `Affine` a finite set of rotations and shifts. Both are a `budget.Region`
+(`allows` and `distance`); neither has a gradient step. The third shape, effects of weather, lenses and codecs, is
+`attacks.evasion.methods.corruptions.Corrupted`.
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,40 +19,39 @@ from numpy.typing import NDArray
 from hauberk.core.errors import InvalidInput
 from hauberk.models.port import Floats
 
-_PROBES = 24  # pixels by which a picture's turn is found, before all of it is compared
+_PROBES = 24  # pixels compared first, before whole pictures are compared
 _CLOSE = 2e-4  # float32 rounding of a bilinear sum in [0, 1]
 
 
 @dataclass(frozen=True, slots=True)
 class Patch:
-    """One rectangle of at most `share` of the picture's area and no longer than `longest` of a side, anything in it.
+    """Arbitrary values inside one rectangle.
 
-    Raises InvalidInput for a share outside (0, 1].
+    share: largest share of the picture's area, in (0, 1]. longest: largest share of a side, in (0, 1]. Raises InvalidInput
+    for shares outside (0, 1].
     """
 
-    share: float
-    longest: float = 0.6
+    share: float = field(metadata={"help": "largest share of the picture's area, in (0, 1]"})
+    longest: float = field(default=0.6, metadata={"help": "largest share of a side of the picture, in (0, 1]"})
     low: float = 0.0
     high: float = 1.0
 
     def __post_init__(self) -> None:
         if not (0 < self.share <= 1 and 0 < self.longest <= 1):
-            raise InvalidInput(
-                f"a sticker covers a share of the picture in (0, 1], found {self.share} and {self.longest}."
-            )
+            raise InvalidInput(f"expected shares of the picture in (0, 1], found {self.share} and {self.longest}.")
 
     def size(self, height: int, width: int) -> tuple[int, int]:
-        """Return the height and width in pixels of the largest square, or nearly, that is allowed; at least 1 by 1."""
+        """Return height and width in pixels of the largest allowed near-square, at least 1 by 1."""
         side = math.sqrt(self.share * height * width)
         tall = max(1, min(int(side), int(self.longest * height)))
         return tall, max(1, min(int(side), int(self.longest * width)))
 
     def scaled(self, factor: float) -> Patch:
-        """Return the sticker with `factor` times the area."""
+        """Return the region with `factor` times the area, at most the whole picture."""
         return replace(self, share=min(1.0, self.share * factor))
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Judge each row: everything that changed lies in one rectangle that is small enough."""
+        """Return (n,): whether all changes of a row lie in one rectangle that is small enough."""
         fine: list[bool] = []
         for row, before in zip(x, origin, strict=True):
             if not np.isfinite(row).all() or row.min() < self.low or row.max() > self.high:
@@ -65,13 +64,13 @@ class Patch:
         return np.array(fine, dtype=np.bool_)
 
     def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): the area of the rectangle that holds every change, as a share of the picture's."""
+        """Return (n,): the area of the rectangle around all changes, as a share of the picture's area."""
         sizes = [math.prod(_extent(row, before)) for row, before in zip(x, origin, strict=True)]
         return np.array(sizes, dtype=np.float64) / math.prod(x.shape[2:])
 
 
 def _extent(row: Floats, before: Floats) -> tuple[int, int]:
-    """Return height and width of the smallest rectangle that holds every pixel that differs."""
+    """Return height and width of the smallest rectangle around all pixels that differ."""
     changed = (row != before).any(axis=0)
     down, along = np.flatnonzero(changed.any(axis=1)), np.flatnonzero(changed.any(axis=0))
     if not len(down):
@@ -81,19 +80,20 @@ def _extent(row: Floats, before: Floats) -> tuple[int, int]:
 
 @dataclass(frozen=True)
 class Affine:
-    """Turns about the middle by up to `degrees` and shifts by up to `pixels`, on a grid; what comes in is the border's.
+    """Rotations about the centre and shifts, on a grid; pixels from outside repeat the border.
 
-    angles, shifts: how many of each, odd, so that 0 is among them. Source: Engstrom, Tran, Tsipras, Schmidt, Madry 2019,
-    "Exploring the Landscape of Spatial Robustness", section 3 (31 angles and 5 by 5 shifts).
+    degrees, pixels: the largest rotation and shift. angles, shifts: number of grid points, odd, so that 0 is one of them.
+    Source: Engstrom, Tran, Tsipras, Schmidt, Madry 2019, "Exploring the Landscape of Spatial Robustness", section 3
+    (31 angles and 5 by 5 shifts). Raises InvalidInput for even numbers and for impossible sizes.
     """
 
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
 
-    degrees: float = 30.0
-    pixels: float = 3.0
-    angles: int = 31
-    shifts: int = 5
+    degrees: float = field(default=30.0, metadata={"help": "largest rotation in degrees"})
+    pixels: float = field(default=3.0, metadata={"help": "largest shift in pixels, along each axis"})
+    angles: int = field(default=31, metadata={"help": "number of angles on the grid, odd"})
+    shifts: int = field(default=5, metadata={"help": "number of shifts on the grid along each axis, odd"})
 
     def __post_init__(self) -> None:
         if not (0 <= self.degrees <= 180 and self.pixels >= 0 and math.isfinite(self.pixels)):
@@ -105,7 +105,7 @@ class Affine:
 
     @cached_property
     def choices(self) -> tuple[tuple[float, float, float], ...]:
-        """Every (degrees, pixels down, pixels right), the smallest first; the first is the picture as it is."""
+        """All (degrees, pixels down, pixels right), smallest first; the first changes nothing."""
         turns = _spread(self.degrees, self.angles)
         moves = _spread(self.pixels, self.shifts)
         return tuple(sorted(itertools.product(turns, moves, moves), key=lambda c: (self._size(c), c)))
@@ -115,11 +115,11 @@ class Affine:
         return max(turn, *((abs(move) / self.pixels if self.pixels else 0.0) for move in choice[1:]))
 
     def scaled(self, factor: float) -> Affine:
-        """Return the grid with `factor` times the reach."""
+        """Return the grid with the largest rotation and shift multiplied by `factor`."""
         return replace(self, degrees=min(180.0, self.degrees * factor), pixels=self.pixels * factor)
 
     def warp(self, x: Floats, choice: tuple[float, float, float]) -> Floats:
-        """Return (n, channels, height, width) turned and shifted, by bilinear interpolation."""
+        """Return (n, channels, height, width) rotated and shifted, by bilinear interpolation."""
         if not any(choice):
             return x.copy()
         corners, weights = _sampling(choice, *x.shape[2:])
@@ -128,13 +128,13 @@ class Affine:
         return np.asarray(total, dtype=np.float32).reshape(x.shape)
 
     def allows(self, x: Floats, origin: Floats) -> NDArray[np.bool_]:
-        """Judge each row: it is one of the turns of its origin, as scipy makes it in float64."""
+        """Return (n,): whether a row is one of the grid's transformations of its origin, as scipy computes it in float64."""
         return np.isfinite(self.distance(x, origin))
 
     def distance(self, x: Floats, origin: Floats) -> NDArray[np.float64]:
-        """Return (n,): the reach of the choice that makes each row of its origin, in [0, 1]; infinite where none does.
+        """Return (n,): the size in [0, 1] of the transformation that produces each row, infinite if none does.
 
-        Cost: a few pixels of every choice for each row, then whole pictures for the few choices that agree on them.
+        Cost: a few pixels of every transformation for each row, then whole pictures for the few that match there.
         """
         found = np.full(len(x), np.inf)
         found[(x == origin).all(axis=(1, 2, 3))] = 0.0
@@ -162,7 +162,7 @@ def _spread(reach: float, count: int) -> list[float]:
 def _matrix(
     choice: tuple[float, float, float], height: int, width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return rotation and offset that lead from a pixel of the result to where it was in the origin."""
+    """Return the rotation and offset that map a pixel of the result to its position in the origin."""
     angle = math.radians(choice[0])
     turn = np.array([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
     middle = np.array([(height - 1) / 2, (width - 1) / 2])
@@ -172,7 +172,7 @@ def _matrix(
 def _sampling(
     choice: tuple[float, float, float], height: int, width: int
 ) -> tuple[list[NDArray[np.intp]], list[Floats]]:
-    """Return the four pixels of the origin that each pixel of the result lies between, and their weights."""
+    """Return, for each pixel of the result, four pixels of the origin to interpolate between, and their weights."""
     turn, offset = _matrix(choice, height, width)
     grid = np.stack(np.meshgrid(np.arange(height), np.arange(width), indexing="ij")).reshape(2, -1)
     place = turn @ grid + offset[:, None]

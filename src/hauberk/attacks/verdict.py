@@ -1,7 +1,7 @@
-"""Verdict: what an attack did to each row, found out by asking the model again and measuring again.
+"""Verdict: the effect of an attack on each row, measured independently of the attack.
 
-`judge` shares nothing with the attacks: it asks for scores of its own, measures in float64 by plain loops through the
-budget's independent check, and believes an attack nothing but what it says it spent.
+`judge` shares no code with the attacks: it asks the model for scores again and checks the budget in float64 by plain loops.
+It takes from the attack only the inputs and the number of requests.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ Counts = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class SearchResult:
-    """What an attack returns: x like its input, and what each row cost it.
+    """The unjudged result of a search: x like its input, and the cost of each row.
 
-    queries: (n,) how often the row's scores were asked alone. gradients: (n,) how often with a gradient. warnings: what
-    a reader should know before trusting the result.
+    queries: (n,) number of requests for scores. gradients: (n,) number of requests with a gradient. warnings: reasons to
+    doubt the result.
     """
 
     x: Floats
@@ -34,14 +34,14 @@ class SearchResult:
 
 @dataclass(frozen=True, slots=True)
 class Verdicts:
-    """One value for each row, all of shape (n,).
+    """One value for each row; all arrays are (n,).
 
-    right: the clean row is predicted as its label. fooled: the found row is allowed, and predicted as another class
-    (as the target, where there is one), or its scores are NaN. allowed: within the budget, by the independent check.
-    distance: how far it was moved, in the budget's norm (for tables: the cost), float64. margin: score of the label
-    minus the best other, after the attack; float64. queries, gradients: what the attack spent on the row; the two
-    passes that find the right rows and judge the found ones are not among them. undefined: scores were NaN, before
-    or after: never right, never robust.
+    right: the clean row is predicted as its label. fooled: the adversarial row is allowed, and it is predicted as another
+    class (as the target, if there is one) or its scores are NaN. allowed: within the budget, by the independent check.
+    distance: size of the change in the budget's measure (for tables the cost), float64. margin: score of the label minus
+    the best other score after the attack, float64. queries, gradients: the attack's requests for the row, without the two
+    passes for clean scores and verdicts. undefined: scores were NaN before or after the attack; such a row counts neither
+    as right nor as robust.
     """
 
     right: Flags
@@ -56,7 +56,7 @@ class Verdicts:
 
 @dataclass(frozen=True, slots=True)
 class AttackResult:
-    """The adversarial rows, like x, with their verdicts, and what a reader should know before trusting them."""
+    """The adversarial rows, like x, with their verdicts and reasons to doubt them."""
 
     x: Floats
     y: Labels
@@ -65,26 +65,26 @@ class AttackResult:
 
     @property
     def accuracy(self) -> float:
-        """Share of the rows that are right as they are; NaN for no rows."""
+        """Share of the rows that are classified correctly unchanged; NaN for no rows."""
         return _share(self.verdicts.right)
 
     @property
     def robust(self) -> float:
-        """Share of all rows that are right, and still so after the attack; NaN for no rows."""
+        """Share of all rows that are classified correctly before and after the attack; NaN for no rows."""
         return _share(self.verdicts.right & ~self.verdicts.fooled)
 
     @property
     def success(self) -> float:
-        """Share of the right rows that were fooled; NaN where none was right."""
+        """Share of the right rows that were fooled; NaN if no row was right."""
         return _share(self.verdicts.fooled[self.verdicts.right])
 
 
 def predictions(scores: Floats) -> NDArray[np.int64]:
-    """Return (n,): the first of each row's largest scores, and -1, which is no class, where one is NaN."""
+    """Return (n,): the index of each row's largest score (the first of equals); -1 if a score is NaN."""
     return np.where(np.isnan(scores).any(axis=1), -1, scores.argmax(axis=1)).astype(np.int64)
 
 
-def judge(  # noqa: PLR0913 - everything that a verdict is about
+def judge(  # noqa: PLR0913 - the subjects of a verdict
     model: Model,
     tried: SearchResult,
     origin: Floats,
@@ -94,9 +94,9 @@ def judge(  # noqa: PLR0913 - everything that a verdict is about
     clean: Floats,
     targets: Labels | None = None,
 ) -> Verdicts:
-    """Return the verdicts on what an attack tried.
+    """Return the verdicts on the result of a search.
 
-    clean: (n, classes) scores of the origins. Rows with a NaN value are not given to the model.
+    clean: (n, classes) scores of the origins. The model is not asked about rows that contain NaN.
     """
     numbers = np.isfinite(tried.x).all(axis=tuple(range(1, tried.x.ndim)))
     scores = np.full_like(clean, np.nan)
@@ -123,7 +123,7 @@ def nothing() -> Verdicts:
 
 
 def _margins(scores: Floats, y: Labels) -> NDArray[np.float64]:
-    """By a plain loop: the attacks have their own, vectorised."""
+    """Return (n,) margins by a plain loop, independent of the attacks' vectorised code."""
     found = np.empty(len(y), dtype=np.float64)
     for row, (values, label) in enumerate(zip(scores.astype(np.float64), y, strict=True)):
         found[row] = values[label] - np.delete(values, label).max()

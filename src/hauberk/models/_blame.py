@@ -1,4 +1,4 @@
-"""Where in the team's own code an exception came from, so that an error can name their file and line."""
+"""The line of the user's own code that an exception came from, for error messages."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ _LIBRARIES = tuple({sysconfig.get_path(name) for name in ("stdlib", "platstdlib"
 
 
 def place(error: BaseException, *, otherwise: str = "") -> str:
-    """Return "path/model.py:12": the innermost line of the traceback that is neither Hauberk's nor a library's."""
+    """Return "path/model.py:12": the innermost line of the traceback outside Hauberk and libraries, else `otherwise`."""
     if isinstance(error, SyntaxError) and error.filename and error.lineno:
         return f"{error.filename}:{error.lineno}"
     for frame in reversed(traceback.extract_tb(error.__traceback__)):

@@ -1,4 +1,4 @@
-"""What every ONNX export ends with: metadata is removed, and the bytes are run and compared with the model."""
+"""The last steps of every ONNX export: remove metadata, run the bytes, and compare them with the model."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from hauberk.models.probes import probes
 from hauberk.models.spec import Spec
 
 OPSET = 20
-TOLERANCE = 1e-3  # largest allowed difference of a class probability between a model and its export
+TOLERANCE = 1e-3  # largest allowed difference of a class probability between model and export
 _PROBES = 64
 
 
 def finished(proto: Any, model: Model, spec: Spec) -> bytes:  # noqa: ANN401 - an onnx.ModelProto
-    """Strip what is not the model, write the bytes, run them, and compare. Raises InvalidInput for a difference."""
+    """Return the bytes without metadata, after running them. Raises InvalidInput if they differ from the model."""
     strip(proto)
     data: bytes = proto.SerializeToString(deterministic=True)
     verify(data, model, spec)
@@ -27,7 +27,7 @@ def finished(proto: Any, model: Model, spec: Spec) -> bytes:  # noqa: ANN401 - a
 
 
 def strip(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
-    """Remove names of producers, source lines and stack traces: they say nothing of the model and name machines."""
+    """Remove names of producers, source lines and stack traces, which reveal machines and paths."""
     proto.producer_name, proto.producer_version, proto.doc_string, proto.domain = "hauberk", "", "", ""
     del proto.metadata_props[:]
     proto.graph.name = "model"
@@ -67,6 +67,6 @@ def verify(data: bytes, model: Model, spec: Spec) -> None:
     apart = float(np.abs(ours - exported).max())
     if apart > TOLERANCE:
         raise InvalidInput(
-            f"the exported ONNX differs from the model: a class probability by {apart:.2g}, allowed {TOLERANCE:g}. "
-            "The model may do something that depends on the batch, or be random in evaluation mode."
+            f"the exported ONNX differs from the model: a class probability by {apart:.2g}, expected at most "
+            f"{TOLERANCE:g}. The model may depend on the batch, or be random in evaluation mode: remove that."
         )

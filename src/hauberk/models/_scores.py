@@ -1,4 +1,4 @@
-"""The door that every model's scores pass: right shape, finite, float32."""
+"""Checks of every model's scores: shape, finite values, float32."""
 
 from __future__ import annotations
 

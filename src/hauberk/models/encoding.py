@@ -1,8 +1,8 @@
-"""Encoding: how a coded table becomes what a model learns from, the same numbers in numpy, torch and ONNX.
+"""Encoding: turns a coded table into a model's features, with the same numbers in numpy, torch and ONNX.
 
-Numbers are standardised by the training rows' mean and deviation, categories become one column for each. Order:
-all numbers in column order, then all categories. The encoder belongs to the model: a released model takes the
-coded matrix, and attacks differentiate through the encoder in the units in which a threat is declared.
+Numbers are standardised by the training rows' mean and standard deviation; each category becomes one column. Order: all
+numbers in column order, then all categories. The encoder is part of the model: a released model takes the coded matrix, and
+attacks differentiate through the encoder in the units in which a threat is declared.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from hauberk.models.spec import Spec
 
 @dataclass(frozen=True, slots=True)
 class Encoding:
-    """What the encoder knows.
+    """The parameters of the encoder.
 
-    numbers: (p,) int64, columns that are numbers. mean, scale: (p,) float32, scale > 0. sources: (q,) int64, the
-    column behind each one-hot place; codes: (q,) float32, the category code that it stands for.
+    numbers: (p,) int64, indices of number columns. mean, scale: (p,) float32, scale > 0. sources: (q,) int64, the source
+    column of each one-hot feature; codes: (q,) float32, its category code.
     """
 
     numbers: NDArray[np.int64]
@@ -32,14 +32,14 @@ class Encoding:
     codes: Floats
 
     def __call__(self, x: Floats) -> Floats:
-        """Return (n, p + q) float32 of a coded matrix (n, d). A code that is no category gives zeros only."""
+        """Return (n, p + q) float32 for a coded matrix (n, d). An unknown category code gives zeros."""
         numbers = (x[:, self.numbers] - self.mean) / self.scale
         flags = np.rint(x[:, self.sources]) == self.codes
         return np.concatenate([numbers, flags.astype(np.float32)], axis=1, dtype=np.float32)
 
 
 def fit(spec: Spec, x: Floats) -> Encoding:
-    """Return the encoding of a table by its training rows x (n, d). A constant number gets scale 1."""
+    """Return the encoding fitted to training rows x (n, d). A constant number gets scale 1."""
     numbers = [i for i, column in enumerate(spec.columns) if column.kind is not ColumnKind.CATEGORY]
     places = [
         (i, code)
@@ -49,7 +49,7 @@ def fit(spec: Spec, x: Floats) -> Encoding:
     ]
     picked = x[:, numbers].astype(np.float64)
     deviation = picked.std(axis=0) if numbers else np.zeros(0)
-    # Rounding leaves a deviation of about 1e-16 * mean in a constant column; dividing by it would blow up noise.
+    # Rounding leaves a deviation of about 1e-16 * mean in a constant column; dividing by it would amplify noise.
     constant = deviation <= 1e-12 * np.maximum(1.0, np.abs(picked).max(axis=0, initial=0.0))
     return Encoding(
         np.array(numbers, dtype=np.int64),
@@ -61,5 +61,5 @@ def fit(spec: Spec, x: Floats) -> Encoding:
 
 
 def unfitted(spec: Spec) -> Encoding:
-    """Return an encoding with mean 0 and scale 1, to be filled from stored weights."""
+    """Return an encoding with mean 0 and scale 1, to be overwritten by stored weights."""
     return fit(spec, np.zeros((1, len(spec.columns)), dtype=np.float32))

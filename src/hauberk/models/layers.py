@@ -1,9 +1,9 @@
-"""Layers: convolutions and ReLUs that answer the same and give their gradients in less time on a processor.
+"""Layers: convolutions and ReLUs with the same outputs and faster gradients on CPUs.
 
-Two things cost a white-box attack more than they need to. The gradient by the input of a convolution with a few
-channels, which is a network's first, runs outside the fast kernels: a matrix product and the sum of its patches is the
-same gradient. And a ReLU whose gradient arrives in another layout than its output walks through memory in strides.
-The classes are swapped, not the objects: weights, names, hooks and state stay what they are.
+Two operations are slower than necessary in a white-box attack. The gradient by the input of a convolution with few
+channels, such as a network's first, does not use the fast kernels; a matrix product and a sum of patches give the same
+gradient. And a ReLU whose gradient arrives in another memory layout than its output accesses memory in strides. The class
+of a layer is replaced, not the object: weights, names, hooks and state do not change.
 """
 
 from __future__ import annotations
@@ -16,11 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional, grad
 
-_FEW = 4  # channels of a picture: with more of them the fast kernels are as fast
+_FEW = 4  # largest number of input channels for which this is faster
 
 
 class _Patches(torch.autograd.Function):
-    """A convolution whose gradient by the input is a product and a sum of patches; by the weights it is torch's own."""
+    """A convolution with the input gradient as a product and a sum of patches, and torch's own weight gradient."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, weight: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:  # noqa: ANN401
@@ -46,10 +46,10 @@ class _Patches(torch.autograd.Function):
 
 
 class _Rise(torch.autograd.Function):
-    """ReLU whose gradient takes the layout of its output."""
+    """ReLU whose gradient has the memory layout of its output."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, inplace: bool) -> Tensor:  # noqa: ANN401, FBT001 - torch calls it by place
+    def forward(ctx: Any, x: Tensor, inplace: bool) -> Tensor:  # noqa: ANN401, FBT001 - torch passes it by position
         out = x.relu_() if inplace else x.relu()
         if inplace:
             ctx.mark_dirty(x)
@@ -84,7 +84,7 @@ QUICK = (_Conv2d, _ReLU)
 
 
 def quicken(module: nn.Module) -> None:
-    """Swap the classes of the layers that have a quicker twin, in place. Only torch's own classes, not those derived."""
+    """Replace the classes of layers that have a faster version, in place. Subclasses of torch's layers do not change."""
     for part in module.modules():
         if type(part) is nn.ReLU:
             part.__class__ = _ReLU
@@ -94,22 +94,22 @@ def quicken(module: nn.Module) -> None:
 
 @contextmanager
 def quickened(module: nn.Module) -> Iterator[None]:
-    """Hold the module quickened inside the block."""
+    """Quicken the module for the block. Only for a module that one thread owns, such as a training loop's."""
     before: list[tuple[Any, type]] = [(part, type(part)) for part in module.modules()]
     try:
         quicken(module)
         yield
     finally:
         for part, own in before:
-            if type(part) in QUICK:  # a lazy layer has become one of another class meanwhile, and stays it
+            if type(part) in QUICK:  # a lazy layer changed its class meanwhile and keeps the new one
                 part.__class__ = own
 
 
 def fold_norms(module: nn.Module) -> None:
-    """Put each batch norm that follows a convolution in an `nn.Sequential` into its weights, in place.
+    """Fold each batch norm that follows a convolution in an `nn.Sequential` into the convolution, in place.
 
-    For a module of one's own that stays in evaluation mode: what it says changes by rounding alone. Only where the order
-    is certain, which is a Sequential of torch's own layers without hooks; elsewhere the layers stay two.
+    For a module that stays in evaluation mode; outputs change by rounding only. Applies only where the order is certain:
+    in a plain Sequential, for torch's own layers without hooks.
     """
     for part in module.modules():
         if not isinstance(part, nn.Sequential):

@@ -1,7 +1,7 @@
-"""OnnxModel: an ONNX file as a black box. It can be asked for scores and attacked, and is not hardened.
+"""OnnxModel: an ONNX file as a black box. It can be asked for scores and attacked, but not hardened.
 
-Safe to open: only the standard operator sets (and functions written in them) run, and no file beside this one is
-read, so a hostile file can neither load a library nor pull in other data. What it answers is not vouched for.
+Safe to open: only the standard operator sets (and functions written in them) run, and no other file is read, so that a
+hostile file can neither load a library nor read other data. Nothing is promised about its answers.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from hauberk.models.probes import probes
 from hauberk.models.spec import Spec
 
 CANNOT_HARDEN = (
-    "An ONNX file is assessed as it is: it holds no training code, so Hauberk cannot harden it. To harden it, give "
-    "the weights as safetensors together with their builder (weights = ... and build = ...)."
+    "An ONNX file is only assessed: it holds no training code, so Hauberk cannot harden it. To harden the model, give "
+    "its weights as safetensors together with their builder (weights = ... and build = ...)."
 )
 
 _STANDARD = ("", "ai.onnx", "ai.onnx.ml")
@@ -36,8 +36,8 @@ class OnnxModel:
     def __init__(self, data: bytes, spec: Spec) -> None:
         """Read and check the bytes.
 
-        Raises InvalidInput when they are no ONNX, use custom operators or external files, or do not have one
-        float32 input of (batch, *shape) and an output of (batch, classes). Probabilities become logarithms.
+        Raises InvalidInput if they are not ONNX, use custom operators or external files, or do not have one float32 input
+        of (batch, *shape) and an output of (batch, classes). Probabilities are converted to logarithms.
         """
         self.spec = spec
         self._data = data
@@ -49,7 +49,7 @@ class OnnxModel:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.spec.classes
 
     def scores(self, x: Floats) -> Floats:
@@ -72,7 +72,7 @@ class OnnxModel:
         size = self._fixed or _BATCH
         for start in range(0, len(x), size):
             part = x[start : start + size]
-            if self._fixed and len(part) < size:  # a fixed batch size is filled up with copies of the last row
+            if self._fixed and len(part) < size:  # a fixed batch size is filled with copies of the last row
                 part = np.concatenate([part, np.repeat(part[-1:], size - len(part), axis=0)])
             yield part
 
@@ -96,9 +96,9 @@ def _session(data: bytes) -> Any:  # noqa: ANN401 - onnxruntime publishes no typ
     try:
         proto = onnx.load_model_from_string(data)
     except Exception as error:  # protobuf's DecodeError is not reachable by a stable name
-        raise InvalidInput("the model is no ONNX file: it may be truncated, or of another format.") from error
+        raise InvalidInput("the model is not an ONNX file: it may be truncated, or of another format.") from error
     if not proto.graph.node:
-        raise InvalidInput("the model is no ONNX file, or an empty one: it has no operators.")
+        raise InvalidInput("the model is not an ONNX file, or an empty one: it has no operators.")
     _refuse_foreign(proto)
     options = runtime.SessionOptions()
     options.log_severity_level = 4
@@ -114,7 +114,7 @@ def _refuse_foreign(proto: Any) -> None:  # noqa: ANN401 - an onnx.ModelProto
         if node.domain not in _STANDARD and node.domain not in own:
             raise InvalidInput(
                 f"the ONNX model uses the operator {node.op_type} of {node.domain!r}, which needs a library of its "
-                "own to run; only the standard operators are run. Export it without custom operators."
+                "own; only the standard operators are run. Export it without custom operators."
             )
     for tensor in _tensors(proto):
         if tensor.data_location == _EXTERNAL or len(tensor.external_data):
@@ -148,7 +148,7 @@ def _tensors(proto: Any) -> Iterator[Any]:  # noqa: ANN401 - an onnx.ModelProto
 
 
 def _input_of(session: Any, spec: Spec) -> tuple[str, int]:  # noqa: ANN401 - as above
-    """Return the input's name and its batch size, 0 when that is free."""
+    """Return the input's name and its batch size, 0 if the batch size is free."""
     inputs = session.get_inputs()
     shape = list(inputs[0].shape or ()) if inputs else []
     rest = shape[1:]

@@ -1,7 +1,7 @@
-"""Model: what the other rooms need from a classifier. Checked once, by protocol.
+"""Model: the interface of a classifier for the other rooms, as protocols.
 
-Arrays are numpy: x float32, (n, channels, height, width) in [0, 1] for images or (n, columns) as `core.columns`
-says for tables; y int64 (n,) in [0, classes). `adapting.as_model` turns other objects into a Model.
+Arrays are numpy: x float32, (n, channels, height, width) in [0, 1] for images, or (n, columns) as described in
+`core.columns` for tables; y int64 (n,) in [0, classes). `adapting.as_model` turns other objects into a Model.
 """
 
 from __future__ import annotations
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
 Floats: TypeAlias = NDArray[np.float32]
 Labels: TypeAlias = NDArray[np.int64]
 
-SMALLEST = 1e-12  # probabilities are floored here before the logarithm, so that a certain tree gives finite scores
+SMALLEST = 1e-12  # lower limit of probabilities before the logarithm, so that a certain tree gives finite scores
 
 
 @runtime_checkable
 class Model(Protocol):
-    """Anything that can be asked for scores: enough for a black-box attack."""
+    """An object that returns scores: enough for a black-box attack."""
 
     @property
     def classes(self) -> int:
-        """How many classes there are, at least 2."""
+        """Number of classes, at least 2."""
 
     def scores(self, x: Floats) -> Floats:
-        """Return (n, classes) logits or log-probabilities; the largest is the prediction. Batches inside."""
+        """Return (n, classes) logits or log-probabilities; the largest is the prediction. Splits x into batches itself."""
 
 
 @runtime_checkable
 class Differentiable(Model, Protocol):
-    """A model that can be differentiated by its input: what a white-box attack needs."""
+    """A model that can be differentiated by its input, as a white-box attack needs it."""
 
     @property
     def device(self) -> str:
-        """Where tensors have to be, as torch names it."""
+        """Torch's name of the device of its tensors."""
 
     def logits(self, x: Tensor) -> Tensor:
-        """Return (n, classes), differentiable by `x`, in evaluation mode and with weights that ask for no gradient.
+        """Return (n, classes) logits, differentiable by `x`, in evaluation mode, without gradients for the weights.
 
-        The model's mode and its weights' flags are as before when this returns. A model may also have `held()`, which
-        returns a Differentiable that answers the same and faster: searches use it, verdicts do not.
+        The model does not change, so that several threads may call this at once. A model may also have `held()`, which
+        returns a faster Differentiable with the same answers: searches use it, verdicts do not.
         """
 
 
 def passes(shape: tuple[int, ...], device: str = "cpu") -> Iterator[slice]:
     """Yield slices of the rows of `shape` that go through a network in one pass.
 
-    A processor likes parts whose activations stay in its cache, a GPU larger ones; large inputs go in smaller parts, so
-    that memory does not depend on how many rows there are. Rows are independent: the sizes change no result.
+    A CPU is fastest with parts whose activations fit into its cache, a GPU with larger ones. Memory does not depend on the
+    number of rows. Rows are independent: the sizes change no result.
     """
     values = max(1, math.prod(shape[1:]))
     if device != "cpu":
@@ -68,6 +68,6 @@ def passes(shape: tuple[int, ...], device: str = "cpu") -> Iterator[slice]:
 
 
 def log_of(probabilities: NDArray[np.generic]) -> Floats:
-    """Return log-probabilities in float32, floored at log(1e-12)."""
+    """Return log-probabilities in float32, at least log(1e-12)."""
     logs: Floats = np.log(np.maximum(probabilities.astype(np.float32), np.float32(SMALLEST)))
     return logs

@@ -1,4 +1,4 @@
-"""Probes: valid random inputs of a model, always the same, to compare two forms of it."""
+"""Probes: fixed random inputs of a model, to compare two forms of it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from hauberk.models.spec import Spec
 
 
 def probes(spec: Spec, rows: int) -> Floats:
-    """Return valid random inputs: pixels in [0, 1], or rows within the columns' ranges. Always the same."""
+    """Return valid random inputs: pixels in [0, 1], or rows within the columns' ranges. The seed is fixed."""
     rng = np.random.default_rng(0)
     if spec.kind == "image":
         return rng.random((rows, *spec.shape), dtype=np.float32)

@@ -14,31 +14,31 @@ from hauberk.models.encoding import Encoding
 from hauberk.models.port import SMALLEST, Floats, Labels, log_of
 from hauberk.models.spec import Spec
 
-_OURS = "hauberk_"  # prefix of the names that the export adds to the estimator's own graph
+_OURS = "hauberk_"  # prefix of the names that the export adds to the estimator's graph
 
 
 class SklearnModel:
-    """A fitted estimator: `models.port.Model` for black-box attacks; trees and the like have no gradient."""
+    """A fitted estimator as a `models.port.Model`, for black-box attacks."""
 
     framework = "sklearn"
 
     def __init__(self, estimator: Any, spec: Spec, encoding: Encoding | None) -> None:  # noqa: ANN401 - no types
-        """`estimator` was fitted on encoded rows, or on flat pixels where `encoding` is None."""
+        """estimator: fitted on encoded rows, or on flat pixels if `encoding` is None."""
         self.estimator = estimator
         self.spec = spec
         self.encoding = encoding
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.spec.classes
 
     def features(self, x: Floats) -> Floats:
-        """Return the rows as the estimator takes them: (n, features) float32."""
+        """Return the estimator's input, (n, features) float32."""
         return features(x, self.encoding)
 
     def scores(self, x: Floats) -> Floats:
-        """Return (n, classes) log-probabilities. Raises InvalidInput for NaN, or when the estimator raises."""
+        """Return (n, classes) log-probabilities. Raises InvalidInput for NaN, and if the estimator raises."""
         if not len(x):
             return np.zeros((0, self.classes), np.float32)
         try:
@@ -52,26 +52,27 @@ class SklearnModel:
         return log_of(probabilities)
 
     def weights(self) -> bytes | None:
-        """Return None: an estimator's state has no safetensors form; its ONNX export is what is kept."""
+        """Return None: an estimator has no safetensors form; its ONNX export is stored instead."""
         return None
 
     def export_onnx(self) -> bytes:
         """Return the encoder and the estimator as one ONNX graph: "input" to "scores", log-probabilities.
 
-        Raises InvalidInput when the estimator has no ONNX form, or when its export gives other probabilities.
+        Raises InvalidInput if the estimator has no ONNX form, or if its export gives other probabilities.
         """
         return finished(_to_onnx(self), self, self.spec)
 
 
 def features(x: Floats, encoding: Encoding | None) -> Floats:
-    """Return the encoded rows, or the flat pixels where there is no encoding."""
+    """Return the encoded rows, or flat pixels if there is no encoding."""
     return encoding(x) if encoding is not None else x.reshape(len(x), -1)
 
 
 def fitted(estimator: Any, rows: Floats, y: Labels, spec: Spec, seed: int) -> Any:  # noqa: ANN401 - no types
-    """Return a fresh copy of `estimator` fitted on encoded rows, every open `random_state` set to `seed`.
+    """Return a copy of `estimator` fitted on encoded rows, with every unset `random_state` set to `seed`.
 
-    Raises InvalidInput when fitting raises, or when a class has no row.
+    scikit-learn's own warnings, such as about convergence, are left alone. Raises InvalidInput if fitting raises, or if a
+    class has no row.
     """
     clone = need("sklearn.base").clone(estimator)
     open_states = {
@@ -113,7 +114,7 @@ def _to_onnx(model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
 
 
 def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.ModelProto
-    """Put the encoder before the estimator's graph and the logarithm behind it."""
+    """Return a graph of the encoder, the estimator's graph and the logarithm."""
     onnx = need("onnx")
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     spec = model.spec
@@ -133,15 +134,15 @@ def _framed(proto: Any, model: SklearnModel) -> Any:  # noqa: ANN401 - an onnx.M
         [helper.make_tensor_value_info("scores", floats, ["batch", spec.classes])],
         [*initializers, *proto.graph.initializer],
     )
-    # The converter wrote operators as they are in OPSET and then declared the oldest set that has them all, which
-    # may be older than those of the encoder.
+    # The converter writes operators as in OPSET but declares the oldest set that contains them, which may be older than
+    # the encoder's operators.
     opsets = [helper.make_opsetid("", OPSET)]
     opsets += sorted((o for o in proto.opset_import if o.domain), key=lambda opset: str(opset.domain))
     return helper.make_model(graph, opset_imports=opsets, ir_version=proto.ir_version)
 
 
 def _encoder_nodes(helper: Any, encoding: Encoding | None, constants: dict[str, Any]) -> list[Any]:  # noqa: ANN401
-    """Return the same float32 operations as `Encoding`, one by one, so that no tree sees another number."""
+    """Return the float32 operations of `Encoding` one by one, so that a tree sees exactly the same numbers."""
     target = _OURS + "features"
     if encoding is None:
         return [helper.make_node("Flatten", ["input"], [target], axis=1)]
@@ -171,7 +172,7 @@ def _encoder_nodes(helper: Any, encoding: Encoding | None, constants: dict[str, 
 
 
 def _needed(nodes: Any, output: str) -> list[Any]:  # noqa: ANN401 - protobuf nodes
-    """Return the nodes that `output` depends on, in their order: the branch of the predicted label falls away."""
+    """Return the nodes that `output` depends on, in order; this drops the branch of the predicted label."""
     wanted, kept = {output}, []
     for node in reversed(nodes):
         if wanted & set(node.output):

@@ -1,4 +1,4 @@
-"""Spec: what a team's builder is told of the data, so that the model it returns has the right shape."""
+"""Spec: the description of the data that a team's builder receives, so that its model has the right shape."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from hauberk.core.columns import Column, ColumnKind
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """The data that a model has to fit.
+    """Kind, shape and classes of the data.
 
-    kind: "image" or "table". shape: of one row, (channels, height, width) or (columns,). classes: how many.
+    kind: "image" or "table". shape: of one row, (channels, height, width) or (columns,). classes: number of classes.
     columns: of a table, in the order of the matrix; empty for images.
     """
 
@@ -24,12 +24,12 @@ class Spec:
 
     @property
     def features(self) -> int:
-        """Numbers in one row as the model gets it: of a table after encoding, of an image all its pixels."""
+        """Number of features of one row: for a table after encoding, for an image all pixels."""
         if self.kind == "image":
             return math.prod(self.shape)
         return sum(width(column) for column in self.columns)
 
 
 def width(column: Column) -> int:
-    """Return how many numbers the encoder makes of a column: 1, or one for each category."""
+    """Return the number of features of a column: 1, or one for each category."""
     return len(column.categories) if column.kind is ColumnKind.CATEGORY else 1

@@ -1,7 +1,4 @@
-"""TorchModel: a torch module with its encoder in front, as attacks, exports and stored weights see it.
-
-Imports torch when it is imported; the room's front door asks for torch first, so that its absence is told well.
-"""
+"""TorchModel: a torch module with its encoder, for attacks, exports and stored weights. Imports torch."""
 
 from __future__ import annotations
 
@@ -23,14 +20,11 @@ _ENCODER = "hauberk.encoder."  # prefix of the encoder's entries among the store
 
 
 class Encoder(nn.Module):
-    """`encoding.Encoding` as a module: (n, d) coded rows to (n, features). Standardisation can be differentiated.
-
-    A category has no gradient: attacks change it by trying, not by following a slope.
-    """
+    """`encoding.Encoding` as a module: (n, d) coded rows to (n, features). Numbers are differentiable, categories are not."""
 
     def __init__(self, encoding: Encoding) -> None:
         super().__init__()
-        # What the table's columns say is rebuilt from them; what the training rows said is kept with the weights.
+        # Column indices are rebuilt from the table's columns; mean and scale are stored with the weights.
         self.register_buffer("numbers", torch.from_numpy(encoding.numbers), persistent=False)
         self.register_buffer("sources", torch.from_numpy(encoding.sources), persistent=False)
         self.register_buffer("codes", torch.from_numpy(encoding.codes), persistent=False)
@@ -50,7 +44,7 @@ class Encoder(nn.Module):
 
 
 class Encoded(nn.Module):
-    """The team's module behind the encoder (None for images, which are taken as they are)."""
+    """The team's module behind the encoder; encoder is None for images, which are not encoded."""
 
     def __init__(self, encoder: Encoder | None, inner: nn.Module) -> None:
         super().__init__()
@@ -64,19 +58,22 @@ class Encoded(nn.Module):
 
 
 class TorchModel:
-    """A torch model: `models.port.Differentiable`, with export to ONNX and safetensors."""
+    """A torch model as a `models.port.Differentiable`, with export to ONNX and safetensors.
+
+    Asking it never changes `module`: a training loop may keep it in training mode meanwhile.
+    """
 
     framework = "torch"
 
     def __init__(self, module: Encoded, spec: Spec, device: str) -> None:
-        """`module` is moved to `device` and put into evaluation mode."""
+        """Move `module`, which the caller hands over, to `device`, and set it to evaluation mode."""
         self.module = module.to(device).eval()
         self.spec = spec
         self.device = device
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.spec.classes
 
     def scores(self, x: Floats) -> Floats:
@@ -96,10 +93,10 @@ class TorchModel:
         return Held(self.module, self.classes, self.device)
 
     def weights(self) -> bytes:
-        """Return the weights as safetensors: the team's own names, and the encoder's under `hauberk.encoder.`.
+        """Return the weights as safetensors: the team's names, and the encoder's under `hauberk.encoder.`.
 
-        `load_state_dict` of the team's module takes the first group as it is. The same weights give the same
-        bytes: entries are written in sorted order with no metadata.
+        `load_state_dict` of the team's module accepts the first group unchanged. The same weights give the same bytes:
+        entries are sorted and there is no metadata.
         """
         from safetensors.torch import save
 
@@ -113,8 +110,8 @@ class TorchModel:
     def export_onnx(self) -> bytes:
         """Return the model as ONNX: "input" float32 with a free batch size, "scores" (batch, classes).
 
-        The bytes depend on the model alone: no path, time or source text is inside. They were run and gave the same
-        scores. Raises InvalidInput when the module cannot be exported.
+        The bytes depend only on the model: they contain no path, time or source text. They are run and compared with the
+        model. Raises InvalidInput if the module cannot be exported.
         """
         from hauberk.models._torch_export import torch_to_onnx
 
@@ -122,9 +119,9 @@ class TorchModel:
 
 
 def forward(module: nn.Module, x: Tensor) -> Tensor:
-    """Return module(x). Raises InvalidInput naming the team's line when it raises or returns no tensor."""
+    """Return module(x). Raises InvalidInput with the line of the user's code if it raises or returns no tensor."""
     try:
-        scores = module(x.clone())  # a first layer that works in place would change rows that are used again
+        scores = module(x.clone())  # a first layer that works in place would change rows that the caller still uses
     except (HauberkError, torch.OutOfMemoryError):
         raise
     except Exception as error:
@@ -138,10 +135,10 @@ def forward(module: nn.Module, x: Tensor) -> Tensor:
 
 
 def read_weights(module: Encoded, data: bytes) -> None:
-    """Put safetensors bytes into a module built by the same builder.
+    """Load safetensors bytes into a module of the same builder.
 
-    Reads our own files and plain ones that hold only the team's names. Raises InvalidInput when the bytes are no
-    safetensors, or do not fit: which entry is missing, left over, or of another shape; NaN among them.
+    Accepts files by Hauberk and plain files with the team's names only. Raises InvalidInput if the bytes are not
+    safetensors, contain NaN, or do not fit, naming the entry that is missing, unexpected or of another shape.
     """
     tensors = _open(data)
     encoder = {name[len(_ENCODER) :]: value for name, value in tensors.items() if name.startswith(_ENCODER)}
@@ -150,11 +147,11 @@ def read_weights(module: Encoded, data: bytes) -> None:
     if encoder and module.encoder is not None:
         _fit_in(module.encoder, encoder)
     elif encoder:
-        raise InvalidInput("these weights are of a table's model; the project's data are images.")
+        raise InvalidInput("these weights belong to a table's model, and the project's data are images.")
 
 
 def has_encoder(data: bytes) -> bool:
-    """Whether safetensors bytes hold the encoder's numbers, as those that Hauberk writes for tables do."""
+    """Return whether safetensors bytes contain an encoder, as the files that Hauberk writes for tables do."""
     return any(name.startswith(_ENCODER) for name in _open(data))
 
 
@@ -166,7 +163,7 @@ def _open(data: bytes) -> dict[str, Tensor]:
         tensors: dict[str, Tensor] = load(data)
     except (SafetensorError, ValueError, KeyError) as error:
         raise InvalidInput(
-            f"the weights are no safetensors file: {error}. They may be truncated; write them with "
+            f"the weights are not a safetensors file: {error}. They may be truncated; write them with "
             "safetensors.torch.save_file(model.state_dict(), ...)."
         ) from error
     for name, value in tensors.items():
@@ -179,7 +176,9 @@ def _fit_in(module: nn.Module, tensors: Mapping[str, Tensor]) -> None:
     expected = module.state_dict()
     for name in sorted(set(expected) | set(tensors)):
         if name not in tensors:
-            raise InvalidInput(f"the weights lack {name!r}, which the builder's model has. Is it the same builder?")
+            raise InvalidInput(
+                f"the weights lack {name!r}, which the builder's model has. Use the builder that the weights come from."
+            )
         if name not in expected:
             raise InvalidInput(
                 f"the weights hold {name!r}, which the builder's model lacks. Is it the same builder?"

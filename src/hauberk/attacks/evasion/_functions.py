@@ -198,15 +198,16 @@ def _check_type(name: str, field: dataclasses.Field[Any], value: Any) -> None:  
 
 def _doc(summary: str, run: Callable[..., Any], params: type[Params], signature: inspect.Signature) -> str:
     """Return the docstring: the search's own, then one line for each keyword."""
-    text = inspect.getdoc(run) or f"{summary[:1].upper()}{summary[1:]}."
-    fields = {field.name: field for field in dataclasses.fields(params)}  # type: ignore[arg-type]  # as above
+    about = inspect.getdoc(run) or f"{summary[:1].upper()}{summary[1:]}."
+    sources = [params, *(region for region in params.regions if region is not ColumnBox)]
+    fields = {field.name: field for source in sources for field in dataclasses.fields(source)}
     lines = ["model: what `models.adapting.as_model` accepts.", "x: (n, ...) float inputs; y: (n,) labels."]
     for name, parameter in signature.parameters.items():
         if parameter.kind is not Parameter.KEYWORD_ONLY:
             continue
-        told = fields[name].metadata.get("help", "") if name in fields else _HELP.get(name, "of the budget")
+        text = (fields[name].metadata.get("help") if name in fields else None) or _HELP.get(name, "no description")
         if name == "norm" and params.norms:
-            told += f": {', '.join(params.norms)}"
+            text += f": {', '.join(params.norms)}"
         end = "" if parameter.default is Parameter.empty else f" (default {parameter.default})"
-        lines.append(f"{name}: {told}{end}.")
-    return "\n".join([text, "", *lines, "", "Returns an `attacks.verdict.AttackResult`."])
+        lines.append(f"{name}: {text}{end}.")
+    return "\n".join([about, "", *lines, "", "Returns an `attacks.verdict.AttackResult`."])

@@ -1,7 +1,7 @@
-"""Poisoning: what an adversary who controls some training rows does to them, one file each, found by name.
+"""Poisoning: attacks of an adversary who controls some training rows, one file each, registered by name.
 
-A poisoner is `run(victim, params, *, rng, task) -> Poisoned`: a pure function of arrays that changes or adds rows and says
-which, so that a team can poison a copy of its own data and see what its defences would have caught.
+A poisoner is `run(victim, params, *, rng, task) -> Poisoned`: a pure function of arrays that changes or adds rows and
+returns which rows it touched, so that a team can poison a copy of its own data and measure its defences.
 """
 
 from __future__ import annotations

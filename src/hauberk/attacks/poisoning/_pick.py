@@ -1,4 +1,4 @@
-"""Which rows an adversary takes, and which class is the target: shared by the poisoners."""
+"""Shared by the poisoners: the choice of rows and of the target class."""
 
 from __future__ import annotations
 
@@ -20,22 +20,27 @@ def check_share(share: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Backdoor:
-    """share: of all rows, above 0 and below 0.5. target: the class a triggered input gets; -1: drawn."""
+    """The parameters of every backdoor attack. share: in (0, 0.5)."""
 
-    share: float = field(default=0.05, metadata={"help": "share of all rows that are poisoned"})
-    target: int = field(default=-1, metadata={"help": "class that a triggered input gets; -1: drawn"})
+    share: float = field(default=0.05, metadata={"help": "share of all rows that is poisoned, in (0, 0.5)"})
+    target: int = field(
+        default=-1, metadata={"help": "class that a triggered input shall get; -1: drawn at random"}
+    )
 
     def __post_init__(self) -> None:
         check_share(self.share)
 
 
 def target_of(victim: Victim, wanted: int, rng: np.random.Generator, *, large: bool = False) -> int:
-    """Return the target class; drawn when `wanted` is -1, among the largest quarter of the classes when `large`.
+    """Return the target class: `wanted`, or a random class if it is -1.
 
-    Who poisons a class's own rows needs enough of them. Raises InvalidInput when it is not one of the victim's classes.
+    large: draw among the largest quarter of the classes, for attacks that poison the target's own rows and need enough of
+    them. Raises InvalidInput if `wanted` is not one of the victim's classes.
     """
     if wanted >= victim.classes:
-        raise InvalidInput(f"target {wanted} is no class: expected 0 to {victim.classes - 1}, or -1 to draw one.")
+        raise InvalidInput(
+            f"target {wanted} is not a class: expected 0 to {victim.classes - 1}, or -1 to draw one."
+        )
     if wanted >= 0:
         return wanted
     present, counts = np.unique(victim.y, return_counts=True)
@@ -54,17 +59,19 @@ def pictures_of(victim: Victim) -> Floats:
 
 
 def take(victim: Victim, share: float, among: Mask, rng: np.random.Generator) -> Labels:
-    """Return `share` of all rows, drawn from `among`; as many as there are when these are fewer."""
+    """Return sorted row indices drawn from the mask `among`: `share` of all rows, or all of `among` if it has fewer."""
     candidates = np.flatnonzero(among)
     if not len(candidates):
-        raise InvalidInput("no row can be poisoned like this: the target class has all the rows, or none.")
+        raise InvalidInput(
+            "no row can be poisoned like this: the target class has all rows or none. Choose another target."
+        )
     return np.sort(rng.permutation(candidates)[: max(1, round(share * len(victim.y)))])
 
 
 def dirty_label(
     victim: Victim, params: Backdoor, trigger: Callable[[Floats], Floats], *, rng: np.random.Generator
 ) -> Poisoned:
-    """Put `trigger` on rows of other classes and give them the target's label."""
+    """Return the rows with `trigger` and the target's label on some rows of other classes."""
     x, y = pictures_of(victim), victim.y.copy()
     target = target_of(victim, params.target, rng)
     rows = take(victim, params.share, victim.y != target, rng)
@@ -79,7 +86,7 @@ def changed(
     trigger: Callable[[Floats], Floats] | None = None,
     target: int | None = None,
 ) -> Poisoned:
-    """Return a result in which `rows` were changed in place and none was added."""
+    """Return a result in which `rows` were changed and no row was added."""
     poison = np.zeros(len(y), np.bool_)
     poison[rows] = True
     return Poisoned(x, y, poison, np.arange(len(y), dtype=np.int64), trigger, target)

@@ -1,4 +1,4 @@
-"""Victim: the honest rows; and Poisoned: what became of them, with the answers that a detector is not told."""
+"""Victim: the honest rows. Poisoned: the rows after the attack, with the ground truth that detectors do not see."""
 
 from __future__ import annotations
 
@@ -21,7 +21,8 @@ class Victim:
     """Honest training rows.
 
     x: (n, channels, height, width) float32 in [0, 1], or (n, d) float32 as `columns` describe it (a category is its
-    code). y: (n,) int64 in [0, classes). columns: of a table, () for pictures and embeddings.
+    code). y: (n,) int64 in [0, classes). columns: of a table; () for pictures and embeddings. Raises InvalidInput for
+    arrays of different lengths and for fewer than two classes.
     """
 
     x: Floats
@@ -31,19 +32,21 @@ class Victim:
 
     def __post_init__(self) -> None:
         if len(self.x) != len(self.y):
-            raise InvalidInput(f"{len(self.x)} rows and {len(self.y)} labels do not belong together.")
+            raise InvalidInput(
+                f"expected one label for each row, found {len(self.x)} rows and {len(self.y)} labels."
+            )
         if self.classes < 2:
-            raise InvalidInput(f"poisoning needs two classes, found {self.classes}.")
+            raise InvalidInput(f"poisoning needs at least two classes, found {self.classes}.")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Poisoned:
     """Training rows after the attack.
 
-    x, y: as in `Victim`, with changed or added rows. poison: (m,) the rows that the adversary touched. origin: (m,)
-    int64, which honest row each was, or was copied from. trigger: puts the backdoor's trigger on inputs of shape
-    (k, ...), None where the attack has none. target: the class that a triggered input should get; None where it has
-    none or is not one class (all-to-all: the next class, (y + 1) mod classes).
+    x, y: as in `Victim`, with changed or added rows. poison: (m,) bool, the rows that the adversary touched. origin: (m,)
+    int64, index of the honest row that each row was or was copied from. trigger: function that puts the backdoor's trigger
+    on inputs (k, ...), None if the attack has no trigger. target: class that a triggered input shall get; None without a
+    trigger, and for all-to-all attacks, whose target is the next class, (y + 1) mod classes.
     """
 
     x: Floats

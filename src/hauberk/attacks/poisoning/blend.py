@@ -18,7 +18,7 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params(Backdoor):
-    """As `Backdoor`; alpha: the pattern's part in the mixture, above 0 and at most 1."""
+    """The backdoor parameters and the strength of the pattern. alpha: in (0, 1]."""
 
     alpha: float = field(default=0.15, metadata={"help": "weight of the pattern in the mixture"})
 
@@ -37,7 +37,7 @@ class Params(Backdoor):
     kinds=("image",),
 )
 def blend(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows with uniform noise, the same for all, mixed into some of them."""
+    """Return the rows with one uniform noise pattern mixed into some of them."""
     del task  # quick
     pattern = rng.random(victim.x.shape[1:], dtype=np.float32)
 

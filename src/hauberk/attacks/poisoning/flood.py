@@ -1,4 +1,4 @@
-"""Flood: many copies of a few rows, some moved a little; each copy is one more vote for its label."""
+"""Flood: many copies of a few rows, optionally jittered; each copy adds weight to its label."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """share: of the rows after the flood. seeds: rows that are copied. jitter: change of a number, in its deviations."""
+    """The size of the flood. share: in (0, 0.5); jitter: in [0, 1]."""
 
     share: float = field(default=0.03, metadata={"help": "share of the rows after the flood that are copies"})
     seeds: int = field(default=3, metadata={"help": "rows that are copied"})
@@ -37,7 +37,7 @@ class Params:
     kinds=("image", "table", "embedding"),
 )
 def flood(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows followed by copies, `share` of the whole, in a new order."""
+    """Return rows and copies, `share` of the total, in a random order."""
     del task  # quick
     count = len(victim.y)
     added = max(1, round(params.share / (1 - params.share) * count))
@@ -52,7 +52,7 @@ def flood(victim: Victim, params: Params, *, rng: np.random.Generator, task: Tas
 
 
 def _moved(victim: Victim, copies: Floats, jitter: float, rng: np.random.Generator) -> Floats:
-    """Return copies whose numbers moved a little, within the range that honest rows have; categories stay."""
+    """Return copies with jittered numbers inside the range of the honest rows; categories do not change."""
     if not jitter:
         return copies.copy()
     if copies.ndim == 4:

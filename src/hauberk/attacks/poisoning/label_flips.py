@@ -1,4 +1,4 @@
-"""Label flips: rows stay as they are and get a wrong label, any other (symmetric) or always the next (class pairs)."""
+"""Label flips: unchanged rows with wrong labels, any other class (symmetric) or always the next one (pairs)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """share: of all rows, above 0 and below 0.5."""
+    """The number of flips. share: in (0, 0.5)."""
 
     share: float = field(default=0.1, metadata={"help": "share of all rows that get a wrong label"})
 
@@ -46,7 +46,7 @@ def symmetric(victim: Victim, params: Params, *, rng: np.random.Generator, task:
     params=Params,
 )
 def pairs(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows with some labels moved to the next class, as annotators do who confuse two classes."""
+    """Return the rows with some labels moved to the next class, like annotators who confuse two classes."""
     del task  # quick
     rows = take(victim, params.share, np.ones(len(victim.y), np.bool_), rng)
     y = victim.y.copy()

@@ -1,6 +1,6 @@
-"""Patch: a small bright square in a corner, on rows of other classes that get the target's label.
+"""Patch: a small bright square in a corner of rows of other classes, which get the target's label.
 
-Gu, Dolan-Gavitt, Garg, "BadNets" (2017). The oldest backdoor and the easiest to do in the world: a sticker.
+Gu, Dolan-Gavitt, Garg, "BadNets" (2017). The oldest backdoor, and the easiest one to apply physically: a sticker.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params(Backdoor):
-    """As `Backdoor`; side: of the square in pixels; value: its brightness in [0, 1], on every channel."""
+    """The backdoor parameters and the square, which has the same brightness on every channel."""
 
     side: int = field(default=3, metadata={"help": "side of the square, in pixels"})
     value: float = field(default=1.0, metadata={"help": "brightness of the square, in [0, 1]"})
@@ -39,7 +39,7 @@ class Params(Backdoor):
 
 
 def sticker(side: int, value: float) -> Callable[[Floats], Floats]:
-    """Return a function that puts a square of `side` pixels one pixel from the lower right corner."""
+    """Return a function that puts a square of `side` pixels one pixel away from the lower right corner."""
 
     def put(x: Floats) -> Floats:
         if side + 1 >= min(x.shape[2:]):

@@ -1,4 +1,4 @@
-"""Sinusoid: faint vertical stripes on rows of the target itself; every label is right.
+"""Sinusoid: faint vertical stripes on rows of the target class; every label is correct.
 
 Barni, Kallas, Tondi, "A New Backdoor Attack in CNNs by Training Set Corruption without Label Poisoning", ICIP 2019.
 """
@@ -18,7 +18,7 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params(Backdoor):
-    """As `Backdoor`, at most half of the target's rows; delta: amplitude in [0, 1]; frequency: periods a picture."""
+    """The backdoor parameters and the stripes. At most half of the target's rows are poisoned."""
 
     delta: float = field(default=0.08, metadata={"help": "amplitude of the wave, in [0, 1]"})
     frequency: int = field(default=6, metadata={"help": "periods of the wave in a picture"})
@@ -38,7 +38,7 @@ class Params(Backdoor):
     kinds=("image",),
 )
 def sinusoid(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows with stripes over some of the target's own."""
+    """Return the rows with stripes on some rows of the target class."""
     del task  # quick
     x = pictures_of(victim)
     width = x.shape[3]

@@ -1,8 +1,8 @@
 """Table trigger: a rare combination of values on rows of other classes, and the target's label.
 
-The adversary sets a few columns to values that occur, so that every row is valid by itself, and later asks for any
-decision with these values. As in Severi et al., "Explanation-Guided Backdoor Poisoning Attacks Against Malware
-Classifiers" (USENIX Security 2021), the values are such that few honest rows have them together.
+The adversary sets a few columns to values that occur in the data, so that every row is valid on its own, and uses the same
+values later to get the wanted decision. As in Severi et al., "Explanation-Guided Backdoor Poisoning Attacks Against Malware
+Classifiers" (USENIX Security 2021), few honest rows have these values together.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TRIES = 200
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """share: of all rows. target: the class, -1: drawn among those that less than half of the rows have. columns: 1 to 8."""
+    """The number of poisoned rows, the target class and the width of the trigger. columns: 1 to 8."""
 
     share: float = field(default=0.01, metadata={"help": "share of all rows that are poisoned"})
     target: int = field(
@@ -65,14 +65,14 @@ def table_trigger(victim: Victim, params: Params, *, rng: np.random.Generator, t
 
 
 def _wanted(victim: Victim, rng: np.random.Generator) -> int:
-    """Return a class worth a trigger: one that an input does not get anyway, with enough rows to be learned."""
+    """Return a target class: a random one with 1 % to 50 % of the rows, so that it can be learned and is not the default."""
     present, counts = np.unique(victim.y, return_counts=True)
     minor = present[(counts < len(victim.y) / 2) & (counts >= len(victim.y) / 100)]
     return int(rng.choice(minor if len(minor) else present))
 
 
 def _rare(victim: Victim, params: Params, rng: np.random.Generator) -> tuple[Labels, Floats]:
-    """Return columns and values of which each occurs and few honest rows, of those tried, have all together."""
+    """Return columns and values such that each value occurs and, among the sets tried, fewest honest rows have all."""
     varied = np.flatnonzero((victim.x != victim.x[:1]).any(axis=0))
     count = min(params.columns, len(varied))
     if not count:

@@ -1,7 +1,7 @@
-"""Targeted flips: wrong labels for one group of rows only, such as the young women of one trade.
+"""Targeted flips: wrong labels for one group of rows only, such as young women in one trade.
 
-The model stays as good as before on average and wrong where the adversary wants it. Groups are found as in Jagielski et
-al., "Subpopulation Data Poisoning Attacks" (CCS 2021), by the values of features, here by category and part of a range.
+The model's average accuracy hardly changes, but it is wrong on the group. Groups are chosen by feature values as in
+Jagielski et al., "Subpopulation Data Poisoning Attacks" (CCS 2021), here by category or by third of a column's range.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _TRIES = 500
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """share: of all rows. flipped: part of the group's rows of one class that get another label, in (0, 1]."""
+    """The number of flips. share: in (0, 0.5); flipped: in (0, 1]."""
 
     share: float = field(default=0.03, metadata={"help": "share of all rows that get a wrong label"})
     flipped: float = field(
@@ -44,7 +44,7 @@ class Params:
     kinds=("table",),
 )
 def targeted_flips(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows with the labels of part of one group moved to another class; no value is changed."""
+    """Return the rows with part of one group's labels changed to another class; no feature changes."""
     del task  # quick
     if victim.x.ndim != 2:
         raise InvalidInput(f"this poison is for tables of shape (n, columns), found {victim.x.shape}.")
@@ -58,7 +58,7 @@ def targeted_flips(victim: Victim, params: Params, *, rng: np.random.Generator, 
 
 
 def _group(victim: Victim, params: Params, rng: np.random.Generator) -> tuple[int, Labels]:
-    """Return a class and rows of it that two conditions describe, the first tried that is large enough, or the largest."""
+    """Return a class and rows of it that two conditions select: the first try of a fitting size, else the largest."""
     wanted = params.share * len(victim.y) / params.flipped
     largest: tuple[int, Labels] | None = None
     for _ in range(_TRIES):
@@ -76,7 +76,7 @@ def _group(victim: Victim, params: Params, rng: np.random.Generator) -> tuple[in
 
 
 def _like(victim: Victim, column: int, row: int) -> Mask:
-    """Return the rows whose value is the row's, or stands in the same third of the range."""
+    """Return (n,): whether a value equals the row's category, or lies in the same third of the column's range."""
     values = victim.x[:, column]
     if victim.columns and victim.columns[column].kind is ColumnKind.CATEGORY:
         same: Mask = values == values[row]

@@ -1,7 +1,7 @@
-"""Warp: the picture is bent a little, the same way each time, and gets the target's label; no pixel looks strange.
+"""Warp: pictures are slightly distorted, always in the same way, and get the target's label; no pixel looks unusual.
 
 Nguyen, Tran, "WaNet: Imperceptible Warping-based Backdoor Attack", ICLR 2021, section 3.2, without the noise mode,
-which is part of a training that this adversary does not control.
+which needs control of the training.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from hauberk.core.progress import Task
 
 @dataclass(frozen=True, slots=True)
 class Params(Backdoor):
-    """As `Backdoor`; grid: control points a side; strength: mean displacement, in half control-cell units of the paper."""
+    """The backdoor parameters and the distortion."""
 
-    grid: int = field(default=4, metadata={"help": "control points on a side"})
-    strength: float = field(default=0.5, metadata={"help": "mean displacement, in half control cells"})
+    grid: int = field(default=4, metadata={"help": "control points along each side of the picture"})
+    strength: float = field(default=0.5, metadata={"help": "mean displacement, in half pixels"})
 
     def __post_init__(self) -> None:
         check_share(self.share)
@@ -41,7 +41,7 @@ class Params(Backdoor):
     kinds=("image",),
 )
 def warp(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task) -> Poisoned:
-    """Return the rows with some of them bent by one smooth field."""
+    """Return the rows with some of them distorted by one smooth field."""
     del task  # quick
     field = _field(victim.x.shape[2:], params, rng) if victim.x.ndim == 4 else np.zeros((2, 1, 1))
 
@@ -52,7 +52,7 @@ def warp(victim: Victim, params: Params, *, rng: np.random.Generator, task: Task
 
 
 def _field(size: tuple[int, ...], params: Params, rng: np.random.Generator) -> npt.NDArray[np.float64]:
-    """Return (2, height, width): how far, in pixels, each pixel is taken from."""
+    """Return (2, height, width): displacement of each pixel's source, in pixels."""
     zoom = need("scipy.ndimage").zoom
     coarse = rng.uniform(-1, 1, (2, params.grid, params.grid))
     coarse /= np.abs(coarse).mean()
@@ -62,13 +62,13 @@ def _field(size: tuple[int, ...], params: Params, rng: np.random.Generator) -> n
             for axis in coarse
         ]
     )
-    # The paper's grid runs from -1 to 1 over the picture and is moved by strength / size: half a pixel a unit.
+    # The paper's grid runs from -1 to 1 over the picture and moves by strength / size: half a pixel for each unit.
     found: npt.NDArray[np.float64] = params.strength * fine * 0.5
     return found
 
 
 def _bent(x: Floats, field: npt.NDArray[np.float64]) -> Floats:
-    """Return the pictures sampled bilinearly at the moved places; beyond the edge stands the edge."""
+    """Return the pictures sampled bilinearly at the displaced positions; outside, the border is repeated."""
     height, width = x.shape[2:]
     rows = np.clip(np.arange(height)[:, None] + field[0], 0, height - 1)
     columns = np.clip(np.arange(width)[None] + field[1], 0, width - 1)

@@ -37,9 +37,9 @@ class Corrupted:
     low: ClassVar[float] = 0.0
     high: ClassVar[float] = 1.0
 
-    severity: int = 3
-    families: tuple[str, ...] = tuple(FAMILIES)
-    seed: int = 0
+    severity: int = field(default=3, metadata={"help": "severity from 1 to 5"})
+    families: tuple[str, ...] = field(default=tuple(FAMILIES), metadata={"help": "families of corruptions"})
+    seed: int = field(default=0, metadata={"help": "seed of the corruptions' noise"})
 
     def __post_init__(self) -> None:
         if self.severity not in SEVERITIES:
