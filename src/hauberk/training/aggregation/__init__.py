@@ -1,10 +1,12 @@
-"""Aggregation: many small models vote, each from its own part of the rows; so a few poisoned rows cannot move a vote.
+"""Aggregation: many small models vote, each trained on its own part of the rows, so few poisoned rows move few votes.
 
-The part that a row goes to is decided by a hash of its own bytes (`partition`), each part trains one deterministic
-model that sees nothing else (`ensemble`, by one of the `learners`), and the votes say of every prediction how many
-poisoned rows it provably withstands (`certificate`). Answers poisoning whatever the poison looks like, at a price in
-accuracy that is measured beside it. Sources: Levine, Feizi, "Deep Partition Aggregation" (ICLR 2021); Wang, Levine,
-Feizi, "Improved Certified Defenses against Data Poisoning with (Deterministic) Finite Aggregation" (ICML 2022).
+A hash of a row's bytes assigns the row to its parts (`partition`). Each part trains one deterministic model that sees no
+other rows (`ensemble`, with one of the `learners`). From the votes follows how many poisoned rows each prediction
+provably withstands (`certificate`). Answers: poisoning of any kind. Does not answer: inputs changed at prediction time.
+The cost is accuracy, which is measured along with it.
+
+Sources: Levine, Feizi, "Deep Partition Aggregation" (ICLR 2021); Wang, Levine, Feizi, "Improved Certified Defenses against
+Data Poisoning with (Deterministic) Finite Aggregation" (ICML 2022).
 """
 
 from hauberk.training.aggregation.certificate import Certificates, certify

@@ -1,8 +1,8 @@
-"""Certificate: from votes to the number of poisoned rows that each prediction provably withstands.
+"""Certificate: computes from votes how many poisoned rows each prediction provably withstands.
 
-The proof in three lines. A poisoned row touches one bucket; a bucket teaches d models; so r rows change at most the
-models of r buckets. Against another class c', a changed vote costs the winner c at most 2 when it was c's, 1 when it was
-neither's, 0 when it was that of c' already. Take the r buckets that cost most: while the margin covers them, c wins.
+The proof: a poisoned row changes one bucket, and a bucket trains d models, so r rows change at most the models of r
+buckets. Compared with another class c', a changed vote lowers the margin of the winner c by at most 2 if it was for c, by 1
+if it was for neither class, and by 0 if it was for c' already. As long as the margin covers the r most costly buckets, c wins.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from hauberk.core.errors import InvalidInput
 from hauberk.models.port import Labels
 from hauberk.training.aggregation.partition import Plan
 
-_AT_ONCE = 1 << 22  # costs in memory at a time
+_AT_ONCE = 1 << 22  # number of costs in memory at a time
 
 Votes = npt.NDArray[np.integer]
 
@@ -25,19 +25,19 @@ Votes = npt.NDArray[np.integer]
 class Certificates:
     """predicted: (n,) the class with the most votes, ties to the lower index. withstands: (n,) poisoned rows, >= 0.
 
-    Within `withstands` poisoned rows, the same prediction comes out. One poisoned row is: one that was put in, one
-    that was taken out, or one whose label was changed. A row whose inputs were changed counts as two (out and in).
+    Up to `withstands` poisoned rows do not change the prediction. A poisoned row is one that was inserted, removed, or
+    relabelled. A row with changed inputs counts as two (removed and inserted).
     """
 
     predicted: Labels
     withstands: Labels
 
     def accuracy_at(self, rows: int, y: Labels) -> float:
-        """Return the share of predictions that are right and stay so under `rows` poisoned rows, in [0, 1]."""
+        """Return the share of predictions, in [0, 1], that are correct and certified against `rows` poisoned rows."""
         return float(((self.predicted == y) & (self.withstands >= rows)).mean())
 
     def curve(self, y: Labels) -> list[dict[str, float]]:
-        """Return certified accuracy by poisoned rows: points {"x", "y"} from 0 to the first with accuracy 0."""
+        """Return certified accuracy by number of poisoned rows: points {"x", "y"} from 0 up to the first accuracy of 0."""
         right = np.where(self.predicted == y, self.withstands, -1)
         most = int(right.max(initial=-1)) + 1
         return [{"x": float(rows), "y": float((right >= rows).mean())} for rows in range(most + 1)]
@@ -46,17 +46,18 @@ class Certificates:
 def certify(votes: Votes, *, classes: int, plan: Plan) -> Certificates:
     """Return prediction and certificate of each row.
 
-    votes: (n, plan.models) integers in [0, classes), column i by the model that learned from part i of `plan`. Raises
+    votes: (n, plan.models) integers in [0, classes), column i from the model trained on part i of `plan`. Raises
     InvalidInput for other shapes and values. Cost: O(n * classes * models log models).
-    Answers: any poison, of whatever look, by an adversary who knows the plan, the learner and the seed. Does not
-    answer: poison that is there already and is more than the certificate (the prediction may be the adversary's, and
-    then it is that which is stable); a changed list of classes, columns or their kinds, which are taken as declared;
-    inputs changed at prediction time. Source: Wang et al. 2022, theorem 2, which for d = 1 is Levine, Feizi 2021, theorem 1.
+    Answers: any poison, by an adversary who knows the plan, the learner and the seed. Does not answer: poison already
+    in the data beyond the certificate (then the stable prediction may be the adversary's); a changed list of classes,
+    columns or column kinds, which are taken as declared; inputs changed at prediction time.
+    Source: Wang et al. 2022, theorem 2, which for d = 1 is Levine, Feizi 2021, theorem 1.
     """
     votes = np.asarray(votes)
     if votes.ndim != 2 or votes.shape[1] != plan.models or votes.dtype.kind not in "iu":
         raise InvalidInput(
-            f"votes have shape {votes.shape} and type {votes.dtype}; expected integers, (rows, {plan.models})."
+            f"votes have shape {votes.shape} and type {votes.dtype}; expected integers of shape (rows, {plan.models}). "
+            "Pass the votes of the ensemble that was trained with this plan."
         )
     if classes < 2 or (votes.size and not (votes.min() >= 0 and votes.max() < classes)):
         raise InvalidInput(f"votes must be classes from 0 to {classes - 1}, and classes 2 or more.")
@@ -69,12 +70,12 @@ def certify(votes: Votes, *, classes: int, plan: Plan) -> Certificates:
 
 def _certify(votes: Votes, classes: int, plan: Plan) -> tuple[Labels, Labels]:
     counts = np.stack([(votes == label).sum(axis=1) for label in range(classes)], axis=1)
-    winner = counts.argmax(axis=1)  # the first of equals: the lower index
+    winner = counts.argmax(axis=1)  # ties go to the lower index
     each = np.arange(len(votes))
     withstands = np.full(len(votes), plan.models)
     for other in range(classes):
         against = winner != other
-        # A tie goes to the lower index, so such a rival needs one vote less.
+        # A tie goes to the lower index, so a class with a lower index needs one vote less.
         margin = counts[each, winner] - counts[:, other] - (other < winner)
         cost = _costs(votes[against], winner[against], other, plan)
         spent = np.cumsum(-np.sort(-cost, axis=1), axis=1)
@@ -84,9 +85,9 @@ def _certify(votes: Votes, classes: int, plan: Plan) -> tuple[Labels, Labels]:
 
 
 def _costs(votes: Votes, winner: Labels, other: int, plan: Plan) -> npt.NDArray[np.int32]:
-    """Return (n, buckets): what the winner loses against `other`, at most, when a bucket is poisoned."""
+    """Return (n, buckets): the largest loss of the winner's margin over `other` when a bucket is poisoned."""
     lost = np.where(votes == winner[:, None], 2, np.where(votes == other, 0, 1)).astype(np.int32)
-    # Bucket j teaches models (j + step) mod models.
+    # Bucket j trains models (j + step) mod models.
     cost = np.zeros_like(lost)
     for step in plan.offsets:
         cost += np.roll(lost, -int(step), axis=1)

@@ -1,9 +1,9 @@
-"""Ensemble: train one model on each part, on all cores, and gather their votes.
+"""Ensemble: trains one model on each part, on all cores, and collects their votes.
 
-What the proof asks of training, and where it is kept: 1. a model depends on its own part only: encodings, categories,
-ranges and classes are taken from the part, never from the whole (`_own`); 2. it does not depend on the order of rows
-(`Plan.parts` orders by content) nor on the other parts (the seed comes from the part's content); 3. it is deterministic:
-every job runs on one thread, so that sums are made in one order.
+The certificate makes three demands on training. 1. A model depends on its own part only: encodings, categories, ranges and
+classes are computed from the part, never from all rows (`_own`). 2. A model does not depend on the order of rows
+(`Plan.parts` orders by content) or on other parts (the seed is computed from the part's content). 3. Training is
+deterministic: every job runs on one thread, so that floating-point sums have one order.
 """
 
 from __future__ import annotations
@@ -28,12 +28,12 @@ from hauberk.training.aggregation.certificate import Certificates, certify
 from hauberk.training.aggregation.learners import LEARNERS, Learn, Lesson, Predict
 from hauberk.training.aggregation.partition import Digests, Plan, row_digests
 
-_FEWEST = 2  # rows from which something can be learned; a smaller part votes for the class that it has, or class 0
+_FEWEST = 2  # rows needed to fit a model; a smaller part votes for the class of its row, or for class 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Member:
-    """One fitted model of the ensemble, with what it knows of the data: its own part's classes and categories."""
+    """One fitted model of the ensemble, with the classes and categories of its own part."""
 
     spec: Spec
     labels: Labels
@@ -49,7 +49,7 @@ class Member:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Aggregate:
-    """The models of a plan, which vote; can be asked for scores as every model can (`models.port.Model`)."""
+    """The models of a plan, which vote; it computes scores as every model does (`models.port.Model`)."""
 
     spec: Spec
     plan: Plan
@@ -57,15 +57,15 @@ class Aggregate:
 
     @property
     def classes(self) -> int:
-        """How many classes there are."""
+        """Number of classes."""
         return self.spec.classes
 
     def votes(self, x: Floats) -> npt.NDArray[np.int32]:
-        """Return (n, plan.models) the class that each model votes for."""
+        """Return (n, plan.models) the vote of each model."""
         return np.stack([member(x) for member in self.members], axis=1)
 
     def scores(self, x: Floats) -> Floats:
-        """Return (n, classes) logarithms of the shares of votes."""
+        """Return (n, classes) logarithms of the shares of votes, in nats."""
         votes = self.votes(x)
         shares = np.stack([(votes == label).mean(axis=1) for label in range(self.classes)], axis=1)
         return log_of(shares)
@@ -75,7 +75,7 @@ class Aggregate:
         return certify(self.votes(x), classes=self.classes, plan=self.plan)
 
 
-def aggregate(  # noqa: PLR0913 - model, data, plan and settings are each another thing
+def aggregate(  # noqa: PLR0913 - the public function: data, plan and settings, all keyword-only but the data
     spec: Spec,
     x: Floats,
     y: Labels,
@@ -86,13 +86,13 @@ def aggregate(  # noqa: PLR0913 - model, data, plan and settings are each anothe
     workers: int | None = None,
     task: Task | None = None,
 ) -> Aggregate:
-    """Train the models of a plan and keep them.
+    """Train the models of a plan and return them.
 
-    x: (n, *spec.shape) float32, y: (n,) in [0, spec.classes). learner: a name in LEARNERS, or a function such as
-    `from_builder` gives, which must be deterministic. workers: processes; None: one for each core. The same arguments
-    give the same models, however many workers there are. Raises InvalidInput for rows that do not fit the spec.
+    x: (n, *spec.shape) float32, y: (n,) in [0, spec.classes). learner: a name in LEARNERS, or a deterministic function
+    such as the result of `from_builder`. workers: number of processes; None is one for each core. The same arguments
+    give the same models for any number of workers. Raises InvalidInput for rows that do not fit the spec.
     """
-    jobs = _jobs(spec, x, y, plan, learner, seed)
+    jobs = _jobs(Lesson(spec, x, y), plan, learner, seed)
     return Aggregate(spec, plan, tuple(_run(jobs, None, plan, workers, task or Quiet())))
 
 
@@ -108,8 +108,8 @@ def vote(  # noqa: PLR0913 - as `aggregate`
     workers: int | None = None,
     task: Task | None = None,
 ) -> npt.NDArray[np.int32]:
-    """Return (len(asked), plan.models) votes; each model is dropped once it has voted, so memory does not grow with them."""
-    jobs = _jobs(spec, x, y, plan, learner, seed)
+    """Return (len(asked), plan.models) votes on the rows `asked`; each model is discarded after it has voted."""
+    jobs = _jobs(Lesson(spec, x, y), plan, learner, seed)
     return np.stack(list(_run(jobs, asked, plan, workers, task or Quiet())), axis=1)
 
 
@@ -123,12 +123,11 @@ class _Job:
     seed: int
 
 
-def _jobs(  # noqa: PLR0913, PLR0917 - as `aggregate`
-    spec: Spec, x: Floats, y: Labels, plan: Plan, learner: str | Learn, seed: int
-) -> Iterator[_Job]:
+def _jobs(rows: Lesson, plan: Plan, learner: str | Learn, seed: int) -> Iterator[_Job]:
+    spec, x, y = rows.spec, rows.x, rows.y
     if len(x) != len(y) or tuple(x.shape[1:]) != spec.shape or not len(x):
         raise InvalidInput(
-            f"expected rows of shape {spec.shape}, one label each; found {x.shape} and {len(y)} labels."
+            f"expected rows of shape {spec.shape} with one label each, found {x.shape} and {len(y)} labels."
         )
     if y.min() < 0 or y.max() >= spec.classes:
         raise InvalidInput(f"labels must lie in [0, {spec.classes}), found {y.min()} to {y.max()}.")
@@ -136,13 +135,13 @@ def _jobs(  # noqa: PLR0913, PLR0917 - as `aggregate`
         entry = LEARNERS[learner]
         if spec.kind not in entry.kinds:
             fitting = ", ".join(entry.name for entry in LEARNERS if spec.kind in entry.kinds)
-            raise InvalidInput(f"learner {learner!r} is not for {spec.kind} data; these are: {fitting}.")
+            raise InvalidInput(f"learner {learner!r} is not for {spec.kind} data: use {fitting}.")
         learn, params = entry.run, entry.make({})
     else:
         learn, params = learner, NoParams()
     digests = row_digests(spec, x)
     parts = plan.parts(digests, y)
-    return (_Job(spec, x[rows], y[rows], learn, params, _seed(digests[rows], y[rows], seed)) for rows in parts)
+    return (_Job(spec, x[part], y[part], learn, params, _seed(digests[part], y[part], seed)) for part in parts)
 
 
 def _seed(digests: Digests, y: Labels, seed: int) -> int:
@@ -154,11 +153,11 @@ def _seed(digests: Digests, y: Labels, seed: int) -> int:
 def _run(jobs: Iterator[_Job], asked: Floats | None, plan: Plan, workers: int | None, task: Task) -> Iterator[Any]:
     joblib = need("joblib")
     count = min(workers or len(os.sched_getaffinity(0)), plan.models)
-    # Arguments are made as workers ask for them, so only a few parts are in memory twice.
+    # Arguments are created when a worker is free, so only a few parts are in memory twice.
     pool = joblib.Parallel(n_jobs=count, return_as="generator", pre_dispatch="2*n_jobs")
-    for done, found in enumerate(pool(joblib.delayed(_work)(job, asked) for job in jobs), 1):
+    for done, result in enumerate(pool(joblib.delayed(_work)(job, asked) for job in jobs), 1):
         task.update(done / plan.models, text=f"model {done} of {plan.models}")
-        yield found
+        yield result
 
 
 def _work(job: _Job, asked: Floats | None) -> Any:  # noqa: ANN401 - a member, or its votes
@@ -179,7 +178,7 @@ def _member(job: _Job) -> Member:
 
 
 def _own(spec: Spec, x: Floats, classes: int) -> tuple[Spec, tuple[Labels | None, ...]]:
-    """Return the spec as this part alone shows it, and for each category column its old code to new code (-1: not seen)."""
+    """Return the spec of this part alone, and for each category column the new code of each old code (-1: not in the part)."""
     columns: list[Column] = []
     codes: list[Labels | None] = []
     for index, column in enumerate(spec.columns):
@@ -187,7 +186,7 @@ def _own(spec: Spec, x: Floats, classes: int) -> tuple[Spec, tuple[Labels | None
         if column.kind is ColumnKind.CATEGORY:
             seen = np.unique(np.rint(values).astype(np.int64))
             mapped = np.full(len(column.categories), -1, np.int64)
-            # In the order of names: the order of codes is the whole's affair.
+            # In the order of names, because the order of codes depends on the other parts.
             seen = seen[np.argsort([column.categories[code] for code in seen], kind="stable")]
             mapped[seen] = np.arange(len(seen))
             names = tuple(column.categories[code] for code in seen)
@@ -202,8 +201,8 @@ def _own(spec: Spec, x: Floats, classes: int) -> tuple[Spec, tuple[Labels | None
 def _coded(x: Floats, codes: tuple[Labels | None, ...]) -> Floats:
     if not any(mapped is not None for mapped in codes):
         return x
-    found = x.copy()
+    coded = x.copy()
     for index, mapped in enumerate(codes):
         if mapped is not None:
-            found[:, index] = mapped[np.rint(x[:, index]).astype(np.int64)]
-    return found
+            coded[:, index] = mapped[np.rint(x[:, index]).astype(np.int64)]
+    return coded

@@ -1,7 +1,7 @@
-"""Partition: which row teaches which models, decided by the row alone.
+"""Partition: assigns each row to the models that it trains, by the content of the row alone.
 
-A row's bucket comes from a hash of its own inputs, so that a row which is put in or taken out changes one bucket and no
-other row moves. The label is left out of the hash: a changed label then also changes one bucket only.
+A hash of a row's inputs gives its bucket, so an inserted or removed row changes one bucket and moves no other row. The
+label is not part of the hash, so a changed label changes one bucket only.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from hauberk.core.errors import InvalidInput
 from hauberk.models.port import Floats, Labels
 from hauberk.models.spec import Spec
 
-_PERSON = b"hauberk-parts-1"  # version of the hash; another one deals other parts
+_PERSON = b"hauberk-parts-1"  # version of the hash; another version gives other parts
 Digests = npt.NDArray[np.bytes_]
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How rows are dealt: `partitions` (k) and `spread` (d).
+    """The assignment of rows to models: `partitions` (k) and `spread` (d).
 
-    There are k * d buckets and as many models. Each bucket teaches d models and each model learns from d buckets, 1/k of
-    the rows whatever d is. d = 1 is Deep Partition Aggregation; d > 1 is Finite Aggregation, which certifies as much
-    or more and costs d times as many models.
+    There are k * d buckets and as many models. Each bucket trains d models and each model is trained on d buckets, which is
+    1/k of the rows for every d. d = 1 is Deep Partition Aggregation; d > 1 is Finite Aggregation, which certifies at
+    least as much and needs d times as many models. Raises InvalidInput for values out of range.
     """
 
     partitions: int = 50
@@ -41,12 +41,12 @@ class Plan:
 
     @property
     def models(self) -> int:
-        """How many models are trained, and how many buckets there are."""
+        """Number of models, and number of buckets."""
         return self.partitions * self.spread
 
     @property
     def offsets(self) -> npt.NDArray[np.int64]:
-        """(d,) distinct steps: bucket j teaches models (j + step) mod models. Fixed: they depend on the plan alone."""
+        """(d,) distinct steps: bucket j trains models (j + step) mod models. They depend on the plan alone."""
         if self.spread == 1:
             return np.zeros(1, np.int64)
         rng = np.random.default_rng([self.partitions, self.spread])
@@ -58,9 +58,9 @@ class Plan:
         return (head % np.uint64(self.models)).astype(np.int64)
 
     def parts(self, digests: Digests, y: Labels) -> list[Labels]:
-        """Return, for each model, the rows it learns from, ordered by their content and never by their place.
+        """Return, for each model, the numbers of its training rows, ordered by content and not by position.
 
-        Rows alike in inputs and label may stand in any order: nothing that is learned can tell them apart.
+        Rows with equal inputs and labels may come in any order, because no model can tell them apart.
         """
         order = np.lexsort((y, digests))
         bucket = self.buckets(digests)[order]
@@ -72,16 +72,17 @@ class Plan:
 
 
 def row_digests(spec: Spec, x: Floats) -> Digests:
-    """Return (n,) 16-byte digests of each row's inputs: of numbers their float32, of a category its name.
+    """Return (n,) 16-byte digests of the rows' inputs, from the float32 of numbers and the names of categories.
 
-    The name and not the code, because a code depends on which other categories the data hold, and with it on other rows.
+    Names are used instead of codes, because a code depends on the other categories in the data, and so on other rows.
+    Raises InvalidInput for a code without a name.
     """
     parts = [np.ascontiguousarray(x.reshape(len(x), -1) + np.float32(0), dtype="<f4").view(np.uint8)]  # -0 is 0
     if spec.kind == "table":
         parts = [_bytes_of(spec, x, index) for index in range(len(spec.columns))]
     content = np.ascontiguousarray(np.concatenate(parts, axis=1))
-    found = [hashlib.blake2b(row.data, digest_size=16, person=_PERSON).digest() for row in content]
-    return np.frombuffer(b"".join(found), "S16") if found else np.zeros(0, "S16")
+    digests = [hashlib.blake2b(row.data, digest_size=16, person=_PERSON).digest() for row in content]
+    return np.frombuffer(b"".join(digests), "S16") if digests else np.zeros(0, "S16")
 
 
 def _bytes_of(spec: Spec, x: Floats, index: int) -> npt.NDArray[np.uint8]:
@@ -91,5 +92,7 @@ def _bytes_of(spec: Spec, x: Floats, index: int) -> npt.NDArray[np.uint8]:
     names = [hashlib.blake2b(name.encode(), digest_size=16).digest() for name in column.categories]
     codes = np.rint(values).astype(np.int64)
     if len(codes) and not (codes.min() >= 0 and codes.max() < len(names)):
-        raise InvalidInput(f"column {column.name!r} holds a code that is none of its {len(names)} categories.")
+        raise InvalidInput(
+            f"column {column.name!r} contains a code outside its {len(names)} categories. Encode the rows with this spec."
+        )
     return np.frombuffer(b"".join(names), np.uint8).reshape(-1, 16)[codes]

@@ -1,7 +1,7 @@
-"""Learners: what the models of an aggregation learn with, one file each, found by name.
+"""Learners: how the models of an aggregation are trained, one file each, registered by name.
 
 A learner is `run(lesson, params, *, rng, task) -> predict`; `predict(x)` returns (n,) class indices. The certificate requires
-that it is a pure function of its arguments. `from_builder` makes one of the team's own builder.
+that it is a pure function of its arguments. `from_builder` returns a learner for the team's own builder.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Predict: TypeAlias = Callable[[Floats], Labels]
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Lesson:
-    """What one model learns from: rows x (n, *spec.shape) with labels y (n,) in [0, spec.classes), every class present."""
+    """The training rows of one model: x (n, *spec.shape) with labels y (n,) in [0, spec.classes), every class present."""
 
     spec: Spec
     x: Floats

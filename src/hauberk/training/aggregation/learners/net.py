@@ -1,4 +1,4 @@
-"""Net: a small convolutional network for each part; for pictures, and needs torch."""
+"""Net: a small convolutional network for each part; for pictures, needs torch."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _WIDTHS = (16, 32)
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """epochs: over the part's rows. batch: rows in a step."""
+    """epochs: passes over the rows of a part. batch: rows in a gradient step."""
 
     epochs: int = field(default=20, metadata={"help": "passes over the rows of the part"})
     batch: int = field(default=32, metadata={"help": "rows in a gradient step"})
@@ -45,7 +45,7 @@ def net(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Task)
 
 
 def small_net(spec: Spec) -> Any:  # noqa: ANN401 - a torch module
-    """Return two convolutions, each halving the picture, and one linear layer."""
+    """Return two convolutions, each followed by pooling that halves the picture, and one linear layer."""
     from torch import nn
 
     channels, height, width = spec.shape

@@ -1,4 +1,4 @@
-"""Trees: a small forest of extremely randomised trees on the encoded table; quick, and at ease with few rows."""
+"""Trees: a small forest of extremely randomised trees on the encoded table; fast, and accurate with few rows."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from hauberk.training.aggregation.learners import LEARNERS, Lesson, Predict
 
 @dataclass(frozen=True, slots=True)
 class Params:
-    """trees: in the forest of one part. leaf: rows in a leaf, at least."""
+    """trees: number of trees for one part. leaf: minimum number of rows in a leaf."""
 
     trees: int = field(default=20, metadata={"help": "trees in the forest of one part"})
-    leaf: int = field(default=2, metadata={"help": "rows in a leaf, at least"})
+    leaf: int = field(default=2, metadata={"help": "minimum number of rows in a leaf"})
 
     def __post_init__(self) -> None:
         if self.trees < 1 or self.leaf < 1:
@@ -46,7 +46,7 @@ def trees(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Tas
     forest.fit(encode(x), y)
 
     def predict(asked: Floats) -> Labels:
-        found: Labels = forest.predict(encode(asked))
-        return found
+        labels: Labels = forest.predict(encode(asked))
+        return labels
 
     return predict
