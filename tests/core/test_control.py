@@ -13,7 +13,7 @@ import pytest
 from hauberk.core.control import Guard, Observation, seed_of
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Evidence
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.principal import UNKNOWN
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -44,7 +44,7 @@ class QueryRate:
             if sum(name == client for name, _ in recent) > state.limit:
                 refused.append(index)
         findings = tuple(
-            Finding("asks too often", f"client {name}", Severity.HIGH, "Block it.", threat="evasion")
+            Finding("asks too often", Place(Kind.CLIENT, name), Severity.HIGH, "Block it.", threat="evasion")
             for name in sorted({batch[index] for index in refused})
         )
         return Observation(

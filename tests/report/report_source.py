@@ -187,7 +187,9 @@ class Book:
 
 def finding(what: str, where: str, severity: str, **more: Any) -> dict[str, Any]:
     empty = {"advice": "Look at it.", "threat": "", "value": None, "limit": None, "unit": ""}
-    return {"what": what, "where": where, "severity": severity, **empty, **more}
+    kind, _, name = where.partition(" ")
+    place = {"kind": kind, "name": name, "index": None}
+    return {"what": what, "where": place, "severity": severity, **empty, **more}
 
 
 DATA = named("dataset")

@@ -529,7 +529,8 @@ def hostile_source() -> Source:
             outputs=(kept,),
             notes=[HOSTILE],
         )
-    found = dict.fromkeys(("what", "where", "severity", "advice", "threat", "unit"), HOSTILE)
+    found = dict.fromkeys(("what", "severity", "advice", "threat", "unit"), HOSTILE)
+    found["where"] = {"kind": "column", "name": HOSTILE, "index": None}
     book.evidence(HOSTILE, "1a", "data", (data,), {HOSTILE: 1.0}, findings=[{**found, "value": 1.0, "limit": 2.0}])
     book.event(HOSTILE, data)
     book.event(f"release.{HOSTILE}", data, released=HOSTILE)

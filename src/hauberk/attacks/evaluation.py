@@ -22,7 +22,7 @@ from hauberk.core import canonical
 from hauberk.core.columns import Column
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Part, Quiet, Task
 from hauberk.core.registry import Entry
 from hauberk.core.threats import Evasion
@@ -162,7 +162,7 @@ def _findings(
         findings.append(
             Finding(
                 "the declared attack breaks most of the model's correct predictions",
-                "model",
+                Place(Kind.MODEL),
                 Severity.HIGH,
                 "harden it against this threat, or do not serve it where others choose the inputs",
                 threat="evasion",
@@ -185,7 +185,7 @@ def _findings(
 def _masked(what: str, value: float, severity: Severity = Severity.MEDIUM) -> Finding:
     return Finding(
         f"{what}: gradients may be masked",
-        "model",
+        Place(Kind.MODEL),
         severity,
         "trust the smaller number, and look for layers that round, clip or saturate (Athalye et al. 2018)",
         threat="evasion",

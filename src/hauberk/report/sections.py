@@ -9,7 +9,8 @@ from typing import Any
 
 from markupsafe import Markup
 
-from hauberk.core.findings import Severity
+from hauberk.core.errors import InvalidInput
+from hauberk.core.findings import Place, Severity
 from hauberk.core.practices import PRACTICES
 from hauberk.custody.statements import EVIDENCE
 from hauberk.records.model import Attested
@@ -154,6 +155,14 @@ def _rank(severity: str) -> int:
     return len(Severity) if severity == UNKNOWN else Severity(severity).rank
 
 
+def _where(told: object) -> str:
+    """Return a place in words; "" for a value of another form."""
+    try:
+        return str(Place.read(told))
+    except InvalidInput:
+        return ""
+
+
 def _found(measured: Measured, finding: Mapping[str, Any]) -> Found:
     value, limit, unit = finite(finding.get("value")), finite(finding.get("limit")), text(finding, "unit")
     told = [] if value is None else [f"{formats.number(value)} {unit}".strip()]
@@ -162,7 +171,7 @@ def _found(measured: Measured, finding: Mapping[str, Any]) -> Found:
     return Found(
         severity=severity if severity in set(Severity) else UNKNOWN,
         what=text(finding, "what"),
-        where=text(finding, "where"),
+        where=_where(finding.get("where")),
         measure=", ".join(told),
         advice=text(finding, "advice"),
         control=measured.control,

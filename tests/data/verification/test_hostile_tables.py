@@ -100,7 +100,7 @@ def test_times_that_no_calendar_has_are_told_and_break_nothing(tmp_path, capfd):
     assert done.results[2].samples[0].values == {"day": "2147483647 days, beyond any calendar"}
     assert "# max: 1152921504606846976 us" in infer(tmp_path / "x.parquet")
     assert "max = 9999-12-31" in infer(tmp_path / "x.parquet")
-    named = {one.where for one in profile(tmp_path / "x.parquet").findings}
+    named = {str(one.where) for one in profile(tmp_path / "x.parquet").findings}
     assert named == {"column day", "column at", "column zoned", "column span"}
     verify(tmp_path / "x.parquet", parse_schema(f'{text}[freshness]\ncolumn = "last"\nmax_age = "1d"\n'))
     assert "panicked" not in capfd.readouterr().err

@@ -150,7 +150,7 @@ def test_the_registered_schema_is_verified_and_drift_measured_since_the_audit_be
     rows(400, seed=2, shift=30).write_parquet(path)
     call("import", str(path), *how)
     (one,) = call("audit")["sets"]
-    assert any(finding["where"] == "income" and "drifted" in finding["what"] for finding in one["findings"])
+    assert any(finding["where"]["name"] == "income" and "drifted" in finding["what"] for finding in one["findings"])
     assert one["metrics"]["drifted"] >= 1
     bad = rows(400, seed=2).with_columns(income=pl.lit(-1.0))
     bad.write_parquet(path)

@@ -141,7 +141,7 @@ def _show(
     for entry, found in measured:
         for finding in found.findings[:5]:
             colour = _COLOURS[str(finding.severity)]
-            head = f"[{colour}]{finding.severity!s:<8}[/] {entry.name}: {escape(finding.where)}: "
+            head = f"[{colour}]{finding.severity!s:<8}[/] {entry.name}: {escape(str(finding.where))}: "
             out.console.print(f"{head}{escape(finding.what)}\n         [dim]{escape(finding.advice)}[/]")
         if len(found.findings) > 5:
             out.console.print(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from hauberk.core.errors import InvalidInput
-from hauberk.core.findings import Severity
+from hauberk.core.findings import Kind, Place, Severity
 from hauberk.data.reading.dataset import Dataset
 
 SHOWN = 20
@@ -27,6 +27,6 @@ def judged(value: float, limit: float) -> Severity:
     return Severity.LOW if value > 0 else Severity.INFO
 
 
-def row_name(side: Dataset, index: int, word: str) -> str:
-    """Return "training row 17", by the row's place in its files."""
-    return f"{word} row {int(side.rows[index])}"
+def row_place(side: Dataset, index: int, word: str) -> Place:
+    """Return the place of a row, by its number in the files; word: the side, TRAINING or TEST."""
+    return Place(Kind.ROW, word, int(side.rows[index]))

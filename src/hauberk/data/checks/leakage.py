@@ -16,7 +16,7 @@ from hauberk.core.evidence import Measurement
 from hauberk.core.findings import Finding, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
-from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
+from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_place
 from hauberk.data.poison import neighbours
 from hauberk.data.reading.dataset import Dataset, Doubles, Labels, Split
 
@@ -119,7 +119,7 @@ def _groups(split: Split, shared: Labels) -> list[Finding]:
     return [
         Finding(
             f"{int((test.groups == group).sum())} test rows belong to a group that training has, too",
-            row_name(test, int(np.flatnonzero(test.groups == group)[0]), TEST),
+            row_place(test, int(np.flatnonzero(test.groups == group)[0]), TEST),
             Severity.HIGH,
             "Keep groups on one side: name the group column and let Hauberk split, or correct the files.",
             value=float(len(shared)),
@@ -137,8 +137,8 @@ def _rows(split: Split, leaks: Leaks, severity: Severity, share: float, limit: f
     return [
         Finding(
             f"{'equals' if leaks.distance[row] == 0 else 'is nearly the same as'} "
-            f"{row_name(train, int(leaks.partner[row]), TRAINING)}",
-            row_name(test, int(row), TEST),
+            f"{row_place(train, int(leaks.partner[row]), TRAINING)}",
+            row_place(test, int(row), TEST),
             severity,
             "Remove it from one side: what was learned by heart proves nothing.",
             value=share,

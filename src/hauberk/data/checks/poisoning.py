@@ -17,10 +17,10 @@ from hauberk.core import canonical
 from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
-from hauberk.data.checks._common import SHOWN, TRAINING, row_name
+from hauberk.data.checks._common import SHOWN, TRAINING, row_place
 from hauberk.data.poison.detectors import Rows
 from hauberk.data.poison.screening import Screening, screen_rows
 from hauberk.data.reading.dataset import Dataset, Split
@@ -120,7 +120,7 @@ def _guilty(found: Screening) -> list[Finding]:
         Finding(
             f"{source.suspects} of the most suspect rows came from {source.source!r}, where {source.expected:.1f} were to "
             f"be expected of its {source.rows} rows",
-            f"source {source.source}",
+            Place(Kind.SOURCE, source.source),
             Severity.HIGH,
             "Ask this source what it changed; leave its rows out until it is answered.",
             "poisoning",
@@ -138,7 +138,7 @@ def _rows(side: Dataset, found: Screening) -> list[Finding]:
     return [
         Finding(
             _what(side.classes[side.y[row]], found.reasons.get(row, "suspect")),
-            row_name(side, row, TRAINING),
+            row_place(side, row, TRAINING),
             severity,
             "Look at the row, and correct, quarantine or keep it; suspects.json lists all of them.",
             "poisoning",

@@ -18,10 +18,10 @@ import numpy as np
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.evidence import Measurement
 from hauberk.core.extras import need
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.checks import CHECKS
-from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_name
+from hauberk.data.checks._common import SHOWN, TEST, TRAINING, check_share, judged, row_place
 from hauberk.data.reading.dataset import Dataset, Floats, Labels, Mask, Split
 from hauberk.data.verification.drift import Measure, drift
 from hauberk.data.verification.opening import from_frame
@@ -121,7 +121,7 @@ def _table(split: Split, params: Params) -> Measurement:
     findings = [
         Finding(
             f"column {names[index]!r} has one value in every training row",
-            f"column {names[index]}",
+            Place(Kind.COLUMN, names[index]),
             Severity.LOW,
             f'It explains nothing: leave it out with drop = ["{names[index]}"].',
         )
@@ -157,7 +157,7 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
         found.append(
             Finding(
                 f"{len(rows)} test rows have values of {column.name!r} that training never showed; first: {what}",
-                f"column {column.name}, {row_name(test, int(rows[0]), TEST)}",
+                Place(Kind.COLUMN, column.name, int(test.rows[rows[0]])),
                 judged(far, params.limit),
                 "The model has to guess there. Check units and spelling; add such rows to training if they are right.",
                 value=float(len(rows)),
@@ -191,7 +191,7 @@ def _moved(split: Split, moved: dict[int, Measure]) -> list[Finding]:
         Finding(
             f"test rows are distributed otherwise than training rows in {split.train.columns[index].name!r}: "
             f"{measure.name} {measure.effect:.2f}",
-            f"column {split.train.columns[index].name}",
+            Place(Kind.COLUMN, split.train.columns[index].name),
             Severity.LOW,
             "What is measured on the test rows may not hold where the model was trained for: find out how the sides were made.",
             value=measure.effect,
@@ -210,7 +210,7 @@ def _identifiers(train: Dataset) -> list[Finding]:
     return [
         Finding(
             f"column {column.name!r} has {len(column.categories)} different texts in {len(train)} training rows",
-            f"column {column.name}",
+            Place(Kind.COLUMN, column.name),
             Severity.MEDIUM,
             f'It names rows rather than describing them: leave it out with drop = ["{column.name}"].',
             value=float(len(column.categories)),
@@ -226,7 +226,7 @@ def _rounded(train: Dataset) -> list[Finding]:
     return [
         Finding(
             f"column {column.name!r} holds integers beyond {_EXACT:,}, which 32-bit floats round",
-            f"column {column.name}",
+            Place(Kind.COLUMN, column.name),
             Severity.LOW,
             "Different values may look alike to the model. Drop it if it is an identifier; otherwise use larger units.",
             value=max(abs(column.low), abs(column.high)),
@@ -250,7 +250,7 @@ def _pictures(split: Split) -> Measurement:
         findings += [
             Finding(
                 f"the picture is blank: every pixel is {flat[row, 0]:.3f}",
-                row_name(side, int(row), word),
+                row_place(side, int(row), word),
                 Severity.MEDIUM,
                 "Nothing can be learned from it: remove it.",
                 "poisoning",
@@ -282,7 +282,7 @@ def _pixels(side: Dataset, rows: Labels, word: str) -> Finding:
     values = side.x[rows]
     return Finding(
         f"{len(rows)} {word} pictures have pixels outside 0 to 1: {np.nanmin(values):g} to {np.nanmax(values):g}",
-        row_name(side, int(rows[0]), word),
+        row_place(side, int(rows[0]), word),
         Severity.HIGH,
         "Scale pixels to 0 to 1, all pictures alike: budgets of attacks are in these units.",
         "poisoning",
@@ -297,7 +297,7 @@ def _not_finite(side: Dataset, word: str) -> list[Finding]:
     return [
         Finding(
             "the row holds NaN or infinity",
-            row_name(side, int(row), word),
+            row_place(side, int(row), word),
             Severity.HIGH,
             "No model can use it: fill the value in, or remove the row.",
             "poisoning",
@@ -312,7 +312,7 @@ def _classes(split: Split, params: Params) -> list[Finding]:
     findings = [
         Finding(
             f"no test row has class {train.classes[label]!r}",
-            f"class {train.classes[label]}",
+            Place(Kind.CLASS, train.classes[label]),
             Severity.MEDIUM,
             "What the model does for this class is not measured: add test rows of it.",
         )
@@ -324,7 +324,7 @@ def _classes(split: Split, params: Params) -> list[Finding]:
         findings.append(
             Finding(
                 f"class {train.classes[rare]!r} has {counts[rare]} training rows, the largest {counts.max()}",
-                f"class {train.classes[rare]}",
+                Place(Kind.CLASS, train.classes[rare]),
                 Severity.MEDIUM,
                 "Accuracy will hide how it does on this class: collect more rows, or merge the class.",
                 value=ratio,

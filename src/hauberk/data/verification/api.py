@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Union
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.verification import inferring, profiling
 from hauberk.data.verification.drift import Drifted, drift
@@ -57,7 +57,7 @@ class Verification:
         return self.rules.findings() + tuple(
             Finding(
                 f"{one.column}: {one.name} moved against the reference {one.note}".rstrip(),
-                f"column {one.column}",
+                Place(Kind.COLUMN, one.column),
                 Severity.HIGH,
                 "Find out what changed at the source before training on it.",
                 value=one.effect,

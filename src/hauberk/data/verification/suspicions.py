@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from hauberk.core.extras import need
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.data.verification.relations import codes
 from hauberk.data.verification.rules import MARKS
 from hauberk.data.verification.summary import ColumnSummary, Summary
@@ -46,7 +46,7 @@ def _whole(summary: Summary) -> list[Finding]:
         found.append(
             Finding(
                 "there are no rows",
-                "table",
+                Place(Kind.TABLE),
                 Severity.HIGH,
                 "Find out where the rows were lost: nothing was measured.",
             )
@@ -55,12 +55,12 @@ def _whole(summary: Summary) -> list[Finding]:
     for name in names.filter(names.str.contains(MARKS)):
         what = f"the name {name!r} holds control or bidirectional characters"
         advice = "The name is not what it looks like: find out who wrote it, then rename the column."
-        found.append(Finding(what, f"column {name}", Severity.HIGH, advice, "poisoning"))
+        found.append(Finding(what, Place(Kind.COLUMN, name), Severity.HIGH, advice, "poisoning"))
     return found
 
 
 def _alone(column: ColumnSummary, explained: float | None, target: str) -> list[Finding]:
-    name, where, found = column.name, f"column {column.name}", list[Finding]()
+    name, where, found = column.name, Place(Kind.COLUMN, column.name), list[Finding]()
     known = column.rows - column.nulls
     identifier = (
         column.kind in ("integer", "text")
@@ -138,7 +138,7 @@ def _spellings(summary: Summary, column: ColumnSummary) -> list[Finding]:
     count = f"{len(several)} categories" if len(several) > 1 else "a category"
     what = f"{count} of {column.name!r} {'are' if len(several) > 1 else 'is'} spelt in several ways: {shown}"
     advice = "Spell each in one way; otherwise a model treats the spellings as different categories."
-    return [Finding(what, f"column {column.name}", Severity.MEDIUM, advice)]
+    return [Finding(what, Place(Kind.COLUMN, column.name), Severity.MEDIUM, advice)]
 
 
 def _values(summary: Summary, sample: pl.DataFrame) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
@@ -181,7 +181,7 @@ def _copies(summary: Summary, sample: pl.DataFrame) -> list[Finding]:
     return [
         Finding(
             f"{one!r} and {other!r} hold the same information",
-            f"columns {one} and {other}",
+            Place(Kind.COLUMN, one),
             Severity.LOW,
             "Keep one: with two copies, explanations of either and attacks on either are misleading.",
         )

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from hauberk.core.errors import InvalidInput
 from hauberk.core.extras import need
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Quiet, Task
 from hauberk.data.verification.counting import Counts, count
 from hauberk.data.verification.frames import Frame, framed
@@ -197,9 +197,8 @@ def _fresh(newest: Any, schema: Schema, clock: datetime) -> Result:  # noqa: ANN
 
 
 def _finding(result: Result, rows: int) -> Finding:
-    where = f"column {result.column}" if result.column else "table"
-    if result.samples:
-        where += ", row " + ", ".join(str(sample.row) for sample in result.samples)
+    first = result.samples[0].row if result.samples else None
+    where = Place(Kind.COLUMN, result.column, first) if result.column else Place(Kind.TABLE, index=first)
     if result.status is Status.ERROR:
         return Finding(f"{result.rule} was not evaluated: {result.what}", where, Severity.HIGH, result.advice)
     what = (

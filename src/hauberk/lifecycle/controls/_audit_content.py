@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from itertools import accumulate
 from pathlib import Path
 
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.manifest import Change, File, Manifest, compare
 from hauberk.data.manifest.places import is_remote
@@ -68,7 +68,7 @@ def screen_new(look: Look, base: State | None, *, seed: int, task: Task) -> str:
     look.findings.append(
         Finding(
             f"{len(rows):,} new rows look like poison, more than honest data would show",
-            known.name,
+            Place(Kind.SET, known.name),
             Severity.HIGH,
             "Look at them before anything is trained on this state: hauberk data screen.",
             threat="poisoning",
@@ -79,7 +79,7 @@ def screen_new(look: Look, base: State | None, *, seed: int, task: Task) -> str:
     look.findings += [
         Finding(
             entry["reason"] or f"suspect by {entry['detector']}",
-            whole.locate(int(side.rows[entry["row"]])),
+            _place(whole.locate(int(side.rows[entry["row"]]))),
             Severity.MEDIUM,
             "Compare the row with its source.",
             threat="poisoning",
@@ -88,6 +88,12 @@ def screen_new(look: Look, base: State | None, *, seed: int, task: Task) -> str:
         for entry in rows[:_LISTED]
     ]
     return ""
+
+
+def _place(located: str) -> Place:
+    """Return the place of a row, from the words of a source: "FILE, row NUMBER", or a picture's file."""
+    name, _, number = located.rpartition(", row ")
+    return Place(Kind.ROW, name, int(number)) if name and number.isdecimal() else Place(Kind.PICTURE, located)
 
 
 def _files(now: Manifest, places: Sequence[str]) -> dict[str, File | None]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.lifecycle.controls._audited import Look, State
 
 
@@ -32,7 +32,7 @@ def drift_since(look: Look, base: State | None) -> str:
         Finding(
             f"column {measure.column} drifted since entry {base.entry}: {measure.name} {measure.effect:.3g}"
             + (f" ({measure.note})" if measure.note else ""),
-            measure.column,
+            Place(Kind.COLUMN, measure.column),
             Severity.MEDIUM,
             "Find out what changed at the source; retrain or refuse the new rows.",
             value=float(measure.effect),

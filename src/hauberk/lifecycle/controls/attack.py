@@ -15,7 +15,7 @@ from hauberk.attacks.examples import examples
 from hauberk.core.control import seed_of
 from hauberk.core.errors import Unavailable
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.reading.dataset import Dataset
 from hauberk.lifecycle.controls import CONTROLS
@@ -157,7 +157,7 @@ def _findings(found: Campaign) -> tuple[Finding, ...]:
         findings.append(
             Finding(
                 "the attack breaks most of what the model gets right",
-                "model",
+                Place(Kind.MODEL),
                 Severity.HIGH,
                 "harden it to this threat, or do not serve it where inputs can be chosen by others",
                 threat="evasion",

@@ -24,7 +24,7 @@ import numpy as np
 from hauberk.core.control import seed_of
 from hauberk.core.errors import HauberkError, InvalidInput
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.manifest import build, compare
 from hauberk.data.manifest.items import ChangedError
@@ -100,7 +100,7 @@ def _integrity(look: Look, task: Task) -> None:
         look.findings.append(
             Finding(
                 f"the set cannot be read: {error}",
-                look.of.name,
+                Place(Kind.SET, look.of.name),
                 Severity.CRITICAL if gone else Severity.HIGH,
                 "Restore the files from a copy, or import the set again from where it is now."
                 if gone
@@ -128,7 +128,9 @@ def _integrity(look: Look, task: Task) -> None:
     )
     for change in look.changes[:_LISTED]:
         what = f"{change}, and no transaction since entry {look.of.state.entry} explains it"
-        look.findings.append(Finding(what, change.file, Severity.CRITICAL, advice, threat="poisoning"))
+        look.findings.append(
+            Finding(what, Place(Kind.FILE, change.file), Severity.CRITICAL, advice, threat="poisoning")
+        )
     if len(look.changes) > _LISTED:
         look.notes.append(f"{len(look.changes):,} parts changed; {_LISTED} are listed.")
 
@@ -140,7 +142,7 @@ def _tried(look: Look, what: str, work: Callable[[], str]) -> None:
     except HauberkError as error:
         advice = "The audit says nothing about this part until it can be evaluated."
         look.findings.append(
-            Finding(f"{what} could not be evaluated: {error}", look.of.name, Severity.HIGH, advice)
+            Finding(f"{what} could not be evaluated: {error}", Place(Kind.SET, look.of.name), Severity.HIGH, advice)
         )
     else:
         if note:

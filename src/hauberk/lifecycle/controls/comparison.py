@@ -17,7 +17,7 @@ import numpy as np
 from hauberk.core import canonical
 from hauberk.core.control import seed_of
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.reading.dataset import Labels, Mask
 from hauberk.lifecycle.comparing.gaps import FEWEST, gap_change
@@ -166,7 +166,7 @@ def _measured(compared: Sequence[Compared], left_out: Sequence[str]) -> Measurem
     findings = tuple(
         Finding(
             f"the challenger is worse: {one}",
-            one.rows,
+            Place(Kind.ROWS, one.rows),
             Severity.HIGH,
             "The champion stays. Look at what the new rows changed, or train anew with --cold.",
             value=one.difference,

@@ -10,7 +10,7 @@ import numpy as np
 from hauberk.core.columns import ColumnKind
 from hauberk.core.evidence import Measurement
 from hauberk.core.extras import need
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.core.registry import NoParams
 from hauberk.data.reading.dataset import Dataset
@@ -47,7 +47,7 @@ def run(inputs: NewRows, params: NoParams, *, rng: np.random.Generator, task: Ta
     findings = tuple(
         Finding(
             f"column {one.column} of batch {inputs.number} drifted from the trusted rows: {one.name} {one.effect:.3g}",
-            one.column,
+            Place(Kind.COLUMN, one.column),
             Severity.MEDIUM,
             "Find out what changed at the source.",
             value=float(one.effect),

@@ -11,7 +11,7 @@ import numpy as np
 from hauberk.core import canonical
 from hauberk.core.control import seed_of
 from hauberk.core.evidence import Measurement
-from hauberk.core.findings import Finding, Severity
+from hauberk.core.findings import Finding, Kind, Place, Severity
 from hauberk.core.progress import Task
 from hauberk.data.poison.drip import ALPHA, Drip, Stream, drip
 from hauberk.data.reading.dataset import Dataset, Mask
@@ -91,7 +91,7 @@ def _finding(stream: Stream) -> Finding:
     return Finding(
         f"{stream.name}: {stream.events} of {stream.rows} rows since the trusted state contradict it; of its own rows, "
         f"{stream.trusted_events} of {stream.trusted_rows} do",
-        stream.name,
+        Place(Kind.ROWS, stream.name),
         Severity.HIGH,
         "Look at the rows in drip.json and at who sent them.",
         threat="poisoning",
