@@ -48,6 +48,14 @@ def test_a_name_that_a_package_imports_when_it_is_asked_for_leads_to_its_home(tm
     assert {home for one in paths for home in code._homes(*one)} == {"hauberk.data.poison.screening"}
 
 
+def test_a_name_that_a_package_makes_from_a_module_leads_to_this_module():
+    pgd = "hauberk.attacks.evasion.methods.pgd"
+    assert code._homes("hauberk.attacks.evasion", "pgd") == {"hauberk.attacks.evasion", pgd}
+    assert code._homes("hauberk.attacks.evasion", "function") >= {"hauberk.attacks.evasion"}
+    assert {pgd, "hauberk.attacks.evasion._functions"} <= code._homes("hauberk.attacks", "evasion")
+    assert code._homes("hauberk.attacks", "budget") == {"hauberk.attacks.budget"}
+
+
 def test_every_module_of_hauberk_has_a_digest_and_its_own_code_is_in_it(digest):
     assert digest("hauberk.core.text") not in (None, digest("hauberk.core.disk"))
     assert digest("hauberk.no_such_module") is None

@@ -3,7 +3,8 @@
 Imports are read from the source, and nothing is imported for it. Of Hauberk, imports at the top and inside functions
 count; imports under TYPE_CHECKING do not run, so they do not count. A name that a package only passes on
 (`from hauberk.training import Options`) leads to the module that defines it, so that what a package lists beside it
-does not count. Members that are found by name in a registry are no imports: `registry.look_ups` records these.
+does not count. Of a package that finds its names when they are asked for (`__getattr__`), all modules count unless one has
+the name. Members that are found by name in a registry are no imports: `registry.look_ups` records these.
 
 Of a module outside of Hauberk (a plug-in) all files of its package count, what lies beside it and is imported, the
 name, version and files of its distribution, and the versions that are installed of what this requires.
@@ -113,7 +114,7 @@ def _file(module: str) -> Path | None:
 def _homes(module: str, name: str) -> frozenset[str]:
     """Return the modules of Hauberk that `from module import name` depends on; name "": `import module`."""
     if name and _file(f"{module}.{name}") is not None:
-        return frozenset({f"{module}.{name}"})
+        return _whole(f"{module}.{name}")
     path = _file(module)
     if path is None:
         return frozenset()
@@ -123,7 +124,21 @@ def _homes(module: str, name: str) -> frozenset[str]:
                 home = (one.base(module, path), one.name)
                 if _is_ours(home[0]) and home != (module, name):
                     return _homes(*home)
-    return frozenset({module})
+        made = frozenset(one for one in _whole(module) if one.endswith(f".{name}"))
+        if made:  # made by the package's `__getattr__` from the module of that name
+            return made | {module}
+        if re.search(rf"^{re.escape(name)}\b", path.read_text(encoding="utf-8"), re.MULTILINE):
+            return frozenset({module})
+    return _whole(module)
+
+
+def _whole(module: str) -> frozenset[str]:
+    """Return the module, and all modules below a package that finds its names when they are asked for."""
+    path = _file(module)
+    if path is None or path.name != "__init__.py" or b"\ndef __getattr__(" not in path.read_bytes():
+        return frozenset({module})
+    below = (file.relative_to(path.parent).with_suffix("").parts for file in path.parent.rglob("*.py"))
+    return frozenset(".".join([module, *parts]).removesuffix(".__init__") for parts in below)
 
 
 def _imports(path: Path, module: str) -> Iterator[tuple[str, str]]:
