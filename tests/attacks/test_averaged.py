@@ -37,7 +37,8 @@ class ScoresOnly:
 
 
 def mean_probability(scale=1.0):
-    shares = [np.exp(scale * row) / np.exp(scale * row).sum() for row in Alternating.answers]
+    odds = [np.exp(scale * row.astype(np.float64)) for row in Alternating.answers]
+    shares = [one / one.sum() for one in odds]
     return np.mean(shares, axis=0)
 
 

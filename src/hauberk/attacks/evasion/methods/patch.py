@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from hauberk.attacks.attack import ATTACKS, attack
+from hauberk.attacks.attack import ATTACKS
 from hauberk.attacks.draws import Draws
 from hauberk.attacks.evasion.methods._patch_params import PatchParams
 from hauberk.attacks.evasion.methods._slope import on
 from hauberk.attacks.margin import margins
 from hauberk.attacks.shapes import Patch
-from hauberk.attacks.verdict import AttackResult, SearchResult
+from hauberk.attacks.verdict import SearchResult
 from hauberk.core.errors import InvalidInput
-from hauberk.core.progress import Quiet, Task
+from hauberk.core.progress import Task
 from hauberk.models.port import Differentiable, Floats, Labels
 
 _ROWS = 64  # pictures worked on at once, each with its views
@@ -76,36 +76,6 @@ def run(  # noqa: PLR0913 - the shape of an attack
         tried.gradients[rows] += made.gradients
         tried.queries[rows] += made.queries + asked
     return tried
-
-
-def patch(  # noqa: PLR0913 - each is a setting of the attack
-    model: Any,  # noqa: ANN401 - what `as_model` takes
-    x: Floats,
-    y: Labels,
-    *,
-    share: float,
-    steps: int = 60,
-    views: int = 4,
-    jitter: float = 1.0,
-    place: str = "search",
-    universal: bool = False,
-    targets: Labels | None = None,
-    low: float = 0.0,
-    high: float = 1.0,
-    generator: np.random.Generator | int = 0,
-    task: Task | None = None,
-) -> AttackResult:
-    """Put a sticker of `share` of the area on each picture, made to fool a differentiable model however it is seen.
-
-    x: (n, channels, height, width). place: "search" (where a grey one harms most), "centre" or "random". universal: one
-    sticker at one place for all n pictures, as one would print it; rows are then not independent of each other.
-    targets: (n,) classes to be read as, or None. The distance in the verdicts is the share of the area. Answers someone
-    who can stick something on the thing; views are small turns, shifts, sizes and light, no printer's colours.
-    """
-    budget = Patch(share, low=low, high=high)
-    params = PatchParams(steps, views, jitter, place, universal)
-    rng = np.random.default_rng(generator)
-    return attack(run, model, x, y, budget, params, rng=rng, task=task or Quiet(), targets=targets)
 
 
 def _corners(  # noqa: PLR0913, PLR0917 - rows and the positions that a sticker may take
