@@ -181,7 +181,7 @@ def _copies(summary: Summary, sample: pl.DataFrame) -> list[Finding]:
     return [
         Finding(
             f"{one!r} and {other!r} hold the same information",
-            Place(Kind.COLUMN, one),
+            Place(Kind.COLUMN, other),
             Severity.LOW,
             "Keep one: with two copies, explanations of either and attacks on either are misleading.",
         )
