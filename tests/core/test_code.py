@@ -10,7 +10,15 @@ from hauberk.core import code
 
 def forget():
     """Clear what was read of files: a process that goes on does not see an edit, and these tests edit."""
-    for cached in (code._digest, code._direct, code._homes, code._scan, code._file, code._distribution):
+    for cached in (
+        code._digest,
+        code._direct,
+        code._homes,
+        code._whole,
+        code._scan,
+        code._file,
+        code._distribution,
+    ):
         cached.cache_clear()
 
 

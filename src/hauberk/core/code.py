@@ -32,6 +32,16 @@ from hauberk.core.registry import plug_ins
 
 _ROOT = Path(__file__).parents[1]
 _OURS = _ROOT.name
+_SIMPLE = (
+    ast.Expr,
+    ast.Assign,
+    ast.AnnAssign,
+    ast.AugAssign,
+    ast.Return,
+    ast.Raise,
+    ast.Assert,
+    ast.Pass,
+)  # hold no statements
 
 
 def code_digest(modules: Iterable[str]) -> str | None:
@@ -132,6 +142,7 @@ def _homes(module: str, name: str) -> frozenset[str]:
     return _whole(module)
 
 
+@cache
 def _whole(module: str) -> frozenset[str]:
     """Return the module, and all modules below a package that finds its names when they are asked for."""
     path = _file(module)
@@ -176,27 +187,26 @@ def _scan(path: Path) -> tuple[_Import, ...]:
         tree = ast.parse(text, filename=str(path))
     except SyntaxError:  # it cannot be imported either, and its bytes are digested
         return ()
-    found = list(_statements(tree.body, runs=True))
+    found = list(_statements(tree))
     if b"import_module" in text:
         found += _by_name(tree)
     return tuple(found)
 
 
-def _statements(body: Iterable[ast.AST], *, runs: bool) -> Iterator[_Import]:
-    for node in body:
+def _statements(tree: ast.Module) -> Iterator[_Import]:
+    open_: list[tuple[ast.AST, bool]] = [(tree, True)]
+    while open_:
+        node, runs = open_.pop()
         if isinstance(node, ast.Import):
             yield from (_Import(alias.name, "", "", 0, runs) for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 yield _Import(node.module or "", alias.name, alias.asname or "", node.level, runs)
-        only_types = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
-        yield from _statements(getattr(node, "body", ()) if _is_block(node) else (), runs=runs and not only_types)
-        for part in ("orelse", "finalbody", "handlers", "cases"):
-            yield from _statements(getattr(node, part, ()) if _is_block(node) else (), runs=runs)
-
-
-def _is_block(node: ast.AST) -> bool:
-    return isinstance(getattr(node, "body", None), list) or isinstance(node, ast.Match)
+        elif not isinstance(node, _SIMPLE):
+            only_types = isinstance(node, ast.If) and _name(node.test) == "TYPE_CHECKING"
+            for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+                below = runs and not (only_types and part == "body")
+                open_ += [(each, below) for each in getattr(node, part, ())]
 
 
 def _name(node: ast.expr) -> str:
