@@ -1,4 +1,4 @@
-"""Loading gives numbers one meaning on both sides, splits honestly, and refuses what has no meaning."""
+"""Loading: digests, sides, samples, sources, and declarations that cannot be met."""
 
 from __future__ import annotations
 
@@ -7,15 +7,10 @@ import dataclasses
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from hauberk.core.columns import ColumnKind
 from hauberk.core.errors import InvalidInput
 from hauberk.data.reading.formats import delimited, parquet
 from hauberk.data.reading.loading import DataSpec, fingerprint, load, load_whole
-from hauberk.data.reading.splitting import sample_rows, split_rows
-from hauberk.data.reading.targets import to_classes
 
 
 @pytest.fixture
@@ -40,69 +35,6 @@ def saved(tmp_path, frame, name="x.parquet"):
 
 def whole(split):
     return np.concatenate([split.train.x, split.test.x]), np.concatenate([split.train.rows, split.test.rows])
-
-
-def test_columns_keep_values_codes_and_row_numbers(tmp_path, frame):
-    split = load(DataSpec("table", (saved(tmp_path, frame),), target="y", group="who"), seed=1)
-    age, size, town, member = split.train.columns
-    assert [c.kind for c in split.train.columns] == [
-        ColumnKind.INTEGER,
-        ColumnKind.NUMBER,
-        ColumnKind.CATEGORY,
-        ColumnKind.CATEGORY,
-    ]
-    assert town.categories == ("a", "b", "missing")
-    assert (town.low, town.high, member.categories) == (0.0, 2.0, ("false", "true"))
-    assert (age.low, age.high) == (split.train.x[:, 0].min(), split.train.x[:, 0].max())
-    x, rows = whole(split)
-    np.testing.assert_array_equal(x[:, 0], frame["age"].to_numpy()[rows])
-    np.testing.assert_array_equal(x[:, 1], frame["size"].to_numpy().astype(np.float32)[rows])
-    assert [town.categories[int(code)] for code in x[:, 2]] == [
-        frame["town"][int(row)] or "missing" for row in rows
-    ]
-    assert split.train.classes == ("no", "yes")
-    assert size.name == "size"
-
-
-@pytest.mark.parametrize("bad", [None, float("nan"), float("inf"), float("-inf")])
-def test_missing_nan_and_infinite_numbers_are_refused_by_row_and_column(tmp_path, frame, bad):
-    values = frame["size"].to_list()
-    values[7] = values[40] = bad
-    path = saved(tmp_path, frame.with_columns(pl.Series("size", values)))
-    with pytest.raises(
-        InvalidInput, match=r"column 'size' .* 2 of 60 rows \(x.parquet, row 7; x.parquet, row 40\)"
-    ) as caught:
-        load(DataSpec("table", (path,), target="y"), seed=0)
-    assert 'drop = ["size"]' in str(caught.value)
-    assert load(DataSpec("table", (path,), target="y", drop=("size",)), seed=0).train.x.shape[1] == 4
-
-
-@pytest.mark.parametrize(
-    ("target", "match"),
-    [
-        ("nothing", "no column 'nothing', the target; it has: age, size"),
-        ("", "no target is named"),
-        ("size", "holds fractions"),
-        ("row", "60 different values in 60 rows"),
-        ("one", r"one class only: 'x' in all 60 rows"),
-        ("hole", r"target 'hole' has no value in 1 of 60 rows \(x.parquet, row 3\)"),
-        ("day", "expected classes"),
-    ],
-)
-def test_a_target_that_is_no_class_is_refused(tmp_path, frame, target, match):
-    hole = ["a", "b"] * 30
-    hole[3] = None
-    more = frame.with_columns(
-        pl.Series("row", range(60)),
-        pl.lit("x").alias("one"),
-        pl.Series("hole", hole),
-        pl.Series("day", [0] * 60, pl.Date),
-    )
-    with pytest.raises(InvalidInput, match=match):
-        load(
-            DataSpec("table", (saved(tmp_path, more),), target=target, drop=() if target == "day" else ("day",)),
-            seed=0,
-        )
 
 
 def test_both_sides_share_codes_and_classes(tmp_path, frame):
@@ -193,95 +125,6 @@ def test_digits_are_pictures_from_zero_to_one():
 def test_impossible_wishes_are_refused(spec, match):
     with pytest.raises(InvalidInput, match=match):
         load(spec, seed=0)
-
-
-def test_pictures_in_any_layout_give_the_same_numbers(tmp_path):
-    rng = np.random.default_rng(0)
-    x, y = rng.integers(0, 256, (20, 6, 5, 3), np.uint8), np.arange(20) % 2
-    digests = set()
-    for name, pixels in (
-        ("a", x),
-        ("b", x.transpose(0, 3, 1, 2)),
-        ("c", x.astype(np.int64)),
-        ("d", x.astype(np.float32) / 255),
-    ):
-        np.savez(tmp_path / f"{name}.npz", x=pixels, y=y)
-        split = load(DataSpec("image", (str(tmp_path / f"{name}.npz"),)), seed=0)
-        assert split.train.x.shape == (16, 3, 6, 5)
-        digests.add(split.train.digest())
-    assert len(digests) == 1
-
-
-@pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1, 1.5])
-def test_pixels_out_of_range_are_refused_by_row(tmp_path, bad):
-    x = np.full((8, 4, 4), 0.5, np.float32)
-    x[5, 2, 2] = bad
-    np.savez(tmp_path / "x.npz", x=x, y=np.arange(8) % 2)
-    with pytest.raises(InvalidInput, match=r"x\.npz, row 5 has pixels .*\(1 such rows\)"):
-        load(DataSpec("image", (str(tmp_path / "x.npz"),)), seed=0)
-
-
-def test_tracks_are_counted_within_classes_and_other_groups_across_them(tmp_path):
-    x, y, number = np.zeros((8, 4, 4), np.uint8), np.repeat([0, 1], 4), np.array([0, 0, 1, 1, 0, 0, 1, 1])
-    np.savez(tmp_path / "t.npz", x=x, y=y, track=number)
-    np.savez(tmp_path / "g.npz", x=x, y=y, patient=number)
-    tracks = load(DataSpec("image", (str(tmp_path / "t.npz"),), test_share=0.5), seed=0)
-    patients = load(DataSpec("image", (str(tmp_path / "g.npz"),), group="patient", test_share=0.5), seed=0)
-    assert len({*tracks.train.groups.tolist(), *tracks.test.groups.tolist()}) == 4
-    assert len({*patients.train.groups.tolist(), *patients.test.groups.tolist()}) == 2
-
-
-# -- splitting
-
-
-@settings(max_examples=80, deadline=None)
-@given(st.integers(0, 10_000), st.integers(2, 5), st.floats(0.1, 0.5))
-def test_a_split_keeps_groups_together_and_every_class_on_both_sides(seed, classes, share):
-    rng = np.random.default_rng(seed)
-    y = rng.integers(0, classes, 300)
-    groups = rng.integers(0, 60, 300)
-    train, test = split_rows(y, groups, share=share, classes=list("abcde")[:classes], rng=rng)
-    assert sorted([*train, *test]) == list(range(300))
-    assert not set(groups[train]) & set(groups[test])
-    assert set(y[train]) == set(y[test]) == set(range(classes))
-    assert abs(len(test) / 300 - share) < 0.1
-
-
-def test_a_split_by_class_meets_the_share_in_each_class():
-    y = np.repeat([0, 1, 2], [100, 50, 3])
-    train, test = split_rows(y, None, share=0.2, classes=["a", "b", "c"], rng=np.random.default_rng(0))
-    assert np.bincount(y[test]).tolist() == [20, 10, 1]
-    assert len(train) == 122
-
-
-def test_classes_that_cannot_be_on_both_sides_are_named():
-    with pytest.raises(InvalidInput, match=r"class 'rare' has 1 row"):
-        split_rows(np.array([0, 0, 0, 1]), None, share=0.5, classes=["a", "rare"], rng=np.random.default_rng(0))
-    with pytest.raises(InvalidInput, match=r"class 'b' is in one group only"):
-        split_rows(
-            np.array([0, 0, 1, 1]),
-            np.array([0, 1, 2, 2]),
-            share=0.5,
-            classes=["a", "b"],
-            rng=np.random.default_rng(0),
-        )
-
-
-@settings(max_examples=50, deadline=None)
-@given(st.integers(0, 1000), st.integers(4, 200))
-def test_a_sample_has_its_size_and_every_class(seed, count):
-    rng = np.random.default_rng(seed)
-    y = np.concatenate([np.arange(4), rng.integers(0, 4, 96)])
-    rows = sample_rows(y, count, rng=rng)
-    assert len(rows) == len(set(rows.tolist())) == min(count, 100)
-    assert set(y[rows]) == {0, 1, 2, 3}
-
-
-def test_number_classes_sort_by_value_and_words_by_code_point():
-    y, classes = to_classes(np.array([10, 9, 2]), where="y")
-    assert (classes, y.tolist()) == (("2", "9", "10"), [2, 1, 0])
-    assert to_classes(np.array([True, False]), where="y")[1] == ("false", "true")
-    assert to_classes(np.array([1.0, 2.0]), where="y", names=("good", "bad"))[1] == ("good", "bad")
 
 
 def test_who_sent_a_row_is_kept_beside_it_and_never_learned_from(tmp_path):
