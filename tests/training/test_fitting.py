@@ -188,11 +188,6 @@ def test_hardening_without_a_threat_is_refused():
         Hardening(())
 
 
-def test_torch_options_on_an_estimator_are_refused(cancer):
-    with pytest.raises(InvalidInput, match="training option 'epochs' is for torch models"):
-        training.train(trees, cancer.spec, cancer.x, cancer.y, options=Options(epochs=3))
-
-
 def test_weights_for_an_estimator_are_refused(cancer):
     with pytest.raises(InvalidInput, match=r"belong to a torch\.nn\.Module.*as ONNX"):
         training.load_weights(trees, cancer.spec, b"")

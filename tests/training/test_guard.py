@@ -119,14 +119,6 @@ def test_training_that_does_not_collapse_is_left_alone(digits):
     assert clean[-1] == pytest.approx((outcome.model.scores(digits.x[out]).argmax(axis=1) == digits.y[out]).mean())
 
 
-def test_rows_that_are_held_out_are_not_trained_on():
-    held, kept = heldout.split(1000, 3)
-    assert len(held) == 100
-    assert sorted([*held, *kept]) == list(range(1000))
-    assert len(heldout.split(10_000, 3)[0]) == heldout.ROWS
-    assert len(heldout.split(2, 3)[0]) == 1
-
-
 def test_the_guard_can_be_switched_off(digits):
     hard = Hardening((BUDGET,), "fgsm-rs", {"guard": False})
     outcome = training.train(build, digits.spec, digits.x, digits.y, hardening=hard, options=Options(epochs=1))

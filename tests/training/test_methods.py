@@ -16,6 +16,7 @@ from hauberk.attacks.budget import Ball
 from hauberk.core.errors import InvalidInput
 from hauberk.core.threats import Norm
 from hauberk.training import methods
+from hauberk.training.adversarial import HARDENING
 from hauberk.training.batch import Batch
 
 METHOD = '''
@@ -113,3 +114,11 @@ def test_auto_is_the_method_that_declares_itself_the_default():
 def test_a_budget_that_a_method_cannot_serve_is_refused_before_training():
     with pytest.raises(InvalidInput, match=r'"noise" trains for smoothing'):
         methods.for_torch("noise", {}, (Ball(Norm.LINF, 0.1),))
+
+
+def test_the_documentation_names_every_method_with_the_passes_it_declares():
+    page = (Path(__file__).parents[2] / "docs" / "training.md").read_text()
+    rows = [line.split("|") for line in page.splitlines() if line.startswith("| `")]
+    documented = {row[1].strip(" `"): row[3].strip() for row in rows if len(row) == 6}
+    declared = {entry.name: str(getattr(entry.make({}), "passes", "\u2013")) for entry in HARDENING}
+    assert documented == declared

@@ -214,7 +214,7 @@ def shifted(x: Tensor, rng: torch.Generator) -> Tensor:
     return x.permute(0, 2, 3, 1)[each, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2).contiguous()
 
 
-def bfloat16_pays(device: str) -> bool:
+def _bfloat16_pays(device: str) -> bool:
     """Return whether the device has arithmetic units for bfloat16, so that it saves time; processors may have them."""
     if device.startswith("cuda"):
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
@@ -224,7 +224,7 @@ def bfloat16_pays(device: str) -> bool:
 
 
 def _precision(recipe: Recipe, device: str) -> torch.autocast:
-    on = recipe.precision == "bf16" or (recipe.precision == "auto" and bfloat16_pays(device))
+    on = recipe.precision == "bf16" or (recipe.precision == "auto" and _bfloat16_pays(device))
     return torch.autocast(torch.device(device).type, dtype=torch.bfloat16, enabled=on)
 
 

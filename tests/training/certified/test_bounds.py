@@ -11,7 +11,6 @@ from torch.nn import functional
 from hauberk import training
 from hauberk.attacks.budget import Ball, ColumnBox
 from hauberk.attacks.evasion import ATTACKS
-from hauberk.core.errors import InvalidInput
 from hauberk.core.progress import Quiet
 from hauberk.core.threats import ColumnBudget, Norm
 from hauberk.training import Hardening, Options, methods
@@ -212,58 +211,3 @@ def test_a_table_is_certified_and_the_search_never_breaks_it(mixed):
     with torch.no_grad():
         model.module.inner[1].weight[:, -2:] = torch.tensor([-9.0, 9.0])  # a model that leans on the flag alone
     assert bounds.certified(model, mixed.x_test, mixed.y_test, flag).mean() < 0.2
-
-
-class Branching(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.layer = nn.Linear(64, 10)
-
-    def forward(self, x):
-        return self.layer(x.flatten(1)) if x.sum() > 0 else self.layer(-x.flatten(1))
-
-
-class Doubled(nn.Linear):
-    """A subclass that does something else: taken for a Linear, its certificate would be wrong."""
-
-    def forward(self, x):
-        return 2 * super().forward(x)
-
-
-def hooked():
-    layer = nn.Linear(64, 10)
-    layer.register_forward_hook(lambda module, args, made: 2 * made)  # noqa: ARG005 - the shape of a hook
-    return nn.Sequential(nn.Flatten(), layer)
-
-
-@pytest.mark.parametrize(
-    ("module", "said"),
-    [
-        (nn.Sequential(nn.Flatten(), nn.Linear(64, 10), nn.GELU()), "no rule for GELU"),
-        (nn.Sequential(nn.Flatten(), nn.LeakyReLU(-0.5), nn.Linear(64, 10)), "negative_slope below 0"),
-        (nn.Sequential(nn.Flatten(), Doubled(64, 10)), "no rule for linear"),
-        (hooked(), "Linear with a hook"),
-        (
-            nn.Sequential(nn.Flatten(), nn.BatchNorm1d(64, track_running_stats=False), nn.Linear(64, 10)),
-            "kept stat",
-        ),
-        (Branching(), "does not depend on values"),
-    ],
-)
-def test_what_cannot_be_bounded_is_refused_by_name(module, said):
-    with pytest.raises(InvalidInput, match=said):
-        bounds.margins(module.eval(), torch.rand(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), Ball(Norm.L2, 0.1))
-
-
-def test_a_difference_of_two_branches_is_refused():
-    class Difference(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.layer = nn.Linear(64, 10)
-
-        def forward(self, x):
-            x = x.flatten(1)
-            return self.layer(x) - self.layer(x * 0.5)
-
-    with pytest.raises(InvalidInput, match="no rule for sub of two parts"):
-        bounds.margins(Difference(), torch.rand(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), Ball(Norm.L2, 0.1))

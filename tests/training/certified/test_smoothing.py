@@ -25,7 +25,7 @@ from hauberk.training.certified.smoothing import ABSTAIN, Smoothing
 @given(trials=st.integers(1, 3000), share=st.floats(0, 1), alpha=st.floats(1e-6, 0.4))
 def test_the_bound_is_scipys_exact_one(trials, share, alpha):
     successes = round(share * trials)
-    found = smoothing.lower_bound(successes, trials, alpha)
+    found = smoothing._lower_bound(successes, trials, alpha)
     exact = stats.binomtest(successes, trials, alternative="greater").proportion_ci(1 - alpha, method="exact").low
     assert found == pytest.approx(exact, abs=1e-9)
     if successes:  # what it means: at that share, as many successes or more have probability alpha
@@ -35,7 +35,7 @@ def test_the_bound_is_scipys_exact_one(trials, share, alpha):
 def test_a_bound_of_nothing_is_refused():
     for successes, trials in ((-1, 5), (6, 5), (0, 0)):
         with pytest.raises(InvalidInput, match="successes in 1 trial or more"):
-            smoothing.lower_bound(successes, trials, 0.01)
+            smoothing._lower_bound(successes, trials, 0.01)
 
 
 def half_space(weight, offset):

@@ -70,7 +70,7 @@ def certify(
     for row in range(len(x)):
         picked = int(_counts(model, x[row], how.sigma, how.guess, rng).argmax())
         seen = int(_counts(model, x[row], how.sigma, how.votes, rng)[picked])
-        share = lower_bound(seen, how.votes, how.alpha)
+        share = _lower_bound(seen, how.votes, how.alpha)
         if share > 0.5:
             classes[row], radii[row] = picked, how.sigma * NormalDist().inv_cdf(share)
         task.update((row + 1) / len(x), text=f"{row + 1} of {len(x)} rows")
@@ -96,7 +96,7 @@ def predict(
     return given
 
 
-def lower_bound(successes: int, trials: int, alpha: float) -> float:
+def _lower_bound(successes: int, trials: int, alpha: float) -> float:
     """Return the exact one-sided lower confidence bound of a binomial share in [0, 1], at level 1 - alpha.
 
     successes: in [0, trials]; raises InvalidInput otherwise. Source: Clopper, Pearson 1934: the share for which this

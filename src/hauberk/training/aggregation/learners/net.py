@@ -41,10 +41,10 @@ def net(lesson: Lesson, params: Params, *, rng: np.random.Generator, task: Task)
     """Return the function that predicts. Raises MissingExtra without torch."""
     need("torch")
     options = Options(epochs=params.epochs, batch=params.batch, augment="shift")
-    return from_builder(small_net, options=options)(lesson, params, rng=rng, task=task)
+    return from_builder(_small_net, options=options)(lesson, params, rng=rng, task=task)
 
 
-def small_net(spec: Spec) -> Any:  # noqa: ANN401 - a torch module
+def _small_net(spec: Spec) -> Any:  # noqa: ANN401 - a torch module
     """Return two convolutions, each followed by pooling that halves the picture, and one linear layer."""
     from torch import nn
 
