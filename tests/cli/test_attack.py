@@ -321,7 +321,7 @@ def test_an_estimator_that_answers_wrongly_is_told_with_exit_2(capsys, model, me
 @pytest.mark.usefixtures("odd")
 def test_a_model_that_answers_at_random_is_told_in_the_notes(capsys):
     found = document(capsys, "odd:Dice", *QUICK)
-    assert any("other scores when it is asked again" in note for note in found["notes"])
+    assert any("other scores for the same input" in note for note in found["notes"])
     assert not any("asked again" in note for note in document(capsys, "model:build", *QUICK)["notes"])
 
 

@@ -79,7 +79,7 @@ class TrainingTable(Section):
     hardening: dict[str, Any] = Field(default_factory=dict)
 
 
-class AttackTable(Section):
+class _AttackTable(Section):
     """One of `[[evaluation.attacks]]`; the keys beside `name` are the attack's parameters."""
 
     model_config = ConfigDict(extra="allow")
@@ -91,7 +91,7 @@ class EvaluationTable(Section):
     """`[evaluation]`."""
 
     rows: Annotated[int, Field(ge=1)] = Evaluation().rows
-    attacks: list[AttackTable] = Field(default_factory=list)
+    attacks: list[_AttackTable] = Field(default_factory=list)
     certify: Literal["bounds", "smoothing"] | None = None
 
 

@@ -36,7 +36,7 @@ def _radius(value: object) -> object:
     return radius
 
 
-class ColumnTable(Section):
+class _ColumnTable(Section):
     """One of `[[threats.columns]]`."""
 
     column: Annotated[Text, Field(description="the name of the column that may be changed.")]
@@ -48,7 +48,7 @@ class ColumnTable(Section):
     choices: list[Text] = Field(default_factory=list)
 
 
-class KindTable(Section):
+class _KindTable(Section):
     """The one key that all of `[[threats]]` share and that decides about the others."""
 
     model_config = ConfigDict(extra="ignore")
@@ -56,7 +56,7 @@ class KindTable(Section):
     kind: Annotated[Literal["evasion", "poisoning", "extraction", "inference"], Field(description=_KINDS)]
 
 
-class ThreatTable(KindTable):
+class _ThreatTable(_KindTable):
     """One of `[[threats]]`."""
 
     model_config = ConfigDict(extra="forbid")
@@ -64,12 +64,12 @@ class ThreatTable(KindTable):
     name: str = ""
 
 
-class EvasionTable(ThreatTable):
+class _EvasionTable(_ThreatTable):
     """A threat of kind evasion: norm and eps for images, or columns, cost and relations for tables."""
 
     norm: Literal["linf", "l2", "l1"] | None = None
     eps: Annotated[Finite, BeforeValidator(_radius)] | None = None
-    columns: list[ColumnTable] = Field(default_factory=list)
+    columns: list[_ColumnTable] = Field(default_factory=list)
     cost: Finite = 0.0
     relations: list[Text] = Field(default_factory=list)
 
@@ -78,29 +78,29 @@ def _budget(kind: str) -> Any:  # noqa: ANN401 - pydantic's marker
     return Field(description=f"a threat of kind {kind!r} states its budget.")
 
 
-class PoisoningTable(ThreatTable):
+class _PoisoningTable(_ThreatTable):
     """A threat of kind poisoning."""
 
     share: Annotated[Finite, _budget("poisoning")]
 
 
-class ExtractionTable(ThreatTable):
+class _ExtractionTable(_ThreatTable):
     """A threat of kind extraction."""
 
     queries: Annotated[int, _budget("extraction")]
 
 
-class InferenceTable(ThreatTable):
+class _InferenceTable(_ThreatTable):
     """A threat of kind inference."""
 
     advantage: Annotated[Finite, _budget("inference")]
 
 
-_TABLES: dict[str, type[ThreatTable]] = {
-    "evasion": EvasionTable,
-    "poisoning": PoisoningTable,
-    "extraction": ExtractionTable,
-    "inference": InferenceTable,
+_TABLES: dict[str, type[_ThreatTable]] = {
+    "evasion": _EvasionTable,
+    "poisoning": _PoisoningTable,
+    "extraction": _ExtractionTable,
+    "inference": _InferenceTable,
 }
 
 
@@ -128,28 +128,28 @@ def read_threats(values: object, problems: Problems) -> tuple[Declared, ...]:
     return tuple(declared)
 
 
-def _table(values: object, path: Path, problems: Problems) -> ThreatTable | None:
+def _table(values: object, path: Path, problems: Problems) -> _ThreatTable | None:
     if not isinstance(values, dict):
         problems.wrong(path, f"expected tables, found {named(values)}.")
         return None
-    about = read(KindTable, values, path, problems)
+    about = read(_KindTable, values, path, problems)
     return None if about is None else read(_TABLES[about.kind], values, path, problems)
 
 
-def _threat(table: ThreatTable, path: Path, problems: Problems) -> Threat | None:
+def _threat(table: _ThreatTable, path: Path, problems: Problems) -> Threat | None:
     match table:
-        case EvasionTable():
+        case _EvasionTable():
             return _evasion(table, path, problems)
-        case PoisoningTable():
+        case _PoisoningTable():
             return Poisoning(table.share)
-        case ExtractionTable():
+        case _ExtractionTable():
             return Extraction(table.queries)
-        case InferenceTable():
+        case _InferenceTable():
             return Inference(table.advantage)
     raise AssertionError("every kind has its table")
 
 
-def _evasion(table: EvasionTable, path: Path, problems: Problems) -> Evasion | None:
+def _evasion(table: _EvasionTable, path: Path, problems: Problems) -> Evasion | None:
     wrong = _contradiction(table)
     if wrong is not None:
         key, message = wrong
@@ -177,7 +177,7 @@ def _evasion(table: EvasionTable, path: Path, problems: Problems) -> Evasion | N
     return problems.take((*path, "columns"), make)
 
 
-def _contradiction(table: EvasionTable) -> tuple[str, str] | None:
+def _contradiction(table: _EvasionTable) -> tuple[str, str] | None:
     """Return the key and the message when an evasion threat mixes or lacks parts of a budget."""
     images = [key for key in ("norm", "eps") if table.has(key)]
     tables = any(table.has(key) for key in ("columns", "cost", "relations"))
@@ -192,7 +192,7 @@ def _contradiction(table: EvasionTable) -> tuple[str, str] | None:
     return None
 
 
-def _column(table: ColumnTable, path: Path, problems: Problems) -> ColumnBudget | None:
+def _column(table: _ColumnTable, path: Path, problems: Problems) -> ColumnBudget | None:
     if table.has("by") and table.by == 0:
         problems.wrong(
             (*path, "by"), "0 allows no change: write how far the column may move, or leave the column out."

@@ -5,7 +5,7 @@ import stat
 import pytest
 
 from hauberk.core.errors import InvalidInput
-from hauberk.custody.keys.standing import place_of, standing_passphrase
+from hauberk.custody.keys.standing import _place_of, standing_passphrase
 
 
 @pytest.fixture
@@ -23,20 +23,20 @@ def source_of(environ, prompt=None, **options):
 
 
 def test_the_variable_comes_first(home):
-    place_of(home).parent.mkdir(parents=True)
-    place_of(home).write_bytes(b"from the file\n")
+    _place_of(home).parent.mkdir(parents=True)
+    _place_of(home).write_bytes(b"from the file\n")
     assert source_of(home | {"HAUBERK_PASSPHRASE": "from the variable"}, nobody)() == b"from the variable"
 
 
 def test_the_users_file_comes_before_the_prompt(home):
-    place_of(home).parent.mkdir(parents=True)
-    place_of(home).write_bytes(b"from the file\n")
+    _place_of(home).parent.mkdir(parents=True)
+    _place_of(home).write_bytes(b"from the file\n")
     assert source_of(home, nobody)() == b"from the file"
 
 
 def test_a_person_is_asked_before_a_file_is_made(home):
     assert source_of(home, make=nobody)() == b"typed words"
-    assert not place_of(home).exists()
+    assert not _place_of(home).exists()
 
 
 def test_with_nobody_to_ask_a_random_one_is_made_once_and_told(home, monkeypatch):
@@ -46,16 +46,16 @@ def test_with_nobody_to_ask_a_random_one_is_made_once_and_told(home, monkeypatch
     again = standing_passphrase(home, make=told.append)()
     assert first == again
     assert len(first) > 40
-    assert told == [place_of(home)]
-    assert stat.S_IMODE(place_of(home).stat().st_mode) == 0o600
+    assert told == [_place_of(home)]
+    assert stat.S_IMODE(_place_of(home).stat().st_mode) == 0o600
 
 
 def test_with_nobody_to_ask_and_nothing_to_make_it_says_the_ways(home, monkeypatch):
     monkeypatch.setattr("hauberk.custody.keys.standing.terminal_prompt", lambda: None)
     with pytest.raises(InvalidInput, match="HAUBERK_PASSPHRASE"):
         standing_passphrase(home)()
-    assert not place_of(home).exists()
+    assert not _place_of(home).exists()
 
 
 def test_the_configuration_folder_can_be_named(tmp_path):
-    assert place_of({"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "hauberk" / "passphrase"
+    assert _place_of({"XDG_CONFIG_HOME": str(tmp_path)}) == tmp_path / "hauberk" / "passphrase"

@@ -69,7 +69,7 @@ _MEANINGS: tuple[tuple[frozenset[str], type[HauberkError], str], ...] = (
 
 
 @dataclass(frozen=True, slots=True)
-class TokenUri:
+class _TokenUri:
     """Parts of the URI. token: the label, "" when `serial` (hex digits) selects it. object: the only key to use."""
 
     token: str
@@ -79,7 +79,7 @@ class TokenUri:
     pin_source: str
 
 
-def read_uri(rest: str, environ: Mapping[str, str]) -> TokenUri:
+def read_uri(rest: str, environ: Mapping[str, str]) -> _TokenUri:
     """Parse the part after `pkcs11:`. Raises InvalidInput, also for a PIN in the URI, since URIs are logged."""
     path, _, query = rest.removeprefix("//").partition("?")
     place = _attributes(path, ";", _PLACE)
@@ -89,7 +89,7 @@ def read_uri(rest: str, environ: Mapping[str, str]) -> TokenUri:
         raise InvalidInput(f"the token's driver is not named: write {FORM}, or set {MODULE_VARIABLE}.")
     if not (place.get("token") or place.get("serial")):
         raise InvalidInput(f"the URI names no token: write {FORM}.")
-    return TokenUri(
+    return _TokenUri(
         place.get("token", ""),
         place.get("serial", ""),
         place.get("object", ""),
@@ -116,7 +116,7 @@ def _attributes(text: str, separator: str, known: tuple[str, ...]) -> dict[str, 
     return found
 
 
-def pin_of(uri: TokenUri, environ: Mapping[str, str]) -> str:
+def _pin_of(uri: _TokenUri, environ: Mapping[str, str]) -> str:
     """Return the PIN: from `pin-source`, else HAUBERK_PIN or HAUBERK_PIN_FILE, else from a prompt. Raises InvalidInput."""
     if uri.pin_source:
         path = Path(uri.pin_source.removeprefix("file:").removeprefix("//")).expanduser()
@@ -133,7 +133,7 @@ def pin_of(uri: TokenUri, environ: Mapping[str, str]) -> str:
     return passphrase_from(environ, terminal_prompt(), variable=PIN_VARIABLE)().decode("utf-8")
 
 
-def open_session(uri: TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - the library's type, imported late
+def open_session(uri: _TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN401 - the library's type, imported late
     """Log in to the token and return a read-write session.
 
     Raises InvalidInput for a wrong driver, token or PIN (a wrong PIN is tried only once, because tokens lock
@@ -154,7 +154,7 @@ def open_session(uri: TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN
         raise InvalidInput(
             f"{count} named {uri.token or uri.serial!r}; there: {there}. Plug it in, or name its serial."
         )
-    pin = pin_of(uri, environ)
+    pin = _pin_of(uri, environ)
     with translated(pkcs11, "log in to"):
         try:
             return wanted[0].open(rw=True, user_pin=pin)
@@ -162,7 +162,7 @@ def open_session(uri: TokenUri, environ: Mapping[str, str]) -> Any:  # noqa: ANN
             return wanted[0].open(rw=True)
 
 
-def _is(token: Any, uri: TokenUri) -> bool:  # noqa: ANN401 - as above
+def _is(token: Any, uri: _TokenUri) -> bool:  # noqa: ANN401 - as above
     serial = (
         token.serial.decode("ascii", "replace").strip() if isinstance(token.serial, bytes) else str(token.serial)
     )

@@ -17,7 +17,7 @@ from hauberk.custody.keys.passphrase import VARIABLE, Prompt, passphrase_from, t
 _BYTES = 32
 
 
-def place_of(environ: Mapping[str, str]) -> Path:
+def _place_of(environ: Mapping[str, str]) -> Path:
     """Return the user's own passphrase file: `hauberk/passphrase` in the XDG configuration folder."""
     base = environ.get("XDG_CONFIG_HOME") or Path(environ.get("HOME") or Path.home()) / ".config"
     return Path(base) / "hauberk" / "passphrase"
@@ -38,7 +38,7 @@ def standing_passphrase(
     """
     environ = os.environ if environ is None else environ
     prompt = terminal_prompt() if prompt is None else prompt
-    place = place_of(environ)
+    place = _place_of(environ)
 
     def source() -> bytes:
         if VARIABLE in environ or f"{VARIABLE}_FILE" in environ or (prompt and not place.exists()):
