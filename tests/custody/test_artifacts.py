@@ -20,6 +20,8 @@ from hypothesis import strategies as st
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.custody.artifacts import DAY, Artifacts
+from hauberk.custody.keys import open_keys
+from hauberk.custody.keys.port import AES_256
 
 MIB = 2**20
 
@@ -325,3 +327,200 @@ def test_a_killed_writer_leaves_whole_artifacts_and_at_most_temporary_files(tmp_
     store.clean(time.time() + DAY + 60)
     assert not list(tmp_path.rglob(".*"))
     assert store.put((0).to_bytes(4, "big") * 200_000)
+
+
+# --- many at once ----------------------------------------------------------------------------------------------
+
+
+def test_many_are_kept_as_one_is_and_a_damaged_one_is_healed(store, place):
+    items = [b"%d" % (number % 30) * 50 for number in range(40)]
+    digests = store.put_many(items)
+    assert digests == [sha256(item) for item in items]
+    assert [store.get(digest) for digest in digests] == items
+    if not isinstance(place, str):
+        path = place / "sha256" / digests[3][:2] / digests[3][2:]
+        path.chmod(0o644)
+        path.write_bytes(b"x")
+    assert store.put_many(items) == digests
+    assert [store.get(digest) for digest in digests] == items
+
+
+def test_many_cost_two_syncs_of_the_disk_and_no_name_is_given_before_the_first(tmp_path):
+    class Counting(Disk):
+        done = ""
+
+        def sync_system(self, folder):
+            self.done += "S"
+            return super().sync_system(folder)
+
+        def rename(self, source, target):
+            self.done += "r"
+            super().rename(source, target)
+
+        def sync(self, descriptor):
+            self.done += "s"
+            super().sync(descriptor)
+
+    disk = Counting()
+    store = Artifacts(tmp_path, disk=disk)
+    store.put_many([b"%d" % number for number in range(20)])
+    assert disk.done == "S" + "r" * 20 + "S"
+
+
+def test_where_the_system_cannot_sync_all_at_once_each_is_synced(tmp_path):
+    class Old(Disk):
+        synced: tuple[str, ...] = ()
+
+        def sync_system(self, folder):  # noqa: ARG002 - the shape of Disk
+            return False
+
+        def sync_file(self, path):
+            self.synced += (path.name,)
+            super().sync_file(path)
+
+    disk = Old()
+    digests = Artifacts(tmp_path / "store", disk=disk).put_many([b"%d" % number for number in range(20)])
+    assert sum(name.endswith(".tmp") for name in disk.synced) == 20
+    assert {digest[:2] for digest in digests} | {"sha256", "store"} <= set(disk.synced)
+
+
+def test_a_fault_while_many_are_written_leaves_a_sound_store(tmp_path):
+    items = [b"%d" % number * 100 for number in range(12)]
+    for number in range(1, 13):
+        place = tmp_path / str(number)
+        with pytest.raises(Unavailable, match="no space"):
+            Artifacts(place, disk=FailsAt(number, OSError(errno.ENOSPC, "full"))).put_many(items)
+        assert not list(place.glob("**/.*"))
+        store = Artifacts(place)
+        assert all(store.get(sha256(item)) == item for item in items if store.has(sha256(item)))
+        assert store.put_many(items) == [sha256(item) for item in items]
+
+
+# --- sealed ----------------------------------------------------------------------------------------------------
+
+SECRET = b"the weights of a model that nobody else may have " * 50
+
+
+@pytest.fixture
+def keys(tmp_path, cheap_keys):
+    service = open_keys(cheap_keys(tmp_path / "keyring"), passphrase=lambda: b"correct horse")
+    service.create("model", AES_256)
+    return service
+
+
+def _stored(place):
+    if isinstance(place, str) and place.startswith("memory"):
+        system, root = fsspec.core.url_to_fs(place)
+        return {path: system.cat(path) for path in system.find(root)}
+    folder = Path(str(place).removeprefix("file://"))
+    return {str(path): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("how", ["put", "put_file", "seal"])
+def test_a_sealed_artifact_is_known_by_its_plaintext_and_lies_nowhere_in_the_clear(place, keys, tmp_path, how):
+    store = Artifacts(place, keys=keys)
+    source = tmp_path / "in"
+    source.write_bytes(SECRET)
+    digest = sha256(SECRET)
+    if how == "put":
+        assert store.put(SECRET, key="model") == digest
+    elif how == "put_file":
+        assert store.put_file(source, key="model") == digest
+    else:
+        assert store.put(SECRET) == digest
+        assert any(SECRET[:49] in data for data in _stored(place).values())
+        store.seal(digest, key="model")
+    stored = _stored(place)
+    assert len(stored) == 1
+    assert not any(SECRET[:49] in data for data in stored.values())
+    assert store.get(digest) == SECRET
+    with store.open(digest) as file:
+        assert (file.seek(10), file.read(7)) == (10, SECRET[10:17])
+    store.copy_to(digest, tmp_path / "out")
+    assert (tmp_path / "out").read_bytes() == SECRET
+    assert (tmp_path / "out").stat().st_mode & 0o777 == 0o600
+    assert store.put(SECRET, key="model") == digest
+    assert _stored(place) == stored  # intact, so not sealed again
+
+
+def test_without_keys_a_sealed_artifact_is_there_and_does_not_open(place, keys):
+    digest = Artifacts(place, keys=keys).put(SECRET, key="model")
+    bare = Artifacts(place)
+    assert bare.has(digest)
+    for call in (bare.get, bare.open):
+        with pytest.raises(InvalidInput, match=r"sealed under the key 'model'.*without keys"):
+            call(digest)
+    with pytest.raises(InvalidInput, match="without keys"):
+        bare.put(b"other", key="model")
+
+
+def test_a_sealed_artifact_under_another_digest_does_not_open(tmp_path, keys):
+    store = Artifacts(tmp_path / "store", keys=keys)
+    one, other = store.put(b"one" * 100, key="model"), store.put(b"two" * 100, key="model")
+    paths = [tmp_path / "store" / "sealed" / digest[:2] / digest[2:] for digest in (one, other)]
+    paths[1].chmod(0o644)
+    paths[1].write_bytes(paths[0].read_bytes())
+    with pytest.raises(NotProven, match="associated"):
+        store.get(other)
+    assert store.put(b"two" * 100, key="model") == other  # healed
+    assert store.get(other) == b"two" * 100
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut", "foreign", "empty"])
+def test_a_damaged_sealed_artifact_is_refused_and_healed(tmp_path, keys, damage):
+    store = Artifacts(tmp_path / "store", keys=keys)
+    digest = store.put(SECRET, key="model")
+    path = tmp_path / "store" / "sealed" / digest[:2] / digest[2:]
+    data = path.read_bytes()
+    path.chmod(0o644)
+    path.write_bytes(
+        {
+            "flip": data[:-9] + bytes([data[-9] ^ 1]) + data[-8:],
+            "cut": data[:-9],
+            "foreign": b"x" * 400,
+            "empty": b"",
+        }[damage]
+    )
+    with pytest.raises(NotProven):
+        store.get(digest)
+    assert store.put(SECRET, key="model") == digest
+    assert store.get(digest) == SECRET
+
+
+def test_once_its_key_is_erased_an_artifact_says_so(tmp_path, keys):
+    store = Artifacts(tmp_path / "store", keys=keys)
+    digest = store.put(SECRET, key="model")
+    keys.destroy("model")
+    assert store.has(digest)
+    with pytest.raises(InvalidInput, match=r"'model', which does not exist any more"):
+        store.get(digest)
+    keys.create("model", AES_256)  # another key of the same name opens nothing
+    with pytest.raises(NotProven, match="not the one it was sealed under"):
+        store.get(digest)
+    assert store.put(SECRET, key="model") == digest
+    assert store.get(digest) == SECRET
+
+
+def test_after_a_rotation_what_was_sealed_before_still_opens(tmp_path, keys):
+    store = Artifacts(tmp_path / "store", keys=keys)
+    digest = store.put(SECRET, key="model")
+    keys.rotate("model")
+    assert store.get(digest) == SECRET
+
+
+def test_a_fault_while_sealing_leaves_the_artifact_as_it_was(tmp_path, keys):
+    digest, number, failed = sha256(SECRET), 0, True
+    while failed:
+        number += 1
+        place = tmp_path / str(number)
+        Artifacts(place).put(SECRET)
+        try:
+            Artifacts(place, keys=keys, disk=FailsAt(number, OSError(errno.ENOSPC, "full"))).seal(
+                digest, key="model"
+            )
+            failed = False
+        except Unavailable:
+            assert Artifacts(place, keys=keys).get(digest) == SECRET
+        Artifacts(place, keys=keys).seal(digest, key="model")
+        assert [path.parts[-3] for path in place.rglob("*") if path.is_file()] == ["sealed"]
+    assert number > 3

@@ -173,7 +173,7 @@ def test_a_record_cannot_point_to_evidence_that_was_not_logged(opens):
 def test_a_clock_that_was_moved_back_is_refused_and_nothing_is_written(opens):
     with opens() as workshop:
         workshop.attest(workshop.event("data.loaded", (DATA,)))
-    with pytest.raises(InvalidInput, match="set this machine's clock right"):
+    with pytest.raises(InvalidInput, match="correct this machine's clock"):
         opens(clock=Clock(NOON - timedelta(minutes=5)))
     with opens(clock=Clock(NOON - timedelta(seconds=1))) as workshop:
         assert workshop.ledger.size == 1

@@ -1,4 +1,4 @@
-"""Artifacts in a local folder: each appears by one rename, after its bytes are on the disk."""
+"""Artifacts in a local folder: each gets its name by one rename, after its bytes are durable."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import BinaryIO
 from hauberk.core.disk import Disk, explain
 from hauberk.custody._files import TEMPORARY, Source, cannot_read, digest_of, draft
 
-# Nobody writes to an artifact: a slip of the hand is refused by the system already.
+# Read-only, so that the system refuses an accidental write.
 _MODE = 0o444
 _MANY = 8
 
 
 class Folder:
-    """The target of a store that is a folder."""
+    """The target of a store in a local folder."""
 
     def __init__(self, root: Path, disk: Disk) -> None:
         self._root, self._disk = root, disk
@@ -28,7 +28,7 @@ class Folder:
         return str(self._root / name)
 
     def has(self, name: str) -> bool:
-        """Say whether there is such a file."""
+        """Return whether there is such a file."""
         return (self._root / name).is_file()
 
     def write(self, name: str, data: bytes) -> None:
@@ -41,26 +41,30 @@ class Folder:
 
         Two syncs serve any number of files; a few are faster one by one.
         """
+        if len(items) < _MANY:
+            for name, data in items:
+                self.write(name, data)
+            return
         drafts: list[tuple[Path, Path]] = []
         try:
-            self._disk.make_folder(self._root)
-            if len(items) < _MANY or not self._disk.sync_system(self._root):
-                for name, data in items:
-                    self.write(name, data)
-                return
             for name, data in items:
                 path = self._root / name
                 drafts.append((self._draft(path, data), path))
-            self._disk.sync_system(self._root)
+            self._sync([fresh for fresh, _ in drafts])
             for fresh, path in drafts:
                 self._disk.rename(fresh, path)
-            self._disk.sync_system(self._root)
+            self._sync([folder for _, path in drafts for folder in path.parents[:3]])
         except OSError as error:
             raise explain(error, self._root) from error
         finally:
             for fresh, _ in drafts:
                 with suppress(OSError):
                     fresh.unlink(missing_ok=True)
+
+    def _sync(self, paths: Sequence[Path]) -> None:
+        if not self._disk.sync_system(self._root):
+            for path in dict.fromkeys(paths):
+                self._disk.sync_file(path)
 
     def _draft(self, path: Path, data: bytes) -> Path:
         path.parent.mkdir(parents=True, exist_ok=True)

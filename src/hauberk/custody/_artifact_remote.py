@@ -1,8 +1,8 @@
 """Artifacts in any target that fsspec knows: object stores, file servers, memory.
 
-Written under a temporary name and then moved: where a move is one step, so is the appearance of the artifact; in
-an object store, where it is a copy on the server, each object still appears whole. A reader checks the digest in
-any case, so that the worst a half-made object does is to be refused, and to be replaced by the next put.
+An artifact is written under a temporary name and then moved. Where a move is atomic, so is the appearance of the
+artifact; in an object store a move is a copy on the server, and each object still appears whole. Readers check the
+digest in any case: an incomplete object is refused, and replaced by the next put.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _IN_MEMORY = 8 * CHUNK
 
 
 class Remote:
-    """The target of a store that is an fsspec URL."""
+    """The target of a store at an fsspec URL."""
 
     def __init__(self, url: str) -> None:
         import fsspec
@@ -46,7 +46,7 @@ class Remote:
         return f"{self._url}/{name}"
 
     def has(self, name: str) -> bool:
-        """Ask the target."""
+        """Return whether the target has such an object."""
         with self._reached():
             return bool(self._system.isfile(f"{self._root}/{name}"))
 
@@ -73,7 +73,7 @@ class Remote:
                 raise file.changed()
 
     def open(self, name: str) -> BinaryIO:
-        """Fetch into a temporary file, so that what was verified and what is read are the same bytes."""
+        """Fetch into a temporary file, so that the bytes that are read are the ones that were verified."""
         kept = tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115 - handed to the caller, who closes it
         try:
             with self._reached(), self._system.open(f"{self._root}/{name}", "rb") as file:
@@ -113,7 +113,7 @@ class Remote:
                     yield file
                 self._system.mv(temporary, path)
             except BaseException:
-                with suppress(Exception):  # the error that brought us here is the one to tell
+                with suppress(Exception):  # the first error is the one to report
                     self._system.rm_file(temporary)
                 raise
 

@@ -31,7 +31,7 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import HauberkError, InvalidInput, NotProven
+from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.custody._artifact_folder import Folder
 from hauberk.custody._files import CHUNK, Draft, Source, digest_of, named_draft, source
 from hauberk.custody.keys.port import KeyService
@@ -121,8 +121,7 @@ class Artifacts:
             digest = digest_of(file)
             if key is not None:
                 if not self._opens(digest):
-                    self._write_sealed(path, digest, key)
-                    file.unchanged()  # else another content was sealed under this digest: refused by `get`, healed by `put`
+                    self._write_sealed(file, digest, key)
                 self._target.remove(_name(digest))
             elif not self._intact(digest):
                 self._target.write_file(_name(digest), file, digest)
@@ -220,22 +219,24 @@ class Artifacts:
         where = self._target.where(_sealed(digest))
         with self._opened(digest, _sealed(digest)) as file:
             sealed = file.read()
+        try:
+            name = key_name(sealed, what=where)
+        except InvalidInput as error:
+            raise self._damaged(digest, _sealed(digest)) from error
         if self._keys is None:
             raise InvalidInput(
-                f"the artifact {where} is sealed under the key {key_name(sealed, what=where)!r}, and this store was opened "
-                "without keys. Open the project with its keys."
+                f"the artifact {where} is sealed under the key {name!r}, and this store was opened without keys. Open the "
+                "project with its keys."
             )
         try:
             data = unseal_bytes(sealed, self._keys, associated=_bound(digest), what=where)
-        except HauberkError as error:
-            name = key_name(sealed, what=where)
-            if name not in self._keys.names():
-                raise InvalidInput(
-                    f"the artifact {where} does not open: it is sealed under the key {name!r}, which does not exist any more. "
-                    "If the key was erased, nobody can read it again; `hauberk open` shows the receipt. To make it anew, remove "
-                    "this file and run the step again."
-                ) from error
-            raise
+        except (InvalidInput, NotProven) as error:
+            if name in self._keys.names():
+                raise
+            raise InvalidInput(
+                f"the artifact {where} does not open: it is sealed under the key {name!r}, which does not exist any more. If "
+                "the key was erased, nobody can read it again. To make it anew, remove this file and run the same command again."
+            ) from error
         if hashlib.sha256(data).hexdigest() != digest:
             raise self._damaged(digest, _sealed(digest))
         return data
@@ -249,12 +250,13 @@ class Artifacts:
             return False
         return True
 
-    def _write_sealed(self, path: Path, digest: str, key: str) -> None:
+    def _write_sealed(self, file: Source, digest: str, key: str) -> None:
         with tempfile.TemporaryDirectory() as scratch:
             made = Path(scratch) / "sealed"
-            seal_file(path, made, self._service(), key, associated=_bound(digest))
-            with source(made) as file:
-                self._target.write_file(_sealed(digest), file, digest_of(file))
+            seal_file(file.path, made, self._service(), key, associated=_bound(digest))
+            file.unchanged()  # or other bytes were sealed than those that have this digest
+            with source(made) as sealed:
+                self._target.write_file(_sealed(digest), sealed, digest_of(sealed))
 
     def _intact(self, digest: str) -> bool:
         if not self._target.has(_name(digest)):

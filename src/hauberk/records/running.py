@@ -82,15 +82,16 @@ def measure(  # noqa: PLR0913 - the circumstances of a measurement, each of its 
     return Measured(control.name, control.practice, role, told(params), seed, started, now(), measurement)
 
 
-def state(workshop: Workshop, measured: Measured, about: About) -> Ran:
+def state(workshop: Workshop, measured: Measured, about: About, *, seal: str | None = None) -> Ran:
     """Keep the outputs as artifacts and return the statement. Signs and logs nothing: `Workshop.attest` does.
 
+    seal: the key to seal the outputs under in the store; their digests are those of the plaintext either way.
     Raises InvalidInput for a subject without a digest and two of one name. Numbers that JSON cannot hold are refused when
     the statement is signed.
     """
     found = measured.measurement
-    outputs = {name: workshop.artifacts.put(data) for name, data in found.outputs.items()}
-    outputs |= {name: workshop.artifacts.put_file(path) for name, path in found.files.items()}
+    outputs = {name: workshop.artifacts.put(data, key=seal) for name, data in found.outputs.items()}
+    outputs |= {name: workshop.artifacts.put_file(path, key=seal) for name, path in found.files.items()}
     subjects = tuple(about(outputs) if callable(about) else about)
     evidence = Evidence(
         control=measured.control,
@@ -123,11 +124,11 @@ def run(  # noqa: PLR0913 - as `measure`
     about: About,
     seed: int,
     task: Task | None = None,
+    seal: str | None = None,
 ) -> Ran:
     """Run a control and return its evidence; see `measure` and `state`."""
-    return state(
-        workshop, measure(control, inputs, params, role=role, seed=seed, now=workshop.now, task=task), about
-    )
+    measured = measure(control, inputs, params, role=role, seed=seed, now=workshop.now, task=task)
+    return state(workshop, measured, about, seal=seal)
 
 
 def told(params: Any) -> dict[str, Any]:  # noqa: ANN401 - any params dataclass

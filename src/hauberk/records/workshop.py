@@ -2,7 +2,7 @@
 
     .hauberk/keyring      encrypted keys             .hauberk/ledger/    the log
     .hauberk/ledger.pub   the log's verifying key    .hauberk/signing.pub  the keys that attestations verify with
-    .hauberk/store/       artifacts by digest        .hauberk/steps/     what each step finished with (a cache)
+    .hauberk/store/       artifacts by digest        .hauberk/steps/     what each step resulted in (a cache)
 
 Controls return measurements, and `records.running` makes evidence of them. This module signs it, stores the envelope and
 logs it, so that no control can forget to.
@@ -53,7 +53,7 @@ def utc_now() -> datetime:
 
 
 def rfc3339(moment: datetime) -> str:
-    """Return an RFC 3339 text in UTC with milliseconds."""
+    """Return a time as RFC 3339 text, in UTC with milliseconds."""
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
@@ -247,7 +247,7 @@ class Workshop(AbstractContextManager["Workshop"]):
         return Logged(index, digest, statement)
 
     def event(self, name: str, subjects: tuple[Subject, ...], **details: Any) -> Statement:  # noqa: ANN401 - JSON
-        """Return a statement that something happened to these artifacts now."""
+        """Return the statement of an event that concerns these artifacts, at the present time."""
         predicate = {"event": name, "time": self.now(), "by": self.by.to_json(), "details": details}
         return Statement(subjects, statements.EVENT, predicate)
 
@@ -275,5 +275,5 @@ class Workshop(AbstractContextManager["Workshop"]):
         if (before - now).total_seconds() > _BACKWARDS_S:
             raise InvalidInput(
                 f"the clock says {rfc3339(now)}, but the ledger's last entry was made at {last}: "
-                "set this machine's clock right and run the same command again. Nothing was written."
+                "correct this machine's clock and run the same command again. Nothing was written."
             )

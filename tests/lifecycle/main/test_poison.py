@@ -14,6 +14,8 @@ from hauberk.core import canonical
 from hauberk.core.columns import Column, ColumnKind
 from hauberk.core.errors import InvalidInput, Refused
 from hauberk.core.progress import Progress
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.keys import open_keys
 from hauberk.custody.seen import Seen
 from hauberk.data.reading.dataset import Dataset, Split
 from hauberk.lifecycle.datasets import proving
@@ -144,10 +146,11 @@ def test_poison_is_set_aside_logged_and_the_model_is_better_for_it(project):
     event = aside.logged[0].statement.predicate
     assert event["event"] == lineage.REPAIRED
     assert event["details"]["removed"] + event["details"]["kept"] == 430
-    store = folder / ".hauberk" / "store"
-    digest = aside.outputs["quarantine.json"]
-    (path,) = [p for p in store.rglob("*") if (p.is_file() and digest[2:] in p.name) or digest in p.name]
-    rows = [entry["row"] for entry in json.loads(path.read_bytes())["rows"]]
+    store, digest = folder / ".hauberk" / "store", aside.outputs["quarantine.json"]
+    with pytest.raises(InvalidInput, match="sealed under the key 'data'"):
+        Artifacts(store).get(digest)
+    keys = open_keys(f"keyring:{folder}/.hauberk/keyring", passphrase=lambda: b"correct horse")
+    rows = [entry["row"] for entry in json.loads(Artifacts(store, keys=keys).get(digest))["rows"]]
     assert np.isin(rows, wrong).mean() > 0.7
     again = metrics(result, "poisoning")[-1]
     assert again["poison_checked_rows"] == 430 - len(rows)

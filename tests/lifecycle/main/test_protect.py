@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -12,10 +13,15 @@ import pytest
 import hauberk
 from hauberk.cli.main import run
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
+from hauberk.core.evidence import Subject
 from hauberk.core.progress import Progress
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.keys import open_keys
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
+from hauberk.records.jobs import only_job
 from hauberk.records.reader import read_publics
+from hauberk.records.workshop import Workshop
 
 DECLARED = """
 [[threats]]
@@ -112,6 +118,69 @@ def test_from_a_project_to_a_release_that_verifies(once):
     document = result.to_json()
     assert {"verdict", "release", "rules", "ledger"} <= set(document)
     json.dumps(document)
+
+
+def test_the_store_of_a_sealed_release_holds_no_model_in_the_clear(once, tmp_path):
+    result, base = once
+    home = base / "project" / ".hauberk"
+    keys = open_keys(f"keyring:{home}/keyring", passphrase=lambda: b"correct horse")
+    store = Artifacts(home / "store", keys=keys)
+    outputs = {d for done in result.steps if done.name.startswith("train/") for d in done.outputs.values()}
+    models = [store.get(digest) for digest in outputs]
+    assert len(models) >= 2
+
+    def found(folder):
+        files = [path.read_bytes() for path in folder.rglob("*") if path.is_file()]
+        return [
+            at
+            for model in models
+            for at in range(0, len(model) - 48, 48)
+            if any(model[at : at + 48] in f for f in files)
+        ]
+
+    assert not found(home)
+    Artifacts(tmp_path).put(models[0])  # the search does find what is there
+    assert len(found(tmp_path)) >= len(models[0]) // 48
+    assert all(store.has(digest) and Artifacts(home / "store").has(digest) for digest in outputs)
+
+
+def test_a_server_writes_while_the_main_job_runs_and_neither_loses_anything(project, seen):
+    folder = project()
+    hauberk_home = folder / ".hauberk"
+    keys_uri, logged, stop = f"keyring:{hauberk_home}/keyring", [], threading.Event()
+
+    def serve():
+        opening = {"name": "cells", "keys_uri": keys_uri, "passphrase": lambda: b"correct horse"}
+        with Workshop.open(hauberk_home, seen=Seen(seen.place.with_name("server")), **opening) as workshop:
+            while not stop.wait(0.02):
+                event = workshop.event("served", (Subject("request", "ab" * 32),), n=len(logged))
+                logged.append(workshop.attest(event).index)
+
+    server = threading.Thread(target=serve)
+    server.start()
+    steps = []
+    result = protect(folder, seen, listener=lambda done, _title: steps.append((done.name, len(logged))))
+    stop.set()
+    server.join()
+    assert result.allowed
+    assert hauberk.verify(result.release, key=result.key_id, seen=seen).ok
+    (key,) = read_publics(hauberk_home / "ledger.pub")
+    with Ledger.open(hauberk_home / "ledger", publics=[key]) as ledger:
+        assert ledger.audit(key).size == ledger.size
+        kinds = [json.loads(entry)["kind"] for entry in ledger.entries()]
+    assert [index for index, kind in enumerate(kinds) if kind == "served"] == logged
+    theirs = sum(len(done.logged) for done in result.steps)
+    assert len(kinds) >= len(logged) + theirs
+    assert len({count for _, count in steps}) > 3, "the server wrote between the steps"
+
+
+def test_two_main_jobs_at_once_are_one_too_many_and_the_first_is_named(finished, seen):
+    with (
+        only_job(finished / ".hauberk", "update"),
+        pytest.raises(Unavailable, match=r"another job \(update, process \d+\)"),
+    ):
+        protect(finished, seen)
+    assert protect(finished, seen).allowed
 
 
 def test_a_second_run_does_nothing_again_and_says_so(once, finished, seen):

@@ -102,7 +102,7 @@ def test_the_main_job_leaves_what_was_put_there_on_purpose(world, quiet):
 def test_a_damaged_target_changes_nothing(world):
     before = served(world)
     first = json.loads(run_list(world))["releases"][0]["model"]
-    store = world / "project" / ".hauberk" / "store" / "sha256" / first[:2] / first[2:]
+    store = world / "project" / ".hauberk" / "store" / "sealed" / first[:2] / first[2:]
     store.write_bytes(b"another model")
     with pytest.raises(NotProven, match="damaged"):
         back(world, to=1)

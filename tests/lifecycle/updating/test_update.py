@@ -16,6 +16,8 @@ from hauberk import project as projects
 from hauberk.cli.main import run
 from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Refused, Unavailable
 from hauberk.core.progress import Progress
+from hauberk.custody.artifacts import Artifacts
+from hauberk.custody.keys import open_keys
 from hauberk.custody.ledger import Ledger
 from hauberk.custody.seen import Seen
 from hauberk.lifecycle.releasing.rollback import rollback
@@ -206,9 +208,9 @@ def test_poison_is_set_aside_and_the_rest_is_learned_from(project, cells):
     (step,) = [step for step in done.steps if step.name == "quarantine"]
     event = step.logged[0].statement.predicate
     assert event["details"]["removed"] == done.aside
-    store = project / ".hauberk" / "store" / "sha256"
-    digest = step.outputs["quarantine.json"]
-    rows = json.loads((store / digest[:2] / digest[2:]).read_bytes())["rows"]
+    keys = open_keys(f"keyring:{project}/.hauberk/keyring", passphrase=lambda: b"correct horse")
+    store = Artifacts(project / ".hauberk" / "store", keys=keys)
+    rows = json.loads(store.get(step.outputs["quarantine.json"]))["rows"]
     places = [int(row["row"]) & 0xFFFFFFFF for row in rows]
     assert all(int(row["row"]) >> 32 == 1 for row in rows)
     assert np.isin(places, wrong).mean() > 0.8
@@ -320,7 +322,7 @@ def test_weights_that_are_gone_are_named_and_a_cold_start_needs_none(project):
     known = hauberk.verify(project / "release", seen=Seen(project.parent / "v")).manifest
     weights = next(model.sha256 for model in known.models if model.name == "weights.safetensors")
     # Not in the store: they are unsealed from the release.
-    (project / ".hauberk" / "store" / "sha256" / weights[:2] / weights[2:]).unlink()
+    (project / ".hauberk" / "store" / "sealed" / weights[:2] / weights[2:]).unlink()
     assert updated(project, "new1.csv").start == "warm"
 
 

@@ -1,4 +1,4 @@
-"""The ledger: an append-only Merkle log of what happened, which anybody can verify with the log's key.
+"""The ledger: an append-only Merkle log of events, which anyone can verify with the log's public key.
 
 merkle     hashing and proof verification (RFC 6962), pure
 notes      signed notes, checkpoints, cosignatures (C2SP), pure
@@ -7,7 +7,7 @@ tiles      names and bytes of the files (C2SP tlog-tiles), pure
 frontier   the right edge of the tree: appending as a pure function
 tree       a verified view of a signed head: proofs and entries from files
 heads      the checkpoint file; roll-back and fork
-writer     the durable order of a commit
+writer     the lock, and the durable order of a commit
 auditing   every byte, traced to the signed root
 log        `Ledger`, which joins them
 """

@@ -1,14 +1,14 @@
 """The audit: every byte that a checkpoint covers, read from disk and traced to the signed root.
 
-1. the checkpoint is signed by the key, and names the log that was asked for (a forged or exchanged checkpoint);
-2. the partial tiles give the signed root (an altered right edge);
-3. each full tile, hashed, gives what the level above holds for it (an altered or exchanged tile);
-4. each entry, hashed, gives its leaf hash (an altered, added or removed entry);
-5. each file that the size calls for is there under its own name (a removed file).
+1. the checkpoint is signed by the key and names the expected log (a forged or exchanged checkpoint);
+2. the partial tiles hash to the signed root (an altered right edge);
+3. each full tile hashes to the value in the level above (an altered or exchanged tile);
+4. each entry hashes to its leaf hash (an altered, added or removed entry);
+5. every file that the size requires exists under its own name (a removed file).
 
-What lies in the folder beyond that was left by a commit that never finished, or is older than the checkpoint;
-nobody reads it, and the audit counts it. Not answered: a whole folder put back from an older copy. For that,
-keep a checkpoint elsewhere and ask `check_extends`.
+Other files in the folder were left by a commit that never finished, or are older than the checkpoint; nobody reads
+them, and the audit counts them. Not answered: a whole folder restored from an older copy. To detect that, keep a
+checkpoint elsewhere and call `check_extends`.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from hauberk.custody.ledger.tree import Cache, missing
 
 @dataclass(frozen=True, slots=True)
 class Audit:
-    """A log that holds: its name and size, the root (hex), files checked, and files that nothing covers."""
+    """A log that passed: its name and size, the root (hex), files checked, and files that no checkpoint covers."""
 
     origin: str
     size: int
@@ -42,7 +42,7 @@ def audit(folder: Path, publics: Sequence[PublicKey], *, origin: str | None, tas
     """Audit the log in `folder`. Raises NotProven, naming the file or entry; O(size), about 1.5 s for 10^6."""
     head = heads.read_head(folder, publics, Cache(most_tiles=WIDTH, most_bundles=1))
     if origin is not None and head.checkpoint.origin != origin:
-        raise NotProven(f"{folder} is the log {head.checkpoint.origin!r}, and {origin!r} was asked for.")
+        raise NotProven(f"{folder} is the log {head.checkpoint.origin!r}, expected {origin!r}.")
     size = head.checkpoint.size
     for number in range(-(-size // WIDTH)):
         head.tree.bundle(number)
@@ -57,7 +57,7 @@ def audit(folder: Path, publics: Sequence[PublicKey], *, origin: str | None, tas
 
 def _check_presence(covered: set[Path], head: Head, folder: Path) -> None:
     gone = sorted(file for file in covered if not file.is_file())
-    # While a writer is at work, partial files of the head that we audit give way to wider ones.
+    # A writer at work replaces the partial files of the head that we audit by wider ones.
     moved = heads.read_note(folder) != head.note
     gone = [file for file in gone if not (moved and file.parent.name.endswith(".p"))]
     if gone:

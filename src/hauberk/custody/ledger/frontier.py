@@ -1,7 +1,7 @@
-"""The right edge of the tree: all that is needed to append entries and to know the root, as a pure value.
+"""The right edge of the tree: what is needed to append entries and to compute the root, as an immutable value.
 
-For each level it holds the partial tile, and beside them the partial entry bundle. `extend` returns a new
-frontier and the files that change; nothing is written here, so a commit that fails leaves the old value true.
+It holds the partial tile of each level and the partial entry bundle. `extend` returns a new frontier and the files
+that change. Nothing is written here, so after a failed commit the old value is still valid.
 """
 
 from __future__ import annotations
@@ -35,9 +35,9 @@ class Frontier:
 
 @dataclass(frozen=True, slots=True)
 class Growth:
-    """What an append makes: the new frontier, and what to write.
+    """The result of an append: the new frontier, and the files to write.
 
-    `tiles` are (level, index, tile), `bundles` (index, width, bytes); a partial one stands at the new right edge.
+    `tiles` are (level, index, tile), `bundles` (index, width, bytes); partial ones are at the new right edge.
     """
 
     frontier: Frontier
@@ -55,7 +55,7 @@ def widths(size: int) -> tuple[int, ...]:
 
 
 def extend(frontier: Frontier, entries: Sequence[bytes]) -> Growth:
-    """Append entries (each checked before) to the right edge. About 1.2 µs an entry."""
+    """Append entries, which the caller has checked, to the right edge. About 1.2 µs an entry."""
     edge: list[Tile] = []
     made: list[tuple[int, int, Tile]] = []
     carried = b"".join([sha256(b"\x00" + entry).digest() for entry in entries])

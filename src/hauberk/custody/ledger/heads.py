@@ -1,7 +1,7 @@
 """From a log's `checkpoint` file to a verified view, and from two checkpoints to the verdict on the pair.
 
-A reader takes no lock: it reads the checkpoint, then the files that it covers. Should a writer replace a partial
-file in between, the checkpoint has moved on too, and the reader starts again from the new one.
+A reader takes no lock: it reads the checkpoint, then the files that it covers. When a writer replaces a partial file
+in between, the checkpoint has changed too, and the reader starts again from the new one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _TRIES = 100
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """A signed note as it lies in the file, what it says, and the tree that it covers."""
+    """The signed note as bytes, the checkpoint in it, and the tree that it covers."""
 
     note: bytes
     checkpoint: Checkpoint
@@ -31,15 +31,15 @@ class Head:
 
 
 def open_checkpoint(note: bytes, publics: Sequence[PublicKey], *, what: str) -> Checkpoint:
-    """Return what a checkpoint says once one of `publics` is found to have signed it as that very log.
+    """Return a checkpoint whose signature by one of `publics`, for the log that it names, was verified.
 
-    With no keys the signature is not checked. `what` names the source. Raises NotProven.
+    Without keys the signature is not checked. `what` names the source in errors. Raises NotProven.
     """
     try:
         claimed = notes.parse_checkpoint(notes.unverified_text(note))
         if not publics:
             return claimed
-        # The origin stands in the signed text and in the key's id, so one key may sign for several logs.
+        # The origin is part of the signed text and of the key's id, so one key may sign for several logs.
         keys = [VerifierKey(claimed.origin, public) for public in publics]
         return notes.parse_checkpoint(notes.open_note(note, keys).text)
     except NotProven as error:
@@ -50,14 +50,14 @@ def open_checkpoint(note: bytes, publics: Sequence[PublicKey], *, what: str) -> 
 
 
 def read_note(folder: Path) -> bytes:
-    """Return the bytes of the checkpoint file. Raises InvalidInput where there is no ledger."""
+    """Return the bytes of the checkpoint file. Raises InvalidInput when there is no ledger."""
     try:
         with (folder / CHECKPOINT).open("rb") as opened:
             return opened.read(notes.MOST_BYTES + 1)
     except (FileNotFoundError, NotADirectoryError) as error:
         if (folder / "tile").is_dir():
             raise NotProven(
-                f"{folder / CHECKPOINT} is missing, and tiles are there: it was removed. Restore it from a copy."
+                f"{folder / CHECKPOINT} is missing, but tiles exist: it was removed. Restore it from a copy."
             ) from error
         raise InvalidInput(f"there is no ledger in {folder}: name its folder, or create one first.") from error
     except OSError as error:
@@ -75,21 +75,21 @@ def read_head(folder: Path, publics: Sequence[PublicKey], cache: Cache | None = 
             before, note = note, read_note(folder)
             if note == before:
                 raise
-    raise NotProven(f"{folder} changes faster than it can be read; try again.")
+    raise NotProven(f"{folder} changes faster than it can be read: try again.")
 
 
 def check_consistent(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -> None:
     """Raise NotProven unless `new` is the same log as `old`, at least as large, with `old` as its beginning.
 
-    Both checkpoints were opened before; `proof` is the consistency proof between their sizes, empty when these
+    Both checkpoints were verified before; `proof` is the consistency proof between their sizes, empty when the sizes
     are equal or `old` is empty.
     """
     if old.origin != new.origin:
-        raise NotProven(f"the checkpoints are of two logs: {old.origin!r} and {new.origin!r}.")
+        raise NotProven(f"the checkpoints belong to two logs: {old.origin!r} and {new.origin!r}.")
     if old.size > new.size:
         raise NotProven(
             f"roll-back: a checkpoint of {old.size} entries was seen before, and this ledger has only {new.size}, "
-            "older than seen. Entries were removed: keep both checkpoints, together they prove it."
+            "fewer than seen. Entries were removed: keep both checkpoints, together they prove it."
         )
     if old.size == 0 and old.root == EMPTY_ROOT and not proof:
         return
@@ -98,7 +98,7 @@ def check_consistent(old: Checkpoint, new: Checkpoint, proof: Sequence[bytes]) -
     except NotProven as error:
         how = "a different root at the same size" if old.size == new.size else "not an extension"
         raise NotProven(
-            f"fork: the checkpoint of {new.size} entries and the one of {old.size} seen before are of two "
+            f"fork: the checkpoint of {new.size} entries and the one of {old.size} seen before belong to two "
             f"histories ({how}). {error} Keep both checkpoints: together they prove it."
         ) from error
 

@@ -1,7 +1,7 @@
 """A whole Merkle tree in memory, level by level: roots and inclusion proofs for trees that are not logs on disk.
 
-The hashing is RFC 6962 §2.1 (`merkle`). Joining neighbours and passing an odd last node up unchanged gives the same
-tree as the RFC's division at the largest power of two; the tests hold both against each other.
+The hashing is RFC 6962 §2.1 (`merkle`). Joining neighbours and passing an odd last node up unchanged builds the same
+tree as the RFC's division at the largest power of two; the tests compare both.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ def levels(leaves: Sequence[bytes]) -> list[list[bytes]]:
 
 
 def root_of(leaves: Sequence[bytes]) -> bytes:
-    """Return the root over leaf hashes; of no leaves, the hash of nothing. About 0.5 µs a leaf."""
+    """Return the root over leaf hashes; without leaves, the hash of the empty string. About 0.5 µs a leaf."""
     nodes = list(leaves)
     while len(nodes) > 1:
         nodes = _above(nodes)
@@ -30,7 +30,7 @@ def root_of(leaves: Sequence[bytes]) -> bytes:
 
 
 def inclusion(tree: Sequence[Sequence[bytes]], index: int) -> list[bytes]:
-    """Return the proof that leaf `index` is under the root, leaf to root (RFC 6962 §2.1.1). tree: as `levels` gives."""
+    """Return the proof that leaf `index` is under the root, leaf to root (RFC 6962 §2.1.1). tree: from `levels`."""
     if not 0 <= index < len(tree[0]):
         raise InvalidInput(f"there is no leaf {index} in a tree of {len(tree[0])}.")
     proof = []

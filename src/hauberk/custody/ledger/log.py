@@ -79,7 +79,7 @@ class Ledger:
         notes.vkey(origin, signer.public)
         prepare(folder, disk)
         with locked(folder, wait=wait):
-            Writer(folder, signer, (signer.public,), disk).found(origin)
+            Writer(folder, signer, (signer.public,), disk).begin(origin)
         return cls.open(folder, signer, disk=disk, wait=wait)
 
     @classmethod
@@ -196,7 +196,7 @@ class Ledger:
         with self._swap:
             # Another thread may have committed since; an older head must not replace its newer one.
             if head.checkpoint.size >= self._head.checkpoint.size:
-                # The new head extends the old one, so what was verified under the old one still is.
+                # The new head extends the old one, so what was verified under the old one is still valid.
                 self._head = replace(head, tree=replace(head.tree, cache=self._head.tree.cache))
                 if (writer := self._writer) is not None:
                     writer.saw(head.checkpoint)
@@ -216,7 +216,7 @@ class Ledger:
         return self._head.tree.entry(index)
 
     def entries(self, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Yield the entries from `start` to before `stop` (or the end), verified; a snapshot of now."""
+        """Yield the entries from `start` to before `stop` (or the end), verified; later entries are not included."""
         tree = self._head.tree
         return tree.entries(max(0, start), tree.size if stop is None else min(stop, tree.size))
 
@@ -231,7 +231,7 @@ class Ledger:
         return tree.consistency(old, tree.size if new is None else new)
 
     def tlog_proof(self, index: int) -> bytes:
-        """Return a file that proves entry `index` offline (c2sp.org/tlog-proof@v1)."""
+        """Return the bytes of a file that proves entry `index` offline (c2sp.org/tlog-proof@v1)."""
         head = self._head
         return tlogproof.encode(index, head.tree.inclusion(index, head.tree.size), head.note)
 

@@ -2,11 +2,10 @@
 
 A leaf is SHA-256(0x00 || entry) and an inner node SHA-256(0x01 || left || right); the two prefixes keep an
 inner node from being passed off as an entry. A hash is 32 bytes; sizes and indices count entries from 0. The
-subtree forms follow draft-ietf-plants-merkle-tree-certs §4 and are what c2sp.org/tlog-cosignature refers to.
+subtree forms follow draft-ietf-plants-merkle-tree-certs §4 and are the ones that c2sp.org/tlog-cosignature refers to.
 
-What is answered: an entry that is not in the tree, a tree that does not extend an older one. What is not: which
-of two roots is the true one; that is the business of the signed checkpoint (`notes`). Building proofs is done
-by `tree`, which has the tiles.
+Answers: an entry that is not in the tree; a tree that does not extend an older one. Does not answer: which of two
+roots is the log's; the signed checkpoint (`notes`) does. Proofs are built by `tree`, which has the tiles.
 """
 
 from __future__ import annotations
@@ -47,7 +46,7 @@ def split_point(size: int) -> int:
 
 
 def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> None:
-    """Raise NotProven unless `proof` shows that the leaf hash stands at `index` in the tree of `size` and `root`.
+    """Raise NotProven unless `proof` shows that the leaf hash is at `index` in the tree of `size` and `root`.
 
     RFC 9162 §2.1.3.2. A proof of the wrong length is refused, so no hash in it goes unused.
     """
@@ -67,7 +66,7 @@ def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes],
         node = node_hash(sibling, node)
     if not hmac.compare_digest(node, root):
         raise NotProven(
-            f"inclusion proof: entry {index} of {size} gives another root than the checkpoint's. "
+            f"inclusion proof: entry {index} of {size} leads to another root than the checkpoint's. "
             "The entry, the proof or the checkpoint was altered, or they do not belong together."
         )
 

@@ -2,11 +2,11 @@
 
 A note is text, an empty line and signature lines that each name a key and the first four bytes of its hash. A
 checkpoint is a note whose text is origin, size and root. Two signature types are read: Ed25519 over the text
-(0x01), and the witness's cosignature/v1, Ed25519 over a time stamp and the text (0x04). Every other type and
-every unknown key is passed over; a known key whose signature fails refuses the whole note.
+(0x01), and the witness's cosignature/v1, Ed25519 over a time stamp and the text (0x04). Other types and unknown
+keys are ignored; if the signature of a known key fails, the whole note is refused.
 
-What is answered: an altered text, a signature of another log (the key's name is part of its id), a cosignature
-read as a plain one. What is not: a key holder who signs two histories; `Ledger.check_extends` tells those.
+Answers: an altered text; a signature for another log (the key's name is part of its id); a cosignature read as a
+plain one. Does not answer: a key holder who signs two histories; `Ledger.check_extends` detects that.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _NUMBER = re.compile(r"0|[1-9][0-9]{0,19}")
 
 @dataclass(frozen=True, slots=True)
 class VerifierKey:
-    """Whose signature counts: a name, an Ed25519 key and the type of its signatures (SIGNATURE or COSIGNATURE)."""
+    """A key that signatures are checked against: name, Ed25519 key and signature type (SIGNATURE or COSIGNATURE)."""
 
     name: str
     public: PublicKey
@@ -42,7 +42,7 @@ class VerifierKey:
 
     @property
     def key_id(self) -> bytes:
-        """The four bytes that stand before this key's signatures (signed-note, "Signatures")."""
+        """The four bytes that precede this key's signatures (signed-note, "Signatures")."""
         return sha256(self.name.encode() + b"\n" + self._material).digest()[:4]
 
     @property
@@ -56,7 +56,7 @@ class VerifierKey:
 
 @dataclass(frozen=True, slots=True)
 class Signed:
-    """One signature that held: whose, and for a cosignature when (POSIX seconds)."""
+    """One verified signature: the key, and the time of a cosignature (POSIX seconds)."""
 
     key: VerifierKey
     time: int | None
@@ -64,7 +64,7 @@ class Signed:
 
 @dataclass(frozen=True, slots=True)
 class Note:
-    """A note that at least one known key signed: its text (with the last newline) and the signatures that held."""
+    """A note that at least one known key signed: its text (with the last newline) and the verified signatures."""
 
     text: bytes
     signatures: tuple[Signed, ...]
@@ -99,12 +99,14 @@ def parse_vkey(text: str) -> VerifierKey:
         raise InvalidInput("not a verifier key: expected `name+id+base64` of an Ed25519 key (type 1 or 4).")
     key = _checked(VerifierKey(name, _public(material[1:]), material[0]))
     if key.key_id.hex() != key_id:
-        raise InvalidInput(f"verifier key {name}: its id is {key_id}, the key's own is {key.key_id.hex()}.")
+        raise InvalidInput(
+            f"verifier key {name}: its id is {key_id}, expected {key.key_id.hex()}: it was mistyped or altered."
+        )
     return key
 
 
 def sign(text: bytes, name: str, signer: Signer) -> bytes:
-    """Return the signed note. `text` ends in a newline. Raises InvalidInput for what a note cannot hold."""
+    """Return the signed note. `text` ends in a newline. Raises InvalidInput for a text or name that a note cannot hold."""
     key = _checked(VerifierKey(name, signer.public))
     if not text.endswith(b"\n") or not _printable(text):
         raise InvalidInput("a note's text is UTF-8, ends in a newline and holds no other control character.")
@@ -113,7 +115,7 @@ def sign(text: bytes, name: str, signer: Signer) -> bytes:
 
 
 def open_note(note: bytes, keys: Iterable[VerifierKey]) -> Note:
-    """Return the text once a known key's signature held.
+    """Return a note after verifying the signature of at least one known key.
 
     Raises NotProven for a malformed note, a known key whose signature fails, and a note that none of `keys` signed.
     """
@@ -188,14 +190,14 @@ def _verify(key: VerifierKey, text: bytes, signature: bytes) -> Signed:
         key.public.verify(signature, message)
     except NotProven as error:
         raise NotProven(
-            f"the signature of {key.name} does not hold: the text was altered after it was signed."
+            f"the signature of {key.name} is wrong: the text was altered after it was signed."
         ) from error
     return Signed(key, time)
 
 
 def _checked(key: VerifierKey) -> VerifierKey:
     if not _good_name(key.name) or not _printable(key.name.encode()):
-        raise InvalidInput(f"{key.name!r} is no name for a log: it has to be free of spaces and plus signs.")
+        raise InvalidInput(f"{key.name!r} is no name for a log: use one without spaces and plus signs.")
     if key.public.algorithm != ED25519:
         raise InvalidInput(f"a checkpoint is signed with Ed25519; this key is {key.public.algorithm}.")
     return key

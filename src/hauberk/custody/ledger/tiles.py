@@ -1,7 +1,7 @@
-"""What lies in the log's folder: c2sp.org/tlog-tiles names and bytes, as pure functions and one value.
+"""Names and bytes of the files in the log's folder (c2sp.org/tlog-tiles), as pure functions and one value type.
 
 A tile holds 256 consecutive hashes of one level, level 0 being the leaves; each hash of level L + 1 is the root
-of a full tile of level L. A partial tile stands at the right edge, in a file named after its width. An entry
+of a full tile of level L. A partial tile is at the right edge, in a file named after its width. An entry
 bundle holds the 256 entries (or fewer, at the edge) that one level-0 tile hashes.
 """
 
@@ -25,13 +25,13 @@ _BLANK = bytes(511 * HASH_SIZE)
 
 @dataclass(frozen=True, slots=True)
 class Tile:
-    """Up to 256 hashes and every complete node above them; what lies beyond `width` is zero and never read."""
+    """Up to 256 hashes and every complete node above them; bytes beyond `width` are zero and never read."""
 
     width: int
     nodes: bytes
 
     def node(self, height: int, index: int) -> bytes:
-        """Return the hash over leaves [index·2^height, (index+1)·2^height) of this tile; they must be there."""
+        """Return the hash over leaves [index·2^height, (index+1)·2^height) of this tile, which must be complete."""
         start = _OFFSET[height] + index * HASH_SIZE
         return self.nodes[start : start + HASH_SIZE]
 
@@ -40,7 +40,7 @@ class Tile:
         return self.nodes[: self.width * HASH_SIZE]
 
     def grow(self, hashes: bytes) -> Tile:
-        """Return this tile with `hashes` (a multiple of 32 bytes, and room for it) added at the right."""
+        """Return this tile with `hashes` (a multiple of 32 bytes that fits) appended."""
         nodes = bytearray(self.nodes)
         width = self.width + len(hashes) // HASH_SIZE
         nodes[self.width * HASH_SIZE : width * HASH_SIZE] = hashes
@@ -83,7 +83,7 @@ def path(level: int | None, index: int, width: int = WIDTH) -> str:
 
 
 def files_of(size: int) -> Iterable[tuple[int | None, int, int]]:
-    """Yield (level, index, width) of every file that a log of `size` entries consists of; None is entries."""
+    """Yield (level, index, width) of every file of a log of `size` entries; level None is entries."""
     for index in range(-(-size // WIDTH)):
         yield None, index, min(WIDTH, size - index * WIDTH)
     level, count = 0, size
@@ -94,7 +94,7 @@ def files_of(size: int) -> Iterable[tuple[int | None, int, int]]:
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:
-    """Write entries as an entry bundle: each with its length before it, uint16 big-endian."""
+    """Return entries as an entry bundle: each preceded by its length, uint16 big-endian."""
     return b"".join([pack(">H", len(entry)) + entry for entry in entries])
 
 
@@ -109,16 +109,16 @@ def read_bundle(data: bytes, count: int | None = None) -> list[bytes]:
             raise NotProven("it ends within an entry.")
         entries.append(data[start:at])
     if count is not None and len(entries) != count:
-        raise NotProven(f"it holds {len(entries)} entries, and {count} were expected.")
+        raise NotProven(f"it holds {len(entries)} entries, expected {count}.")
     return entries
 
 
 def check_entry(entry: bytes) -> None:
     """Raise InvalidInput unless this is bytes that an entry bundle can hold (at most 65,535 of them)."""
     if not isinstance(entry, bytes):
-        raise InvalidInput(f"a ledger entry is bytes, and this is {type(entry).__name__}.")
+        raise InvalidInput(f"a ledger entry is bytes, found {type(entry).__name__}.")
     if len(entry) > LARGEST_ENTRY:
         raise InvalidInput(
-            f"a ledger entry holds at most {LARGEST_ENTRY} bytes, and this one has {len(entry)}. "
+            f"a ledger entry holds at most {LARGEST_ENTRY} bytes, found {len(entry)}. "
             "Store it as an artifact and log its digest."
         )

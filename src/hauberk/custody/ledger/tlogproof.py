@@ -1,7 +1,7 @@
 """A proof in one text file: c2sp.org/tlog-proof@v1, index, inclusion proof and checkpoint together.
 
-Whoever has the entry, such a file and the log's verifier key can check offline that the entry was logged. The
-`extra` line is carried and never authenticated, as the format says.
+With the entry, such a file and the log's verifier key, anyone can check offline that the entry was logged. The
+`extra` line is carried and not authenticated, as the format defines.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _INDEX = re.compile(rb"index (0|[1-9][0-9]{0,19})")
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the file says, nothing of it verified: `checkpoint` is the signed note, `extra` is not authenticated."""
+    """The parsed file, not verified: `checkpoint` is the signed note, `extra` is not authenticated."""
 
     index: int
     hashes: tuple[bytes, ...]
@@ -31,7 +31,7 @@ class Proof:
 
 
 def encode(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: bytes | None = None) -> bytes:
-    """Write the file: entry index, inclusion hashes (32 bytes each, leaf to root) and the signed checkpoint."""
+    """Return the file's bytes: entry index, inclusion hashes (32 bytes each, leaf to root) and the signed checkpoint."""
     lines = [HEADER]
     if extra is not None:
         lines.append(b"extra " + base64.b64encode(extra))
@@ -41,7 +41,7 @@ def encode(index: int, hashes: Sequence[bytes], checkpoint: bytes, extra: bytes 
 
 
 def parse(data: bytes) -> Proof:
-    """Read the file's structure. Raises NotProven when malformed. Nothing is verified yet: see `open`."""
+    """Parse the file. Raises NotProven when it is malformed. Verifies nothing: `open` does."""
     head, separator, checkpoint = data.partition(b"\n\n")
     lines = head.split(b"\n")
     if lines.pop(0) != HEADER or not separator:
@@ -62,7 +62,7 @@ def open(data: bytes, entry: bytes, keys: Iterable[notes.VerifierKey]) -> tuple[
 
     1. a known key signed the checkpoint (a forged or altered log);
     2. if that key is a log's own, not a witness's, the checkpoint names that log (another log of the same key);
-    3. the entry, at the index given, leads to the signed root (a proof of some other entry).
+    3. the entry, at the given index, leads to the signed root (a proof of another entry).
 
     Raises NotProven, which names the step that failed.
     """
@@ -71,7 +71,7 @@ def open(data: bytes, entry: bytes, keys: Iterable[notes.VerifierKey]) -> tuple[
     checkpoint = notes.parse_checkpoint(note.text)
     signed_by = {held.key.name for held in note.signatures if held.key.kind == notes.SIGNATURE}
     if signed_by and checkpoint.origin not in signed_by:
-        raise NotProven(f"the checkpoint is of {checkpoint.origin!r}, and the key is of {min(signed_by)!r}.")
+        raise NotProven(f"the checkpoint belongs to {checkpoint.origin!r}, and the key to {min(signed_by)!r}.")
     leaf = merkle.leaf_hash(entry)
     merkle.verify_inclusion(leaf, proof.index, checkpoint.size, proof.hashes, checkpoint.root)
     return proof, checkpoint

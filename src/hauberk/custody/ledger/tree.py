@@ -1,11 +1,11 @@
-"""A verified view of one signed tree head: every hash and entry that it gives was traced to the root first.
+"""A verified view of one signed tree head: every hash and entry is traced to the root before it is returned.
 
-The partial tiles at the right edge are read when the view is made and must give the root. A full tile is read
-when first needed, hashed, and compared with the hash that its parent tile holds for it; a bundle is compared
-with its level-0 tile. What was verified is kept in memory, so that proofs cost a few dictionary look-ups.
+The partial tiles at the right edge are read when the view is created and must hash to the root. A full tile is read
+when first needed, hashed, and compared with its hash in the parent tile; a bundle is compared with its level-0 tile.
+Verified tiles and bundles are cached, so that proofs cost a few dictionary look-ups.
 
-What is answered: any altered, exchanged or missing file. What is not: whether the root itself is the log's;
-`log` checks the checkpoint's signature.
+Answers: any altered, exchanged or missing file. Does not answer: whether the root is the log's; `log` checks the
+checkpoint's signature.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from hauberk.custody.ledger.tiles import WIDTH, Tile
 _Key = TypeVar("_Key")
 _Value = TypeVar("_Value")
 
-# How often a reader looks again when the writer replaced a partial file under its hands.
+# How often a reader tries again when a writer replaced a partial file while it was read.
 _LOOKS = 5
 
 # A full bundle of the largest entries. A file that claims more is not read into memory; it fails as altered.
@@ -85,7 +85,7 @@ class Tree:
         name = tiles.path(level, index)
         tile = tiles.read_tile(_read(self.folder / name), WIDTH, exact=True)
         if tile is None or tile.node(8, 0) != self.node(8 * (level + 1), index):
-            raise altered(self.folder / name, "the hash that the level above holds for it")
+            raise altered(self.folder / name, "its hash in the level above")
         self.cache.keep_tile(level, index, tile)
         return tile
 
@@ -180,17 +180,19 @@ class Tree:
         raise missing(wanted)
 
     def frontier(self) -> Frontier:
-        """Return what a writer needs to go on from here, the partial bundle verified."""
+        """Return the frontier from which a writer continues, with the partial bundle verified."""
         number, width = divmod(self.size, WIDTH)
         return Frontier(self.size, self.edge, tiles.bundle(self.bundle(number)) if width else b"")
 
     def _within(self, size: int) -> None:
         if not 0 <= size <= self.size:
-            raise InvalidInput(f"the log has {self.size} entries; {size} is beyond it.")
+            raise InvalidInput(
+                f"the log has {self.size} entries, and {size} is beyond its end: use a smaller size."
+            )
 
 
 def load(folder: Path, size: int, root: bytes, cache: Cache | None = None) -> Tree:
-    """Read the right edge of the log and hold it against the root. Raises NotProven, naming the file at fault."""
+    """Read the right edge of the log and compare it with the root. Raises NotProven, naming the file at fault."""
     cache = Cache() if cache is None else cache
     edge = []
     for level, width in enumerate(widths(size)):
@@ -204,8 +206,8 @@ def load(folder: Path, size: int, root: bytes, cache: Cache | None = None) -> Tr
 def candidates(folder: Path, level: int | None, index: int, width: int) -> Iterator[Path]:
     """Yield the files that begin with the `width` hashes or entries wanted, the exact one first.
 
-    A log may drop a partial file once a wider one is there (tlog-tiles, Partial Tiles); a reader of an older
-    checkpoint then takes the beginning of the wider one, and verifies it like any other.
+    A log may drop a partial file once a wider one exists (tlog-tiles, Partial Tiles); a reader of an older checkpoint
+    then takes the beginning of the wider one and verifies it like any other.
     """
     exact, full = folder / tiles.path(level, index, width), folder / tiles.path(level, index)
     if exact.is_file():
@@ -223,7 +225,7 @@ def candidates(folder: Path, level: int | None, index: int, width: int) -> Itera
 
 
 class _Gone(NotProven):
-    """A file that is not there: either it was removed, or a writer has just replaced it by a wider one."""
+    """A missing file: either it was removed, or a writer has just replaced it by a wider one."""
 
 
 class _Unfit(_Gone):
@@ -231,17 +233,17 @@ class _Unfit(_Gone):
 
 
 def altered(file: Path, expected: str) -> NotProven:
-    """Say that a file does not hold what was signed, and what to do about it."""
-    return NotProven(f"{file} was altered: it does not give {expected}. {_ADVICE}")
+    """Return the error for a file that does not match what was signed."""
+    return NotProven(f"{file} was altered: it does not match {expected}. {_ADVICE}")
 
 
 def missing(file: Path) -> NotProven:
-    """Say that a file is gone that the checkpoint covers."""
-    return _Gone(f"{file} is missing, and the checkpoint covers it. {_ADVICE}")
+    """Return the error for a missing file that the checkpoint covers."""
+    return _Gone(f"{file} is missing, but the checkpoint covers it. {_ADVICE}")
 
 
 _ADVICE = (
-    "Trust nothing that rests on it, keep the folder as evidence, and restore the ledger from a copy that passes "
+    "Do not rely on this ledger, keep the folder as evidence, and restore the ledger from a copy that passes "
     "`hauberk ledger audit`."
 )
 
@@ -283,8 +285,8 @@ def _checked(file: Path, number: int, tile: Tile, width: int, *, exact: bool) ->
 
 
 def _suspect(folder: Path, size: int, root: bytes, edge: list[Tile]) -> Path:
-    # The edge gives another root than the signed one. Rebuild one level after another from what lies beneath
-    # it; the level whose rebuilt tile gives the signed root is the one that was altered.
+    # The edge hashes to another root than the signed one. Rebuild one level after another from the level beneath it;
+    # the level whose rebuilt tile leads to the signed root is the one that was altered.
     for level, tile in enumerate(edge):
         index = size >> 8 * (level + 1)
         rebuilt = _rebuild(folder, level, index, tile.width)

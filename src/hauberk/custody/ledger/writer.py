@@ -89,7 +89,7 @@ class Writer:
     _frontier: Frontier = field(default_factory=Frontier)
     _durable: set[Path] = field(default_factory=set)
 
-    def found(self, origin: str) -> None:
+    def begin(self, origin: str) -> None:
         """Sign the empty log. Raises InvalidInput if a log exists, NotProven if only its remains do."""
         if (self.folder / CHECKPOINT).exists():
             raise InvalidInput(f"there is a ledger in {self.folder} already: open it.")
@@ -201,7 +201,7 @@ class Writer:
             self.disk.sync_folder(folder)
 
     def _ensure(self, folder: Path) -> None:
-        # A process killed earlier may have made a folder and not synced its entry; so each is synced once here.
+        # A process killed earlier may have created a folder without syncing its entry, so each is synced once here.
         if folder in self._durable or folder == self.folder:
             return
         self._ensure(folder.parent)

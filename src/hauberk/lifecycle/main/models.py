@@ -28,7 +28,7 @@ from hauberk.models.port import Model
 from hauberk.project import Training
 from hauberk.records.running import Ran, told
 from hauberk.records.steps import Product
-from hauberk.records.workshop import versions
+from hauberk.records.workshop import MODELS, versions
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,7 @@ def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
 ) -> Trained:
     source = job.project.model
     seed = job.seed("training")
+    key_of_models = MODELS if job.project.release.seal else None
     brought = _brought(job)
     if warm is not None:
         brought = (*brought, Subject("champion weights", warm.model.outputs[WEIGHTS]))
@@ -204,7 +205,11 @@ def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
         depends=depends,
         seed=seed,
         then=then,
+        seal=key_of_models,
     )
+    if key_of_models is not None:  # an earlier run may have left them in the clear, before sealing was declared
+        for digest in done.outputs.values():
+            job.workshop.artifacts.seal(digest, key=key_of_models)
     for left in unfinished.glob(f"{role}-*"):  # of this training, and of earlier ones that were given up
         job.disk.remove(left)
     return Trained(role, done.outputs)

@@ -23,6 +23,7 @@ from hauberk.lifecycle.main.data import verify_data
 from hauberk.lifecycle.main.job import About, Job
 from hauberk.records import lineage
 from hauberk.records.steps import Product
+from hauberk.records.workshop import SEALING
 
 QUARANTINE = "quarantine.json"
 _STEP = "verify/poisoning"
@@ -69,7 +70,8 @@ def set_aside(job: Job, about: About, suspects: Sequence[Mapping[str, Any]]) -> 
         split = without(job.split, rows)
         digest = canonical.digest([split.train.digest(), split.test.digest()])
         kept = job.workshop.artifacts.put(
-            canonical.encode({"version": 1, "rows": [dict(entry) for entry in suspects]})
+            canonical.encode({"version": 1, "rows": [dict(entry) for entry in suspects]}),
+            key=SEALING if job.project.release.seal else None,
         )
         event = lineage.transaction(
             job.workshop,

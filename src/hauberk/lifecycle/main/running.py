@@ -28,16 +28,20 @@ def run_step(  # noqa: PLR0913 - what is run, on what, as which step, and about 
     depends: Mapping[str, Any],
     seed: int = 0,
     then: Callable[[Ran], Sequence[Statement]] = lambda _ran: (),
+    seal: str | None = None,
 ) -> Done:
     """Run a control as the step `step` of a job, unless an earlier run did so on the same things.
 
     inputs: makes the control's inputs; called only when the control has to run, so that a run with nothing to do loads
     no data. depends: JSON values that name everything in the inputs, by digest. then: returns the statements that are
-    logged after the evidence. The step's outputs are the control's. Raises as `records.running.run`.
+    logged after the evidence. seal: the key to seal the outputs under. The step's outputs are the control's. Raises as
+    `records.running.run`.
     """
 
     def work(task: Task) -> Product:
-        ran = running.run(job.workshop, control, inputs(), params, role=role, about=about, seed=seed, task=task)
+        ran = running.run(
+            job.workshop, control, inputs(), params, role=role, about=about, seed=seed, task=task, seal=seal
+        )
         return Product(outputs=ran.outputs, statements=[ran.statement, *then(ran)])
 
     named = {**depends, "control": control.name, "parameters": running.told(params), "seed": seed, "role": role}

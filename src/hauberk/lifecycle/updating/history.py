@@ -32,7 +32,7 @@ from hauberk.lifecycle.updating.batches import SHIFT, Batch, offered, transactio
 from hauberk.project import Project
 from hauberk.records import lineage
 from hauberk.records.lineage import Transaction
-from hauberk.records.workshop import Workshop
+from hauberk.records.workshop import MODELS, Workshop
 from hauberk.release import bundle, verification
 from hauberk.release.bundle import Manifest
 
@@ -134,7 +134,8 @@ def trained(workshop: Workshop, place: Path, made: Made, *, role: str) -> Traine
     outputs = {subject.name: subject.sha256 for subject in made.models}
     for name, digest in outputs.items():
         if not workshop.artifacts.has(digest):
-            workshop.artifacts.put(_from_folder(workshop, place, name, digest))
+            key = MODELS if made.details.get("sealed") else None
+            workshop.artifacts.put(_from_folder(workshop, place, name, digest), key=key)
     return Trained(role, outputs)
 
 
