@@ -135,7 +135,7 @@ def test_an_interrupt_says_how_many_are_left(sealed, monkeypatch, capsys):
     assert run(["rotate", "set.sealed"]) == 130
     said = " ".join(capsys.readouterr().out.split())
     assert sealed.is_dir()
-    assert "Left as they were, and open as before: 2 files" in said
+    assert "Not moved, and open as before: 2 files" in said
     assert "hauberk rewrap set.sealed" in said
 
 

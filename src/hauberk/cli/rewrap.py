@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,9 @@ from hauberk.cli._sealing import KEY, open_service, plain
 from hauberk.cli.keys import keys_option
 
 if TYPE_CHECKING:
-    from hauberk.custody.keys.port import KeyService
+    from contextlib import AbstractContextManager
+
+    from hauberk.core.progress import Task
     from hauberk.custody.rotation import Moved
 
 _paths = click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
@@ -35,13 +38,15 @@ def rewrap(  # noqa: PLR0913 - click's arguments
     service, such as from the keyring to AWS KMS; --keys then names their present key holder.
     """
     from hauberk.custody.folders import sealed_files
+    from hauberk.custody.rotation import rewrap_all
 
     files, kept = sealed_files(paths)
     held_by = open_service(uri)
     keys = open_service(to_uri, create=True) if to_uri else held_by
     again = _command("rewrap", paths, uri=uri, to=to_uri, key=key)
-    moved = _move(files, keys, key=key, only=None, held_by=held_by, json=json)
-    _report(ctx, Output(json), moved, kept, again, {"key": key})
+    with _rewrapping(files, json=json) as task:
+        moved = rewrap_all(files, keys, key_name=key, held_by=held_by, task=task)
+    _report(ctx, Output(json), _Done(moved, kept, again, {"key": key}))
 
 
 @click.command()
@@ -58,6 +63,7 @@ def rotate(ctx: click.Context, *, paths: tuple[Path, ...], uri: str, key: str | 
     continues. Older versions still open files that were not moved.
     """
     from hauberk.custody.folders import sealed_files
+    from hauberk.custody.rotation import rewrap_all
 
     files, kept = sealed_files(paths)
     keys = open_service(uri)
@@ -72,32 +78,32 @@ def rotate(ctx: click.Context, *, paths: tuple[Path, ...], uri: str, key: str | 
         out.console.print(
             f"No file was named. To move sealed files to the new version: {plain(again)}", soft_wrap=True
         )
-    moved = _move(files, keys, key=key, only=key, held_by=None, json=json)
-    _report(ctx, out, moved, kept, again, {"key": key, "versions": len(keys.ids(key))})
+    with _rewrapping(files, json=json) as task:
+        moved = rewrap_all(files, keys, key_name=key, only=key, task=task)
+    _report(ctx, out, _Done(moved, kept, again, {"key": key, "versions": len(keys.ids(key))}))
 
 
-def _move(  # noqa: PLR0913 - as `rewrap_all`
-    files: list[Path],
-    keys: KeyService,
-    *,
-    key: str | None,
-    only: str | None,
-    held_by: KeyService | None,
-    json: bool,
-) -> Moved:
+def _rewrapping(files: list[Path], *, json: bool) -> AbstractContextManager[Task]:
     from hauberk.core.progress import Progress
-    from hauberk.custody.rotation import rewrap_all
 
-    with Progress(visible=False if json else None).task(f"Rewrapping {counted(len(files), 'file')}") as task:
-        return rewrap_all(files, keys, key_name=key, only=only, held_by=held_by, task=task)
+    return Progress(visible=False if json else None).task(f"Rewrapping {counted(len(files), 'file')}")
 
 
-def _report(  # noqa: PLR0913, PLR0917 - what happened, and what to type next
-    ctx: click.Context, out: Output, moved: Moved, kept: list[Path], again: str, about: dict[str, Any]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Done:
+    """What happened. kept: files left alone in signed releases. again: the command that continues."""
+
+    moved: Moved
+    kept: list[Path]
+    again: str
+    about: dict[str, Any]
+
+
+def _report(ctx: click.Context, out: Output, done: _Done) -> None:
+    moved, kept, again = done.moved, done.kept, done.again
     left = [*moved.left, *(path for path, _ in moved.failed)]
     out.document(
-        about
+        done.about
         | {
             "rewrapped": [str(path) for path in moved.rewrapped],
             "already_current": len(moved.current),
@@ -113,14 +119,14 @@ def _report(  # noqa: PLR0913, PLR0917 - what happened, and what to type next
     counts = f"{counted(len(moved.rewrapped), 'file')} moved, {len(moved.current):,} were current"
     say(counts + (f", {len(moved.others):,} are under other keys" if moved.others else ""))
     if kept:
-        say(f"Part of a signed release, and left as it was signed: {counted(len(kept), 'file')}")
+        say(f"Left unchanged, as part of a signed release: {counted(len(kept), 'file')}")
     for path, error in moved.failed:
         say(f"[red]failed[/] {plain(path)}: {plain(error)}", soft_wrap=True)
     if moved.stopped is not None:
         say(f"[yellow]stopped[/]: {plain(str(moved.stopped) or 'interrupted')}", soft_wrap=True)
     if left:
         say(
-            f"[bold]Left as they were[/], and open as before: {counted(len(left), 'file')}. To go on: {plain(again)}",
+            f"[bold]Not moved[/], and open as before: {counted(len(left), 'file')}. To continue: {plain(again)}",
             soft_wrap=True,
         )
         ctx.exit(_code(moved))

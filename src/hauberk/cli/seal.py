@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from hauberk.cli.keys import keys_option
 
 if TYPE_CHECKING:
     from hauberk.custody.keys.port import KeyService
+    from hauberk.custody.parquet import Footer
     from hauberk.custody.sealed_paths import Pair
 
 
@@ -49,7 +51,7 @@ def seal(  # noqa: PLR0913 - click's arguments
     key: str | None,
     make_key: bool,
     columns: str | None,
-    footer: str,
+    footer: Footer,
     json: bool,
 ) -> None:
     """Encrypt SOURCE to SOURCE.sealed, under a fresh data key that the key NAME wraps.
@@ -75,29 +77,36 @@ def seal(  # noqa: PLR0913 - click's arguments
             f"Made the key [bold]{plain(key)}[/] in {plain(uri)}: without it no file opens. Back it up."
         )
     if columns is None:
-        document = _seal_files(out, source, pairs, keys, key, associated)
+        document = _seal_files(out, source, pairs, _How(keys, key, associated))
     else:
-        document = _seal_columns(out, pairs[0], keys, key, columns, footer, associated)
+        document = _seal_columns(out, pairs[0], columns, footer, _How(keys, key, associated))
     out.document(document | {"key": key, "key_made": made})
 
 
-def _seal_files(  # noqa: PLR0913, PLR0917 - what, where, under which key
-    out: Output, source: Path, pairs: list[Pair], keys: KeyService, key: str, associated: str
-) -> dict[str, Any]:
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What files are sealed with."""
+
+    keys: KeyService
+    key: str
+    associated: str
+
+
+def _seal_files(out: Output, source: Path, pairs: list[Pair], how: _How) -> dict[str, Any]:
     from hauberk.core.progress import Progress
     from hauberk.custody import sealed_paths
 
     with Progress(visible=False if out.json else None).task(f"Sealing {source.name}") as task:
-        sealed = sealed_paths.seal_all(pairs, keys, key, associated=associated.encode(), task=task)
+        sealed = sealed_paths.seal_all(pairs, how.keys, how.key, associated=how.associated.encode(), task=task)
     rows = [{"sealed": str(one.path), "sha256": one.sha256, "plain_size": one.plain_size} for one in sealed]
     if source.is_file():
-        out.console.print(f"Sealed [bold]{plain(sealed[0].path)}[/] under the key {plain(key)}")
+        out.console.print(f"Sealed [bold]{plain(sealed[0].path)}[/] under the key {plain(how.key)}")
         out.console.print(f"sha256 {sealed[0].sha256}")
         return rows[0]
     size = sum(one.plain_size for one in sealed)
     left = sealed_paths.left_open(source, pairs)
     out.console.print(
-        f"Sealed {counted(len(rows), 'file')}, {size:,} bytes, below {plain(source)} under the key {plain(key)}"
+        f"Sealed {counted(len(rows), 'file')}, {size:,} bytes, below {plain(source)} under the key {plain(how.key)}"
     )
     if left:
         some = ", ".join(str(path) for path in left[:_SHOWN]) + (", ..." if len(left) > _SHOWN else "")
@@ -108,21 +117,21 @@ def _seal_files(  # noqa: PLR0913, PLR0917 - what, where, under which key
     return {"files": rows, "plain_size": size, "passed_over": [str(path) for path in left]}
 
 
-def _seal_columns(  # noqa: PLR0913, PLR0917 - as above
-    out: Output, pair: Pair, keys: KeyService, key: str, columns: str, footer: str, associated: str
-) -> dict[str, Any]:
+def _seal_columns(out: Output, pair: Pair, columns: str, footer: Footer, how: _How) -> dict[str, Any]:
     from hauberk.core.errors import InvalidInput
     from hauberk.core.progress import Progress
     from hauberk.custody.parquet import seal_columns
     from hauberk.custody.sealed_paths import read_columns
 
-    if associated:
+    if how.associated:
         raise InvalidInput(
             "--associated is for whole files: Parquet has no place for it. Leave one of the two out."
         )
-    under = read_columns(columns, key)
+    under = read_columns(columns, how.key)
     with Progress(visible=False if out.json else None).task(f"Sealing columns of {pair.source.name}") as task:
-        leaves = seal_columns(pair.source, pair.target, keys, under, footer_key=key, footer=footer, task=task)  # type: ignore[arg-type]
+        leaves = seal_columns(
+            pair.source, pair.target, how.keys, under, footer_key=how.key, footer=footer, task=task
+        )
     out.console.print(
         f"Sealed {len(leaves)} columns in [bold]{plain(pair.target)}[/], compared with {plain(pair.source)}"
     )

@@ -150,14 +150,11 @@ def open_all(  # noqa: PLR0913 - what, with which keys, and how
     for a file that does not open, such as one that says that its key was erased. Raises as `sealing.unseal_file` and
     `parquet.open_columns`; files opened before stay.
     """
-    task, opened = task or Quiet(), []
+    task, opened, how = task or Quiet(), [], _How(keys, key, associated)
     for at, pair in enumerate(pairs):
         names, part = parquet.key_names(pair.source), Part(task, at, len(pairs))
         try:
-            if names:
-                opened.append(_open_columns(pair, names, keys, key, associated, part))
-            else:
-                opened.append(_open_file(pair, keys, key, associated, part))
+            opened.append(_open_columns(pair, names, how, part) if names else _open_file(pair, how, part))
         except (InvalidInput, NotProven) as error:
             if refused is None:
                 raise
@@ -173,21 +170,28 @@ def _plain_name(source: Path) -> Path:
     raise InvalidInput(f"{source} does not end in {ENDING}, so the plaintext needs a name: give --output.")
 
 
-def _open_columns(  # noqa: PLR0913, PLR0917 - as `open_all`
-    pair: Pair, names: tuple[str, ...], keys: KeyService, key: str | None, associated: bytes, task: Task
-) -> Opened:
-    if associated or (key is not None and key not in names):
+@dataclass(frozen=True, slots=True)
+class _How:
+    """What files are opened with."""
+
+    keys: KeyService
+    key: str | None
+    associated: bytes
+
+
+def _open_columns(pair: Pair, names: tuple[str, ...], how: _How, task: Task) -> Opened:
+    if how.associated or (how.key is not None and how.key not in names):
         raise InvalidInput(
             f"{pair.source} has columns sealed under {', '.join(names)}, without associated data: name one of these keys."
         )
-    parquet.open_columns(pair.source, pair.target, keys, task=task)
+    parquet.open_columns(pair.source, pair.target, how.keys, task=task)
     size = pair.target.stat().st_size if pair.target.is_file() else 0  # a pipe keeps nothing to measure
     return Opened(pair.target, ", ".join(names), size)
 
 
-def _open_file(pair: Pair, keys: KeyService, key: str | None, associated: bytes, task: Task) -> Opened:
+def _open_file(pair: Pair, how: _How, task: Task) -> Opened:
     header = read_header(pair.source)
-    unseal_file(pair.source, pair.target, keys, key, associated=associated, task=task)
+    unseal_file(pair.source, pair.target, how.keys, how.key, associated=how.associated, task=task)
     return Opened(pair.target, header.key, header.plain_size)
 
 

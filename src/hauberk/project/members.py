@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from hauberk.core.registry import Registry
@@ -24,14 +25,14 @@ def check_members(project: Project) -> None:
     from hauberk.training.adversarial import HARDENING
 
     problems = Problems(project.file.name, project.lines)
-    kind = project.data.kind
+    members = _Members(project.data.kind, problems)
     for name, values in project.checks.items():
-        _member(CHECKS, name, values, kind, ("checks", name), problems)
+        members.check(CHECKS, name, values, ("checks", name))
     for index, (name, values) in enumerate(project.evaluation.attacks):
-        _member(ATTACKS, name, values, kind, ("evaluation", "attacks", index), problems)
+        members.check(ATTACKS, name, values, ("evaluation", "attacks", index))
     training = project.training
     if training.method != AUTO:
-        _member(HARDENING, training.method, training.hardening, kind, ("training", "method"), problems)
+        members.check(HARDENING, training.method, training.hardening, ("training", "method"))
     elif training.hardening:
         problems.add(
             ("training", "hardening"),
@@ -41,13 +42,20 @@ def check_members(project: Project) -> None:
     problems.stop()
 
 
-def _member(  # noqa: PLR0913, PLR0917 - who, with what, for which data, and where to say so
-    family: Registry[Any], name: str, values: Mapping[str, Any], kind: str, path: Path, problems: Problems
-) -> None:
-    entry = problems.take(path, lambda: family[name])
-    if entry is None:
-        return
-    if kind not in entry.kinds:
-        problems.add(path, f"{name} is for {' and '.join(entry.kinds)} data, and these are {kind} data.")
-    where = ("training", "hardening") if path == ("training", "method") else path
-    problems.take(where, lambda: entry.make(values))
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Checks members of registries for one kind of data, and notes what is wrong."""
+
+    kind: str
+    problems: Problems
+
+    def check(self, family: Registry[Any], name: str, values: Mapping[str, Any], path: Path) -> None:
+        entry = self.problems.take(path, lambda: family[name])
+        if entry is None:
+            return
+        if self.kind not in entry.kinds:
+            self.problems.add(
+                path, f"{name} is for {' and '.join(entry.kinds)} data, and these are {self.kind} data."
+            )
+        where = ("training", "hardening") if path == ("training", "method") else path
+        self.problems.take(where, lambda: entry.make(values))

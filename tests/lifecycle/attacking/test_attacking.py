@@ -281,7 +281,7 @@ def test_a_service_of_another_shape_is_refused(rows, change, message):
 
 def test_addresses_that_are_none_or_unprotected_are_refused():
     for url, message in (
-        ("https://host/predict", "no model's address"),
+        ("https://host/predict", "not the address of a model"),
         ("http://example.org/v2/models/m", "without encryption"),
         ("https://example.org/v2/models/m", "TLS context"),
     ):

@@ -30,9 +30,9 @@ _FLOATS = ("FP16", "FP32", "FP64", "BF16")
 class Access:
     """How an endpoint is reached.
 
-    context: of TLS; None speaks plain HTTP, which is allowed to this machine alone. headers: such as Authorization;
-    they are never shown. batch: rows of one request. timeout: of one request, seconds. patience: how long one request
-    may be put off by rate limits and failures in all, seconds. pause: sleeps.
+    context: TLS; None means plain HTTP, which is allowed only for this machine. headers: such as Authorization; never
+    shown. batch: rows per request. timeout: of one request, seconds. patience: the total time that rate limits and
+    failures may delay one request, seconds. pause: the function that sleeps.
     """
 
     context: ssl.SSLContext | None = None
@@ -44,19 +44,21 @@ class Access:
 
 
 class Endpoint:
-    """A served model: `models.port.Model`. asked: how many rows it was sent. labels_only: it says no scores."""
+    """A served model: `models.port.Model`. asked: number of rows sent so far. labels_only: it returns no scores."""
 
     def __init__(self, url: str, access: Access, *, shape: tuple[int, ...], classes: int) -> None:
-        """Read the metadata. shape: of one row; classes: how many the data have.
+        """Read the metadata. shape: of one row; classes: number of classes in the data.
 
-        Raises InvalidInput for a URL of another form, a model that is not there or of another shape; Unavailable.
+        Raises InvalidInput for another form of URL, an unknown model, or one of another shape; Unavailable.
         """
         self.classes, self.asked, self._shape, self._access = classes, 0, shape, access
         place = urlsplit(url)
         if place.scheme not in ("http", "https") or "/v2/models/" not in place.path or not place.hostname:
-            raise InvalidInput(f"{url} is no model's address: expected https://host/v2/models/NAME.")
+            raise InvalidInput(f"{url} is not the address of a model: expected https://host/v2/models/NAME.")
         if place.scheme == "http" and place.hostname not in ("localhost", "127.0.0.1", "::1"):
-            raise InvalidInput(f"{url} would be asked without encryption: use https, or a service on this machine.")
+            raise InvalidInput(
+                f"{url} would be queried without encryption: use https, or a service on this machine."
+            )
         if place.scheme == "https" and access.context is None:
             raise InvalidInput("an https endpoint needs a TLS context: `hauberk.core.tls.client_context()`.")
         self._path = place.path.rstrip("/")
