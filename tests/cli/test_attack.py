@@ -347,7 +347,7 @@ def test_a_module_without_gradients_or_with_fewer_classes_than_the_data_is_told(
     [
         ("linf:0", "above 0"),
         ("l2:-1", "above 0"),
-        ("patch:0", "share of the picture"),
+        ("patch:0", "of the picture"),
         ("corruptions:0", "1 to 5"),
         ("spatial:0,0", "nothing may change"),
         ("zero.toml", "allows no change"),

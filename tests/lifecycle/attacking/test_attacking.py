@@ -104,7 +104,7 @@ def test_a_line_names_a_ball_and_a_file_its_threats(threats, rows):
         ("corruptions", "image", "such as corruptions:3"),
         ("spatial:30,3,31,5", "image", "such as spatial:30,3"),
         ("patch:0.1,0.9", "image", "such as patch:0.1"),
-        ("patch:0", "image", "share of the picture"),
+        ("patch:0", "image", "of the picture"),
         ("linf:0", "image", "above 0"),
         ("linf:nan", "image", "above 0"),
     ],
