@@ -23,7 +23,7 @@ _BATCH = 64  # small files in one unit, at most, to save hand-overs between thre
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class _Piece:
     """A block to hash: bytes [start, end) of file number `file`; block `number` of its cut number `part`."""
 
     file: int
@@ -37,13 +37,13 @@ class Piece:
 class _Run:
     """The threads' shared state: units not yet taken, block hashes by (file, part, number), and bytes hashed so far."""
 
-    units: Iterator[list[Piece]]
+    units: Iterator[list[_Piece]]
     lock: threading.Lock = field(default_factory=threading.Lock)
     stop: threading.Event = field(default_factory=threading.Event)
     hashes: dict[tuple[int, int, int], bytes] = field(default_factory=dict)
     done: int = 0
 
-    def next(self) -> list[Piece] | None:
+    def next(self) -> list[_Piece] | None:
         with self.lock:
             return None if self.stop.is_set() else next(self.units, None)
 
@@ -83,7 +83,7 @@ def digests(
     ]
 
 
-def _hash(unit: Sequence[Piece], plans: Sequence[tuple[Item, Sequence[Cut]]], reader: Reader, run: _Run) -> int:
+def _hash(unit: Sequence[_Piece], plans: Sequence[tuple[Item, Sequence[Cut]]], reader: Reader, run: _Run) -> int:
     size = 0
     for file, of_file in groupby(unit, key=lambda piece: piece.file):
         pieces = list(of_file)
@@ -101,15 +101,15 @@ def _count(cut: Cut) -> int:
     return max(1, -(-(cut.end - cut.start) // BLOCK))
 
 
-def _pieces(file: int, cuts: Sequence[Cut]) -> Iterator[Piece]:
+def _pieces(file: int, cuts: Sequence[Cut]) -> Iterator[_Piece]:
     for part, cut in enumerate(cuts):
         for number in range(_count(cut)):
             start = cut.start + number * BLOCK
-            yield Piece(file, part, number, start, min(cut.end, start + BLOCK))
+            yield _Piece(file, part, number, start, min(cut.end, start + BLOCK))
 
 
-def _units(pieces: Sequence[Piece]) -> Iterator[list[Piece]]:
-    unit: list[Piece] = []
+def _units(pieces: Sequence[_Piece]) -> Iterator[list[_Piece]]:
+    unit: list[_Piece] = []
     size = 0
     for piece in pieces:
         unit.append(piece)

@@ -65,7 +65,7 @@ class Local:
             for start, end in ranges:
                 yield self._pieces(item, descriptor, buffer, start, end)
             # Checked after the last byte: the state must still be that of the listed file.
-            if state_of(os.fstat(descriptor)) != item.state:
+            if _state_of(os.fstat(descriptor)) != item.state:
                 raise changed(item)
         finally:
             os.close(descriptor)
@@ -90,7 +90,7 @@ class Local:
         return b"".join(pieces)
 
 
-def state_of(status: os.stat_result) -> str:
+def _state_of(status: os.stat_result) -> str:
     """Return "size:mtime:inode:ctime", times in ns.
 
     The ctime is set by the system itself, even if a program sets the mtime back.
@@ -138,7 +138,7 @@ def _item(name: str, path: str, status: os.stat_result) -> Item:
 
     if not stat.S_ISREG(status.st_mode):
         raise InvalidInput(f"{path} is not a regular file: move it out of the data.")
-    return Item(name, path, status.st_size, state_of(status))
+    return Item(name, path, status.st_size, _state_of(status))
 
 
 def _named(listings: Sequence[list[Item]], places: Sequence[str]) -> list[Item]:

@@ -89,12 +89,13 @@ def drill(  # noqa: PLR0913 - a public call with independent options, all named
     chosen = fitting(side.kind, attacks)
     total = 1 + len(chosen) * seeds
     task.update(0, text="the data as they are")
-    yield _judged(NOTHING, 0, side, np.zeros(len(side), np.bool_), false_alarms, detectors)
+    settings = _Settings(share, false_alarms, detectors)
+    yield _judged(NOTHING, 0, side, np.zeros(len(side), np.bool_), settings)
     done = 1
     for entry in chosen:
         for seed in range(seeds):
             task.update(done / total, text=f"{entry.name}, {done} of {total - 1}")
-            yield _one(entry, side, share, seed, false_alarms, detectors)
+            yield _one(entry, side, seed, settings)
             done += 1
     task.update(1.0)
 
@@ -115,32 +116,28 @@ def poisoned_copy(entry: Entry[Any], side: Dataset, *, share: float | None, seed
     )
 
 
-def _one(  # noqa: PLR0913, PLR0917 - one private caller
-    entry: Entry[Any],
-    side: Dataset,
-    share: float | None,
-    seed: int,
-    rate: float,
-    detectors: Mapping[str, Mapping[str, Any]] | None,
-) -> Caught:
+@dataclass(frozen=True, slots=True)
+class _Settings:
+    """A drill's settings. share: of poisoned rows. rate: of false alarms. detectors: as in `screen`."""
+
+    share: float | None
+    rate: float
+    detectors: Mapping[str, Mapping[str, Any]] | None
+
+
+def _one(entry: Entry[Any], side: Dataset, seed: int, settings: _Settings) -> Caught:
     try:
-        copy, poisoned = poisoned_copy(entry, side, share=share, seed=seed)
+        copy, poisoned = poisoned_copy(entry, side, share=settings.share, seed=seed)
     except InvalidInput as error:
-        return Caught(entry.name, seed, 0, 0.0, 0.0, 0.0, rate, False, {}, 0.0, str(error))
-    return _judged(entry.name, seed, copy, poisoned.poison, rate, detectors)
+        return Caught(entry.name, seed, 0, 0.0, 0.0, 0.0, settings.rate, False, {}, 0.0, str(error))
+    return _judged(entry.name, seed, copy, poisoned.poison, settings)
 
 
-def _judged(  # noqa: PLR0913, PLR0917 - two private callers
-    name: str,
-    seed: int,
-    side: Dataset,
-    poison: np.ndarray,
-    rate: float,
-    detectors: Mapping[str, Mapping[str, Any]] | None,
-) -> Caught:
+def _judged(name: str, seed: int, side: Dataset, poison: np.ndarray, settings: _Settings) -> Caught:
+    rate = settings.rate
     started = monotonic()
     # The drill screens without sources: an attack does not say who sent its rows, and without sources detection is harder.
-    screening = screen_rows(Rows(side.kind, side, None, (), seed), false_alarms=rate, detectors=detectors)
+    screening = screen_rows(Rows(side.kind, side, None, (), seed), false_alarms=rate, detectors=settings.detectors)
     seconds = monotonic() - started
     hits = poison & screening.flags
     return Caught(

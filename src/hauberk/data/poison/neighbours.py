@@ -75,16 +75,16 @@ def features(*sides: Dataset) -> tuple[Features, ...]:
         for side, good in zip(sides, finite, strict=True)
     ]
     if sides[0].kind == "image":
-        plain = tuple(Features(picture_features(x), np.zeros(len(x), np.int64)) for x in whole)
+        plain = tuple(Features(_picture_features(x), np.zeros(len(x), np.int64)) for x in whole)
     else:
-        plain = table_features(whole, sides[0].columns)
+        plain = _table_features(whole, sides[0].columns)
     return tuple(
         Features(one.values, np.where(good, one.blocks, -1 - number - len(sides) * np.arange(len(good))))
         for number, (one, good) in enumerate(zip(plain, finite, strict=True))
     )
 
 
-def picture_features(x: Floats) -> Floats:
+def _picture_features(x: Floats) -> Floats:
     """Return (n, f) float32 of length at most one: the shading of pictures (n, c, h, w), independent of brightness."""
     grey = pooled(x.mean(axis=1, dtype=np.float32, keepdims=True)).reshape(len(x), -1)
     grey = grey - grey.mean(axis=1, keepdims=True)
@@ -99,7 +99,7 @@ def pooled(x: Floats, side: int = _SIDE) -> Floats:
     return _pooled(_pooled(x, 2, side), 3, side)
 
 
-def table_features(sides: Sequence[Floats], columns: Sequence[Column]) -> tuple[Features, ...]:
+def _table_features(sides: Sequence[Floats], columns: Sequence[Column]) -> tuple[Features, ...]:
     """Return number columns divided by their standard deviation and by the root of their count; equal categories share a block.
 
     A distance is thus the root mean square difference over the number columns, in standard deviations.

@@ -59,7 +59,7 @@ def infer(table: Table, *, task: Task | None = None) -> str:
 
 
 def _column(summary: Summary, column: ColumnSummary) -> list[str]:
-    lines = [f"[columns.{quoted(column.name)}]", f'type = "{column.kind}"  # {column.dtype}']
+    lines = [f"[columns.{_quoted(column.name)}]", f'type = "{column.kind}"  # {column.dtype}']
     if column.nulls or column.misfits:
         lines.append(f"nullable = true  # seen: {column.nulls:,} of {column.rows:,}" if column.nulls else "")
     if column.misfits:
@@ -92,7 +92,7 @@ def _text(summary: Summary, column: ColumnSummary) -> list[str]:
             polars.col(column.name).cast(polars.String).drop_nulls().unique().sort()
         )
         seen = summary.frame.table.collect(query)[column.name].to_list()
-        lines.append(f"allowed = [{', '.join(quoted(one, always=True) for one in seen)}]")
+        lines.append(f"allowed = [{', '.join(_quoted(one, always=True) for one in seen)}]")
     elif column.high is not None:
         lines.append(f"max_length = {column.high}")
     lines.append(
@@ -110,7 +110,7 @@ def _is_unique(summary: Summary, name: str) -> bool:
     return summary.frame.table.collect(query.head(1)).height == 0
 
 
-def quoted(text: str, *, always: bool = False) -> str:
+def _quoted(text: str, *, always: bool = False) -> str:
     """Return a key or string in TOML; a key of ASCII letters, digits, - and _ stays bare unless `always`."""
     if not always and text and all(letter.isascii() and (letter.isalnum() or letter in "-_") for letter in text):
         return text

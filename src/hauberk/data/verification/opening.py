@@ -136,7 +136,7 @@ def from_frame(frame: pl.DataFrame | pl.LazyFrame, *, name: str = "the frame") -
         schema = dict(lazy.collect_schema())
     except polars.exceptions.PolarsError as error:
         raise InvalidInput(f"{name} cannot be evaluated: {error}. Correct its query.") from error
-    refuse_odd_names(name, list(schema))
+    _refuse_odd_names(name, list(schema))
     return Table(name, "frame", (), schema, (), lambda: lazy, textual=False)
 
 
@@ -167,7 +167,7 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
             raise InvalidInput(
                 f"{part.name} lies outside the partition by {', '.join(sorted(keys))}: each part needs the same keys."
             )
-    refuse_odd_names(place, [*schema, *keys])
+    _refuse_odd_names(place, [*schema, *keys])
 
     def scan() -> pl.LazyFrame:
         return _scan(parts, kind, schema)
@@ -182,7 +182,7 @@ def _table(place: str, parts: tuple[Part, ...]) -> Table:
     return Table(place, kind, parts, full, states, scan, kind in ("csv", "tsv"))
 
 
-def refuse_odd_names(place: str, names: Sequence[str]) -> None:
+def _refuse_odd_names(place: str, names: Sequence[str]) -> None:
     """Raise InvalidInput for more columns than can be verified, and for names that a query would misinterpret."""
     _refuse_many(place, len(names))
     # Polars reads such names as patterns, so a rule for one column would apply to others. NUL marks our own columns.
@@ -206,7 +206,7 @@ def _described(place: str, kind: str, parts: tuple[Part, ...], read: Callable[[]
     """Return pictures or arrays as a table; the description of each row is small and held in memory."""
     states = tuple(state(part.path) for part in parts)
     frame = read()
-    refuse_odd_names(place, frame.columns)
+    _refuse_odd_names(place, frame.columns)
     table = Table(place, kind, parts, dict(frame.schema), states, frame.lazy, textual=False)
     table.unchanged()
     return table

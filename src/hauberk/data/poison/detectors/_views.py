@@ -9,6 +9,8 @@ the sharp network agrees with a row's label, something other than the content pr
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -38,7 +40,7 @@ def sharp(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubl
 
     pictures = _nets.tensor(x)
     probabilities = np.zeros((len(x), classes))
-    for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _SHARP, shifted, seed)):
+    for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _Kind(_SHARP, shifted, seed))):
         probabilities[rows] = _nets.predict(net, pictures[torch.from_numpy(rows)])
         task.update((number + 1) / _FOLDS, text=f"sharp network, fold {number + 1} of {_FOLDS}")
     return probabilities
@@ -57,7 +59,7 @@ def blind(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubl
         return noisy * _uncovered(len(batch), side, generator).to(moved.device)
 
     probabilities = np.zeros((4, len(x), classes))
-    for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _BLIND, veiled, seed + 1)):
+    for number, (net, rows) in enumerate(_fitted(pictures, y, classes, _Kind(_BLIND, veiled, seed + 1))):
         held_out = pictures[torch.from_numpy(rows)]
         for quarter, (top, left) in enumerate((t, le) for t in (0, 1) for le in (0, 1)):
             covered = held_out.clone()
@@ -69,11 +71,20 @@ def blind(x: Floats, y: Labels, classes: int, *, seed: int, task: Task) -> Doubl
     return probabilities
 
 
-def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], view: Any, seed: int) -> Any:  # noqa: PLR0913, PLR0917 - two private callers
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """One of the two kinds of networks. widths: channels of each block. view: the augmentation. seed: of its folds."""
+
+    widths: tuple[int, ...]
+    view: _nets.View
+    seed: int
+
+
+def _fitted(pictures: Any, y: Labels, classes: int, kind: _Kind) -> Iterator[tuple[Any, Labels]]:
     """Yield (network, held-out row numbers) for each fold."""
     torch = need("torch")
     labels = torch.from_numpy(y).to(pictures.device)
-    for number, (fit, rows) in enumerate(_nets.folds(y, _FOLDS, seed)):
+    for number, (fit, rows) in enumerate(_nets.folds(y, _FOLDS, kind.seed)):
         rows_a_batch = min(_BATCH, len(fit))
         steps = max(_SEEN * len(fit) // rows_a_batch, min(_STEPS, _MOST_SEEN * len(fit) // rows_a_batch))
         net = _nets.learn(
@@ -82,9 +93,9 @@ def _fitted(pictures: Any, y: Labels, classes: int, widths: tuple[int, ...], vie
             classes=classes,
             batches=_nets.shuffled(fit, _BATCH),
             steps=steps,
-            seed=seed * 31 + number,
-            widths=widths,
-            view=view,
+            seed=kind.seed * 31 + number,
+            widths=kind.widths,
+            view=kind.view,
         )
         yield net, rows
 

@@ -110,7 +110,7 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
             continue
         beyond = rng.permutation(np.flatnonzero(rows.y != label))[:2000]
         covariance = (total - spread[label]) / (len(rows) - len(own))
-        halves = parted(centred[own], centred[beyond], covariance, share=params.share, seed=rows.seed)
+        halves = _parted(centred[own], centred[beyond], covariance, share=params.share, seed=rows.seed)
         if halves.distance < params.parted:
             continue
         part = _strange(halves)
@@ -135,7 +135,7 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     return Suspicion(score, {r: why for r, why in reasons.items() if score[r] >= 2}, None, tuple(notes))
 
 
-def parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, seed: int) -> Parted:
+def _parted(own: Doubles, others: Doubles, covariance: Doubles, *, share: float, seed: int) -> Parted:
     """Return the best split of a class in two along one direction.
 
     own: (m, d) rows of the class, minus the class mean. others: (o, d) rows of other classes, minus their class means.

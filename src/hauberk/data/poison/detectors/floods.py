@@ -70,7 +70,7 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     score = np.zeros(len(rows))
     reasons: dict[int, str] = {}
     for count, words in ((near, "equal or nearly so"), (equal, "equal in every value")):
-        threshold = unusual(count, params)
+        threshold = _unusual(count, params)
         scores = np.where(count >= threshold, 3.0 + np.log10(np.maximum(count / threshold, 1)), 0.0)
         for row in np.flatnonzero(scores > score):
             reasons[int(row)] = (
@@ -80,7 +80,7 @@ def run(rows: Rows, params: Params, *, rng: np.random.Generator, task: Task) -> 
     return Suspicion(score, reasons)
 
 
-def unusual(count: Doubles, params: Params) -> float:
+def _unusual(count: Doubles, params: Params) -> float:
     """Return the number of copies from which a row belongs to a flood.
 
     count: (n,) copies of each row, itself included. If the 0.9 quantile of the counts is above the 0.8 quantile, repeats are

@@ -28,7 +28,7 @@ _NAMED = re.compile(r"idx\d?[-.]|[-.]idx$|ubyte")
 @FORMATS.register(
     "idx", practice="1a", threats=(), summary="MNIST's pairs of files, plain or gzip", kinds=("image",)
 )
-def read_idx(source: Source, wanted: Wanted) -> Read | None:
+def read(source: Source, wanted: Wanted) -> Read | None:
     """Read one file of pictures (3 or 4 axes) and one of labels (1 axis), given in any order."""
     if not _claims(source):
         return None
