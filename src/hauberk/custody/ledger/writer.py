@@ -180,7 +180,7 @@ class Writer:
 
     def _read_intent(self) -> bytes:
         try:
-            return (self.folder / INTENT).read_bytes()
+            return heads.read_small(self.folder / INTENT)
         except FileNotFoundError:
             return b""
         except OSError as error:
