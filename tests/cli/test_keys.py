@@ -102,7 +102,7 @@ def test_a_short_new_passphrase_changes_nothing(call, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (("create", "release"), "there already"),
+        (("create", "release"), "exists already"),
         (("create", "Not Fit"), "cannot name"),
         (("create", "x", "--algorithm", "rsa"), "ed25519"),
         (("rotate", "absent"), "release"),

@@ -49,5 +49,5 @@ def test_a_secret_that_others_can_reach_is_refused(tmp_path, mode):
     with pytest.raises(InvalidInput, match="chmod 600"):
         tls.check_private(key)
     os.mkfifo(tmp_path / "pipe", 0o600)
-    with pytest.raises(InvalidInput, match="no regular file"):
+    with pytest.raises(InvalidInput, match="not a regular file"):
         tls.check_private(tmp_path / "pipe")

@@ -27,7 +27,7 @@ def test_what_is_no_expression_is_refused(text, message):
 
 
 def test_an_expression_that_never_matches_is_refused():
-    with pytest.raises(InvalidInput, match=r"never matches|no cron expression"):
+    with pytest.raises(InvalidInput, match=r"never matches|not a cron expression"):
         check_cron("0 0 31 2 *")
 
 

@@ -31,7 +31,7 @@ _SHOWN = 20
     show_default=True,
     help="Where to look for its sealed files, besides .hauberk/store; may be repeated.",
 )
-@click.option("--yes", is_flag=True, help="Do not ask. There is no way back.")
+@click.option("--yes", is_flag=True, help="Do not ask for confirmation. This cannot be undone.")
 @json_option
 def erase(*, name: str, uri: str, paths: tuple[Path, ...], yes: bool, json: bool) -> None:
     """Destroy the key NAME, which makes every copy of the files sealed under it unreadable.
@@ -74,7 +74,7 @@ def _confirm(out: Output, keys: KeyService, name: str, found: list[Path], *, yes
         return
     if out.json or not sys.stdin.isatty():
         raise InvalidInput("erasing cannot be undone, and there is no terminal to confirm it: add --yes.")
-    typed = click.prompt("There is no way back. Type the key's name to destroy it", default="", show_default=False)
+    typed = click.prompt("This cannot be undone. Type the key's name to destroy it", default="", show_default=False)
     if typed != name:
         raise InvalidInput("that is not the key's name. Nothing was destroyed.")
 

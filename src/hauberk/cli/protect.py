@@ -53,7 +53,7 @@ def _say_what_next(console: Console, result: Result) -> None:
     console.print()
     line("report", result.report)
     if result.release is None:
-        console.print("[bold red]refused[/]: there is no release of this run. The report says what to change.")
+        console.print("[bold red]refused[/]: this run made no release. The report shows what to change.")
         return
     line("release", result.release)
     line("verify", f"hauberk verify {result.release} --key {result.key_id}")

@@ -26,7 +26,7 @@ from hauberk.core.errors import InvalidInput, Unavailable
 
 LARGEST = 8 << 20
 FAILURES = frozenset({429, 500, 502, 503, 504})
-"""Statuses after which the same request may succeed: rate limits and failures of the server or what is behind it."""
+"""Statuses after which the same request may succeed: rate limits and failures of the server or its backend."""
 
 _CHUNK = 1 << 16
 _SHORTEST = 0.05

@@ -11,7 +11,7 @@ Hauberk's own files (ledger, keyring, store) go through `Disk.write`, which repl
 planted there must not lead a write elsewhere. A user's name is followed, as the shell's `>` follows it.
 
 Answers: `--output /dev/null` as root, which would replace the machine's null device by a file. Does not answer: a name
-that somebody else may exchange between the check and the write; do not name files in folders that others may write.
+that an attacker exchanges between the check and the write: do not name files in folders that others can write.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Output:
     """Where a named path leads: to a regular file (`file`) or to a stream (`stream`), one of the two.
 
     named: the path as given. file: the file to make or replace, all links followed. stream: a descriptor of this
-    process, or the path of a pipe or character device. mode: permission bits of the file that is there, if any.
+    process, or the path of a pipe or character device. mode: permission bits of the existing file, if any.
     """
 
     named: Path
@@ -114,9 +114,9 @@ def pour(source: int | Path, output: Output, *, disk: Disk) -> None:
 
 @contextmanager
 def drafts(paths: Sequence[Path], *, mode: int = 0o644, disk: Disk | None = None) -> Iterator[tuple[Path, ...]]:
-    """Give a temporary file for each path, to be filled; deliver all, in order, when the block ends well.
+    """Yield a temporary file for each path, to be filled; deliver all, in order, when the block ends without an error.
 
-    The draft of a file lies beside it, that of a stream in the folder for temporary files; both end as the name does.
+    The draft of a file is in the same folder, that of a stream in the folder for temporary files; both keep the suffix.
     When the block raises, nothing is delivered. When a delivery fails, earlier ones that made a new file are removed;
     a file that was replaced stays replaced. No draft is left in either case. Raises as `write`.
     """

@@ -219,7 +219,7 @@ def _words(text: str) -> Iterator[_Word]:
         if found is None:
             place = at + len(text[at:]) - len(text[at:].lstrip())
             raise InvalidInput(
-                f"relation {text!r}: {text[place]!r} at character {place + 1} cannot stand here. Expected a number, a "
+                f"relation {text!r}: {text[place]!r} at character {place + 1} is not allowed here. Expected a number, a "
                 "column (between backticks when it has blanks or signs), + - * / <= >= = =>, or a category in quotes."
             )
         kind = str(found.lastgroup)

@@ -79,7 +79,7 @@ def check_private(path: Path) -> None:
     except OSError as error:
         raise InvalidInput(f"cannot read {path}: {error.strerror or error}.") from error
     if not stat.S_ISREG(mode):
-        raise InvalidInput(f"{path} is no regular file.")
+        raise InvalidInput(f"{path} is not a regular file.")
     if mode & 0o077:
         raise InvalidInput(
             f"{path} holds a secret and is open to others (mode {stat.S_IMODE(mode):04o}). Run `chmod 600 {path}`; "

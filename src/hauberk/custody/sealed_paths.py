@@ -81,8 +81,8 @@ def plan_column_sealing(source: Path, output: Path | None = None) -> Pair:
 def plan_opening(source: Path, output: Path | None = None) -> list[Pair]:
     """Return what to open to where: a sealed file, a Parquet file with sealed columns, or the sealed files of a folder.
 
-    Raises InvalidInput for a folder without sealed files, for a name that says not what the plaintext is to be called,
-    and for a file that is not sealed.
+    Raises InvalidInput for a folder without sealed files, for a name from which the name of the
+    plaintext does not follow, and for a file that is not sealed.
     """
     if source.is_dir():
         found, kept = sealed_files((source,))
@@ -122,7 +122,7 @@ def seal_all(
 
 
 def left_open(source: Path, pairs: Sequence[Pair]) -> list[Path]:
-    """Return the files of a folder that the plan leaves out, for whoever deletes the folder afterwards."""
+    """Return the files of a folder that the plan leaves out, to report before the folder is deleted."""
     return others_of(source, {path for pair in pairs for path in (pair.source, pair.target)})
 
 
@@ -147,7 +147,7 @@ def open_all(  # noqa: PLR0913 - what, with which keys, and how
     """Open each file, writing its plaintext only after the whole of it has verified.
 
     key: what each file must be sealed under; None accepts the key that the file names. refused: makes the error to raise
-    for a file that does not open, such as one that says that its key was erased. Raises as `sealing.unseal_file` and
+    for a file that does not open, such as one that cites the erasure of its key. Raises as `sealing.unseal_file` and
     `parquet.open_columns`; files opened before stay.
     """
     task, opened, how = task or Quiet(), [], _How(keys, key, associated)

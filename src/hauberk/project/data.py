@@ -1,4 +1,4 @@
-"""The `[data]` section: the files, the target column, how rows are split, and what is done about poison."""
+"""The `[data]` section: the files, the target column, the split, and what is done with poison."""
 
 from __future__ import annotations
 

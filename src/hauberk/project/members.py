@@ -44,7 +44,7 @@ def check_members(project: Project) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Members:
-    """Checks members of registries for one kind of data, and notes what is wrong."""
+    """Checks members of registries for one kind of data, and notes problems."""
 
     kind: str
     problems: Problems

@@ -24,7 +24,7 @@ class ModelTable(Section):
 
 
 def model_of(table: ModelTable, folder: pathlib.Path, problems: Problems) -> ModelSource | None:
-    """Return where the model comes from, or note why it cannot be said. Modules are not imported."""
+    """Return the source of the model, or note the problem and return None. Modules are not imported."""
     build = _reference("build", table.build, folder, problems)
     train = _reference("train", table.train, folder, problems)
     weights = _file("weights", table.weights, ".safetensors", folder, problems)
@@ -43,7 +43,7 @@ def model_of(table: ModelTable, folder: pathlib.Path, problems: Problems) -> Mod
         ("model",),
         f"[model] comes in one of these ways, and {found}: "
         'build = "model:build"; build with weights = "model.safetensors"; onnx = "model.onnx"; '
-        'train = "model:train" (build beside it if it needs one).',
+        'train = "model:train" (with build if it needs one).',
     )
     return None
 
@@ -58,7 +58,8 @@ def _reference(key: str, text: str | None, folder: pathlib.Path, problems: Probl
     found = _REFERENCE.fullmatch(text)
     if found is None:
         problems.wrong(
-            ("model", key), f'{named(text)} is no "module:function", such as "model:{key}" for {key}() in model.py.'
+            ("model", key),
+            f'{named(text)} is not "module:function", such as "model:{key}" for {key}() in model.py.',
         )
         return ""
     module = found[1]
@@ -88,7 +89,7 @@ def _file(key: str, text: str | None, suffix: str, folder: pathlib.Path, problem
     if pathlib.PurePath(text).suffix != suffix:
         problems.wrong(
             ("model", key),
-            f"{named(text)} is no {suffix} file. Formats that can run code when they are read, such as .pt and "
+            f"{named(text)} is not a {suffix} file. Formats that can run code when they are read, such as .pt and "
             f".pkl, are never opened: export the model to {suffix}.",
         )
         return None

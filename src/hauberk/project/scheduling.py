@@ -24,7 +24,7 @@ def next_due(expression: str, after: datetime) -> datetime:
         found: datetime = next(cronsim.CronSim(expression, after))
     except cronsim.CronSimError as error:
         raise InvalidInput(
-            f'{expression[:80]!r} is no cron expression: {error}. Write five fields, such as "0 3 * * *" for 03:00 each day.'
+            f'{expression[:80]!r} is not a cron expression: {error}. Write five fields, such as "0 3 * * *" for 03:00 each day.'
         ) from error
     except StopIteration as error:
         raise InvalidInput(f"{expression[:80]!r} never matches a time.") from error

@@ -30,7 +30,7 @@ def slug(text: str) -> str:
 def _a_name(name: str) -> str:
     if not _SLUG.fullmatch(name):
         raise ValueError(
-            f"{named(name)} is no name: use lower-case letters, digits and hyphens, such as {slug(name)!r}."
+            f"{named(name)} is not a valid name: use lower-case letters, digits and hyphens, such as {slug(name)!r}."
         )
     return name
 
@@ -80,7 +80,7 @@ class TrainingTable(Section):
 
 
 class _AttackTable(Section):
-    """One of `[[evaluation.attacks]]`; the keys beside `name` are the attack's parameters."""
+    """One of `[[evaluation.attacks]]`; the other keys are the attack's parameters."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -171,7 +171,7 @@ def update_of(table: UpdateTable, folder: pathlib.Path, problems: Problems) -> U
 
 
 def read_checks(values: Any, problems: Problems) -> dict[str, Mapping[str, Any]]:  # noqa: ANN401 - any TOML value
-    """Return parameters by data check; the checks themselves say which parameters they take."""
+    """Return parameters by data check; the parameters are checked by `members`."""
     if not isinstance(values, dict):
         problems.wrong(("checks",), f"expected a table, found {named(values)}.")
         return {}

@@ -32,7 +32,7 @@ def _radius(value: object) -> object:
         return value
     radius = read_fraction(value)
     if radius is None:
-        raise ValueError(f'{named(value)} is no radius: write a number, or a fraction such as "4/255".')
+        raise ValueError(f'{named(value)} is not a radius: write a number, or a fraction such as "4/255".')
     return radius
 
 

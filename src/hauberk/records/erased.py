@@ -26,6 +26,6 @@ def explained(error: HauberkError, home: Path, key: str, sha256: str | None = No
     )
     certain = "The receipt names this very file." if named else "The receipt does not name this file."
     return InvalidInput(
-        f"its key {key!r} was erased on {receipt.time} by {receipt.by}, as ledger entry {receipt.index} says: {gone} can "
-        f"open it any more. {certain} `hauberk ledger prove {receipt.index}` proves the entry. (It said: {error})"
+        f"its key {key!r} was erased on {receipt.time} by {receipt.by}, according to ledger entry {receipt.index}: {gone} can "
+        f"open it any more. {certain} `hauberk ledger prove {receipt.index}` proves the entry. (The original error: {error})"
     )

@@ -72,7 +72,7 @@ def test_what_another_accounts_key_wrapped_is_not_opened(service, client):
     theirs = client.create_key()["KeyMetadata"]["Arn"]
     made = client.encrypt(KeyId=theirs, Plaintext=guard(SECRET, b""), EncryptionContext={"hauberk": context(b"")})
     forged = Wrapped("awskms", theirs, made["CiphertextBlob"]).to_bytes()
-    with pytest.raises(NotProven, match="is no version of 'data'"):
+    with pytest.raises(NotProven, match="is not a version of 'data'"):
         service.unwrap("data", forged, b"")
 
 
@@ -223,8 +223,8 @@ def test_foreign_keys_under_the_prefix_are_passed_over(service, client):
     ("uri", "message"),
     [
         ("awskms:hauberk", "Write awskms://"),
-        ("awskms://", "no place for keys"),
-        ("awskms://a b?region=eu-central-1", "no place for keys"),
+        ("awskms://", "not a place for keys"),
+        ("awskms://a b?region=eu-central-1", "not a place for keys"),
         ("awskms://x?region=eu-central-1&secret=1", "unknown option 'secret'"),
         ("awskms://key:secret@x?region=eu-central-1", "no user and no password"),
         ("awskms://x?region=eu-central-1&endpoint=http://kms.example", "expected https"),

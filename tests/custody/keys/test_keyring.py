@@ -140,7 +140,7 @@ def test_unknown_names_and_algorithms_list_the_known_ones(keyring):
 def test_a_taken_name_is_refused_and_the_key_stays(keyring):
     keyring.create("signing", ED25519)
     before = keyring.publics("signing")
-    with pytest.raises(InvalidInput, match="there already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         keyring.create("signing", ED25519)
     assert keyring.publics("signing") == before
 
@@ -201,7 +201,7 @@ def test_a_folder_a_pipe_and_a_giant_in_its_place_are_refused(tmp_path):
 def test_make_refuses_to_replace_a_keyring(path, keyring):
     keyring.create("signing", ED25519)
     before = path.read_bytes()
-    with pytest.raises(InvalidInput, match="there already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         Keyring.make(path, PASSPHRASE, cost=CHEAP)
     assert path.read_bytes() == before
 

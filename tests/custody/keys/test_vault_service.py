@@ -221,7 +221,7 @@ def test_a_key_that_is_still_there_after_its_deletion_is_said_so(service, vault)
         ("vault://host", "transit mount"),
         ("vault:///transit", "names a server"),
         ("vault://user:secret@host/transit", "no user and no password"),
-        ("vault://host:99999/transit", "no port"),
+        ("vault://host:99999/transit", "not a port"),
         ("vault://host/transit?tls=off", "for this machine only"),
         ("vault://host/transit?tls=on", "tls=off or nothing"),
         ("vault://host/transit?minimum_tls=1.1", "1.2 or 1.3"),

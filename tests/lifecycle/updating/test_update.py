@@ -430,7 +430,7 @@ def test_watching_prints_a_line_for_each_look_that_found_something(project, monk
 @pytest.mark.parametrize(
     ("triggers", "words"),
     [
-        ('schedule = "at noon"', "no cron expression"),
+        ('schedule = "at noon"', "not a cron expression"),
         ("new_rows = 0", "1 or more"),
         ("confidence = 2.0", "between 0.5"),
         ('start = "lukewarm"', "not known"),

@@ -144,7 +144,7 @@ def test_writing_makes_all_files_and_names_them(tmp_path):
 
 def test_a_project_file_that_is_there_is_kept_and_nothing_else_is_written(tmp_path):
     (tmp_path / "hauberk.toml").write_text("mine")
-    with pytest.raises(InvalidInput, match="is there already"):
+    with pytest.raises(InvalidInput, match="exists already"):
         init.write(tmp_path, proposal())
     assert [path.name for path in tmp_path.iterdir()] == ["hauberk.toml"]
     assert (tmp_path / "hauberk.toml").read_text() == "mine"

@@ -28,7 +28,7 @@ def infer_schema(place: str, *, output: Path | None, force: bool, json: bool) ->
 
     if output is not None and not force and outputs.resolve(output).mode is not None:
         raise InvalidInput(
-            f"{output} exists, and may have been edited. Name another file, or say --force to replace it."
+            f"{output} exists, and may have been edited. Name another file, or use --force to replace it."
         )
     out = Output(json)
     with opened(place) as table, Progress().task("Looking at every row") as task:

@@ -114,5 +114,5 @@ def _show(out: Output, document: dict[str, Any]) -> None:
         out.console.print(f"  {count:>6,}  {escape(one_line(reason))}", soft_wrap=True)
     out.console.print(f"kept        {escape(document['out'])}", soft_wrap=True)
     out.console.print(
-        f"quarantined {escape(document['quarantine'])}  [dim]the reasons are beside the rows[/]", soft_wrap=True
+        f"quarantined {escape(document['quarantine'])}  [dim]with the reasons for each row[/]", soft_wrap=True
     )

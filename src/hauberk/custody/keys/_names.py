@@ -22,7 +22,7 @@ def usable(name: str) -> str:
 
 def taken(name: str) -> InvalidInput:
     """Return the error for a name that is taken."""
-    return InvalidInput(f"a key named {name!r} is there already: rotate it, or choose another name.")
+    return InvalidInput(f"a key named {name!r} exists already: rotate it, or choose another name.")
 
 
 def unknown(name: str, known: Iterable[str]) -> InvalidInput:

@@ -100,7 +100,7 @@ def _address(host: str) -> tuple[str, int]:
     if not colon or host.endswith("]"):
         return host, 8200
     if not port.isdecimal() or not 0 < int(port) < 65536:
-        raise InvalidInput(f"{port[:20]!r} is no port: write {FORM}.")
+        raise InvalidInput(f"{port[:20]!r} is not a port: write {FORM}.")
     return name, int(port)
 
 

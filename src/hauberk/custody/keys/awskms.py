@@ -1,7 +1,7 @@
 """`awskms://PREFIX`: keys in AWS Key Management Service, found by their aliases.
 
     awskms://hauberk/claims?region=eu-central-1     keys alias/hauberk/claims/NAME, made and rotated from here
-    awskms://alias/claims-data?region=eu-central-1  the one key behind an alias, made by somebody else
+    awskms://alias/claims-data?region=eu-central-1  the one key behind an existing alias
     awskms://arn:aws:kms:eu-central-1:1...:key/...  the one key of an ARN
 
 Options: `region`, `profile`, `endpoint` (a VPC endpoint, or a stand-in), `timeout` in seconds, `waiting`, the days
@@ -150,7 +150,7 @@ class AwsKms:
         if (name, value.version) not in self._members:
             versions = self._wrapping(name)
             if value.version not in versions:
-                raise NotProven(f"wrapped under another key: {value.version[:120]} is no version of {name!r}.")
+                raise NotProven(f"wrapped under another key: {value.version[:120]} is not a version of {name!r}.")
             self._members.update(
                 (name, version) for version in versions
             )  # listing is slow, and versions never change
@@ -318,7 +318,7 @@ def open_awskms(rest: str, *, passphrase: Passphrase | None, create: bool, disk:
     if arn := _ARN.fullmatch(name):
         region = region or name.split(":")[3]
     elif not _PREFIX.fullmatch(name) or len(name) > 120:
-        raise InvalidInput(f"{name[:80]!r} is no place for keys in AWS: write {_FORM}, or an ARN of a key.")
+        raise InvalidInput(f"{name[:80]!r} is not a place for keys in AWS: write {_FORM}, or an ARN of a key.")
     single = bool(arn) or name.startswith("alias/")
     client = connect(
         region=region,

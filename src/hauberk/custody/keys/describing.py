@@ -1,4 +1,4 @@
-"""What a key service says of its keys, without a secret: name, algorithm, key id and number of versions."""
+"""Descriptions of the keys of a service, without secrets: name, algorithm, key id and number of versions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Described:
 
 
 def described(keys: KeyService, name: str) -> Described:
-    """Return what the service says of one key. Raises InvalidInput when it has none of this name."""
+    """Return the description of one key. Raises InvalidInput for an unknown name."""
     if keys.names().get(name) == AES_256:
         return Described(name, AES_256, None, len(keys.ids(name)))
     publics = keys.publics(name)

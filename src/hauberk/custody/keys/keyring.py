@@ -76,9 +76,7 @@ class Keyring:
         file_key = FileKey.fresh(passphrase, cost or Cost())
         with _locked(path):
             if path.exists():
-                raise InvalidInput(
-                    f"{path} is there already. Nothing was changed; open it, or choose another path."
-                )
+                raise InvalidInput(f"{path} exists already. Nothing was changed; open it, or choose another path.")
             disk.write(path, file_key.lock(canonical.encode({})), mode=0o600)
         return cls(path, file_key, disk)
 
@@ -304,7 +302,7 @@ def _read(path: Path) -> tuple[bytes, tuple[int, ...]]:
     with file:
         status = os.fstat(file.fileno())
         if not stat.S_ISREG(status.st_mode):
-            raise InvalidInput(f"keyring {path} is no regular file.")
+            raise InvalidInput(f"keyring {path} is not a regular file.")
         if status.st_mode & 0o077:
             raise InvalidInput(
                 f"keyring {path} is open to others (mode {stat.S_IMODE(status.st_mode):04o}), who can take it away "

@@ -99,7 +99,7 @@ def _usable(data: bytes, where: str) -> bytes:
     if not data:
         raise InvalidInput(f"{where} is empty: a passphrase is needed.")
     if len(data) > _LONGEST:
-        raise InvalidInput(f"{where} holds more than {_LONGEST} bytes: that is no passphrase.")
+        raise InvalidInput(f"{where} holds more than {_LONGEST} bytes: that is not a passphrase.")
     try:
         # Keyboards send "é" as one code point or as two: both are the same passphrase (RFC 8265 §4.2).
         return unicodedata.normalize("NFC", data.decode("utf-8")).encode("utf-8")

@@ -52,7 +52,7 @@ def propose(  # noqa: PLR0913 - the overrides of what is guessed
     """
     if name is not None and slug(name) != name:
         raise InvalidInput(
-            f"{name!r} is no name: use lower-case letters, digits and hyphens, such as {slug(name)!r}."
+            f"{name!r} is not a valid name: use lower-case letters, digits and hyphens, such as {slug(name)!r}."
         )
     if not files:
         files, test_files = _find(folder)
@@ -73,7 +73,7 @@ def write(folder: Path, proposal: Proposal, *, force: bool = False, disk: Disk |
     """
     if (folder / FILE_NAME).exists() and not force:
         raise InvalidInput(
-            f"{folder / FILE_NAME} is there already and is not replaced. Edit it, or use --force to write it anew."
+            f"{folder / FILE_NAME} exists already and is not replaced. Edit it, or use --force to replace it."
         )
     written: list[Path] = []
     # The project file comes last: it makes the folder a project, so a run that was killed before can be repeated.

@@ -81,8 +81,8 @@ _MODEL = """\
 build = "model:build"
 # Second: a trained model; weights are hardened by fine-tuning, an ONNX file is assessed as it is.
 # weights = "model.safetensors"  # beside `build`
-# onnx = "model.onnx"            # in place of `build`
-# Third: the team's own training function, in place of `build`.
+# onnx = "model.onnx"            # instead of `build`
+# Third: the team's own training function, instead of `build`.
 # train = "model:train"
 """
 
@@ -113,7 +113,7 @@ def _data(seen: Seen) -> str:
     what = (
         f"{seen.rows:,} pictures of {' x '.join(map(str, seen.shape))} (channels, height, width)"
         if seen.kind == "image"
-        else f"{seen.rows:,} rows, {len(seen.columns)} columns beside the target"
+        else f"{seen.rows:,} rows, {len(seen.columns)} columns besides the target"
     )
     lines = ["[data]", f"# {what}; {len(seen.classes)} classes, the largest with {seen.majority:.0%} of the rows."]
     lines += [f"# {_one_line(note)}" for note in seen.notes]
@@ -122,7 +122,7 @@ def _data(seen: Seen) -> str:
         lines.append(f"test_files = {listed(seen.test_files)}")
     else:
         lines.append("test_share = 0.2                # held out for testing, the same rows at every run")
-        lines.append('# test_files = ["test.parquet"]   # or files of their own, in place of test_share')
+        lines.append('# test_files = ["test.parquet"]   # or separate files, instead of test_share')
     if seen.target:
         lines.append(f"target = {quoted(seen.target)}")
     if seen.group:
@@ -225,7 +225,7 @@ method = "auto"                 # the hardening method; see `hauberk controls`
 {augment}# device = "auto"               # "cpu", "cuda"; auto takes a GPU when there is one
 
 [evaluation]
-rows = 500                      # test rows that are attacked; more take longer and say more
+rows = 500                      # test rows that are attacked; more rows take longer and are more precise
 # attacks = {attacks}
 """
 
