@@ -1,17 +1,17 @@
-"""Integrity of data: how near a manifest comes to the raw speed of the hash, and what a diff and a row tree cost.
+"""Integrity of data: the speed of a manifest relative to plain hashing, and the cost of a diff and of a row tree.
 
     python benchmarks/integrity.py [--size 1024] [--rows 2000000] [--rounds 5] [--folder /dev/shm] [--json]
 
-Size in MiB, on a RAM disk by default, so that the disk does not hide the work. Opponents take turns in each round, so
-that a busy moment of the machine strikes all of them; medians over the rounds are shown, and ratios are medians of the
-ratios within a round.
+Size in MiB; the files are on a RAM disk by default, so that the disk's speed does not matter. All candidates run in turn in each
+round, so that a busy moment of the machine affects all of them. The output has medians over the rounds; ratios are medians of
+the ratios within a round.
 
-raw sha256          one thread a core, each hashing its share of the blocks from memory: nothing is read, nothing kept
-sha256 of the file  one thread a core, each reading and hashing its share of the file: no parts, no tree
+raw sha256          one thread a core, each hashing its share of the blocks in memory, without reading
+sha256 of the file  one thread a core, each reading and hashing its share of the file, without parts and tree
 manifest            `hauberk.data.manifest.build`, footers and trees included
-manifest, fast      the same after an append of 1 %, with the file system believed
+manifest, fast      the same after an append of 1 %, with `fast`
 diff                `hauberk.data.manifest.diffing.diff` against the Polars joins that give the same counts
-row tree            what a commitment to rows, and a proof of one, cost a row
+row tree            time to commit to rows, to prove a row and to check a proof, for each row
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def timed(work: Callable[[], object]) -> float:
 
 
 def rounds(opponents: dict[str, Callable[[], object]], count: int) -> dict[str, list[float]]:
-    """Each opponent once unmeasured, then all in turn, `count` times."""
+    """Return the seconds of each candidate: one unmeasured run each, then all in turn, `count` times."""
     for work in opponents.values():
         work()
     taken: dict[str, list[float]] = {name: [] for name in opponents}
@@ -179,15 +179,15 @@ def trees(rows: int) -> dict[str, object]:
     grown = timed(lambda: found.append(RowTree.grow(digests, schema, bytes(32))))
     tree = found[0]
     rooted = timed(lambda: tree.commitment)
-    asked = [*digests[:500], *(sha256(d).digest() for d in digests[:500])]
+    queries = [*digests[:500], *(sha256(d).digest() for d in digests[:500])]
     claims = []
-    proving = timed(lambda: claims.extend(tree.prove(digest) for digest in asked))
-    checking = timed(lambda: [check(c, d, tree.commitment) for c, d in zip(claims, asked, strict=True)])
+    proving = timed(lambda: claims.extend(tree.prove(digest) for digest in queries))
+    checking = timed(lambda: [check(c, d, tree.commitment) for c, d in zip(claims, queries, strict=True)])
     return {
         "rows": rows,
         "microseconds a row to commit": round((grown + rooted) / rows * 1e6, 2),
-        "microseconds a proof": round(proving / len(asked) * 1e6, 1),
-        "microseconds a check": round(checking / len(asked) * 1e6, 1),
+        "microseconds a proof": round(proving / len(queries) * 1e6, 1),
+        "microseconds a check": round(checking / len(queries) * 1e6, 1),
         "bytes of a proof": {
             "present": len(json.dumps(claims[0])), "absent": len(json.dumps(claims[-1])),
         },
@@ -201,18 +201,18 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", type=Path, default=Path("/dev/shm"))
     parser.add_argument("--json", action="store_true")
-    asked = parser.parse_args()
-    folder = Path(tempfile.mkdtemp(dir=asked.folder))
+    options = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=options.folder))
     try:
         found = {
             "cores": CORES,
-            "hashing, GB/s": hashing(folder, asked.size, asked.rounds),
-            "diff": diffing(folder, asked.rows, max(1, asked.rounds // 2)),
+            "hashing, GB/s": hashing(folder, options.size, options.rounds),
+            "diff": diffing(folder, options.rows, max(1, options.rounds // 2)),
             "row tree": trees(200_000),
         }
     finally:
         shutil.rmtree(folder)
-    print(json.dumps(found, indent=2) if asked.json else _table(found))
+    print(json.dumps(found, indent=2) if options.json else _table(found))
 
 
 def _table(found: dict[str, object], depth: int = 0) -> str:

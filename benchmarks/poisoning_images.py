@@ -1,10 +1,10 @@
-"""Poison in pictures: recall at 0.5 % of honest rows, ours beside the peers and beside a classifier that knows answers.
+"""Poison in pictures: recall at 0.5 % of honest rows, of ours, of peers, and of a supervised classifier.
 
     HAUBERK_DATA=... python benchmarks/poisoning_images.py [--seeds 3] [--only fashion:patch:0.05] [--peers] [--json FILE]
 
-Every case is run with the defaults of `hauberk.data.screen`. Peers are asked about the first seed of each case; those
-that are not installed are left out, with the reason. "Answers known" is our small network, trained on the true
-poison labels of two thirds of the rows and asked about the rest: a reference, not a bound.
+Every case is run with the defaults of `hauberk.data.screen`. Peers are run on the first seed of each case; a peer that is not
+installed is left out. "Supervised" is our small network, trained on the true poison labels of two thirds of the rows and
+applied to the rest: a reference, not a bound.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ def poisoned(name, attack, share, seed):
 
 
 def recall(scores, poison):
-    """Share of the poison above the score that one honest row in two hundred exceeds."""
+    """Return the share of the poison that scores above the threshold which 0.5 % of the honest rows exceed."""
     honest = np.sort(scores[~poison])
     return float((scores[poison] > honest[-int(np.ceil(FALSE * len(honest)))]).mean())
 
@@ -106,7 +106,7 @@ def known(x, poison):
 
 
 def peers(x, y, probabilities):
-    """Yield (name, scores) for each peer: on the same rows and, where it asks for them, our own out-of-fold probabilities."""
+    """Yield (name, scores) for each installed peer, on the same rows and, if it needs them, our out-of-fold probabilities."""
     if importlib.util.find_spec("cleanlab"):
         from cleanlab.rank import get_label_quality_scores
 
@@ -150,7 +150,7 @@ def art_peers(x, y):
     for reduce, analysis in ART_MODES:
         try:
             _, clean = clusters.detect_poison(nb_clusters=2, nb_dims=10, reduce=reduce, cluster_analysis=analysis)
-        except ValueError:  # ART 1.20 fails by itself where its analysis finds no cluster to blame
+        except ValueError:  # ART 1.20 raises ValueError if its analysis finds no suspicious cluster
             continue
         yield f"ART activation clustering, {reduce}, {analysis}", 1.0 - np.asarray(clean, float)
 
@@ -189,7 +189,7 @@ def case(name, attack, share, seed, *, with_peers):
 
 def table(rows):
     lines = [
-        "| case | recall at 0.5 % | AUROC | honest rows flagged | best peer | answers known | seeds | CPU seconds |",
+        "| case | recall at 0.5 % | AUROC | honest rows flagged | best peer | supervised | seeds | CPU seconds |",
         "| --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for name in dict.fromkeys(row["case"] for row in rows):
@@ -199,11 +199,11 @@ def table(rows):
             values = [row[key] for row in own if row.get(key) is not None]
             return format(statistics.median(values), form) if values else "-"
 
-        asked = {peer: value for row in own for peer, value in row["peers"].items() if value is not None}
-        best = max(asked, key=asked.get, default=None)
-        told = "-" if best is None else f"{asked[best]:.2f} ({best})"
+        scores = {peer: value for row in own for peer, value in row["peers"].items() if value is not None}
+        best = max(scores, key=scores.get, default=None)
+        shown = "-" if best is None else f"{scores[best]:.2f} ({best})"
         lines.append(
-            f"| {name} | {middle('recall')} | {middle('auroc')} | {middle('flagged_honest', form='.2%')} | {told} "
+            f"| {name} | {middle('recall')} | {middle('auroc')} | {middle('flagged_honest', form='.2%')} | {shown} "
             f"| {middle('known')} | {len(own)} | {middle('cpu_seconds', form='.0f')} |"
         )
     return "\n".join(lines)

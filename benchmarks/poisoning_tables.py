@@ -1,11 +1,11 @@
-"""Poison in tables: recall at 0.5 % of honest rows, ours beside the peers and beside a classifier that knows answers.
+"""Poison in tables: recall at 0.5 % of honest rows, of ours, of peers, and of a supervised classifier.
 
     HAUBERK_DATA=... python benchmarks/poisoning_tables.py [--seeds 3] [--only adult:flood] [--peers] [--json FILE]
 
-Every case is run with the defaults of `hauberk.data.screen`, on the training side (four fifths) of each set with the
-columns as they are; rows of classes with fewer than twenty rows and number columns with gaps are left out. Peers are
-asked about the first seed of each case; those that are not installed are left out. "Answers known" is boosted trees on
-values and label, trained on the true poison labels of other folds: a reference, not a bound.
+Every case is run with the defaults of `hauberk.data.screen`, on the training side (four fifths) of each set with all its
+columns; rows of classes with fewer than twenty rows and number columns with missing values are left out. Peers are run on the
+first seed of each case; a peer that is not installed is left out. "Supervised" is boosted trees on values and label, trained on
+the true poison labels of other folds: a reference, not a bound.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ SETS = {
     "credit": ("german-credit", "risk"),
     "heart": ("heart-disease", "num"),
     "diabetes-130 (20k)": ("diabetes-130us", "readmitted"),
-    "compas": ("compas-two-years", "two_year_recid"),  # held out: looked at when the detectors were finished
+    "compas": ("compas-two-years", "two_year_recid"),  # held out: measured only after the detectors were finished
 }
 CASES = [
     ("adult", "symmetric-flips", 0.10),
@@ -82,7 +82,7 @@ def poisoned(name, attack, share, seed):
 
 
 def recall(scores, poison):
-    """Share of the poison above the score that one honest row in two hundred exceeds."""
+    """Return the share of the poison that scores above the threshold which 0.5 % of the honest rows exceed."""
     honest = np.sort(scores[~poison])
     return float((scores[poison] > honest[-int(np.ceil(FALSE * len(honest)))]).mean())
 
@@ -104,7 +104,7 @@ def ours(side, seed):
 
 
 def known(side, poison):
-    """Return how poisoned each row looks to trees that learned the true answers of the other folds."""
+    """Return (n,) the probability of poison by boosted trees trained on the true poison labels of the other folds."""
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
@@ -115,7 +115,7 @@ def known(side, poison):
 
 
 def peers(side):
-    """Yield (name, scores): isolation forest and distance to the nearest row, then cleanlab and PyOD where installed."""
+    """Yield (name, scores): isolation forest and distances to the nearest row, then cleanlab and PyOD if installed."""
     from sklearn.ensemble import IsolationForest
 
     from hauberk.core.progress import Quiet
@@ -163,7 +163,7 @@ def measure(case, seeds, *, with_peers):
         "auroc": statistics.median(areas) if areas else None,
         "honest rows flagged": statistics.median(alarms),
         "best peer": None if best is None else [best[0], *best[1]],
-        "answers known": answers,
+        "supervised": answers,
         "seconds": statistics.median(seconds),
     }
 
@@ -180,7 +180,7 @@ def main():
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     warnings.simplefilter("ignore")
-    print("| case | recall, median of seeds | AUROC | honest rows flagged | best peer | answers known | seconds |")
+    print("| case | recall, median of seeds | AUROC | honest rows flagged | best peer | supervised | seconds |")
     print("| --- | --- | --- | --- | --- | --- | --- |")
     rows = []
     for case in CASES:
@@ -193,7 +193,7 @@ def main():
         print(
             f"| {row['case']} | {number(row['recall'])}{spread} | {number(row['auroc'])} | "
             f"{row['honest rows flagged']:.2%} | {'-' if peer is None else f'{peer[0]} {peer[1]:.2f}'} | "
-            f"{number(row['answers known'])} | {row['seconds']:.0f} |",
+            f"{number(row['supervised'])} | {row['seconds']:.0f} |",
             flush=True,
         )
         if arguments.json:

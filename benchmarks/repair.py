@@ -1,12 +1,12 @@
-"""Repair by attack: backdoor success and clean accuracy of the same model, before and after the poison was removed.
+"""Repair, measured by attack: backdoor success and clean accuracy of a model, before and after poison was removed.
 
     HAUBERK_DATA=... python benchmarks/repair.py [--only fashion:patch:0.05] [--seeds 1] [--epochs 8] [--json FILE]
 
-Poison is put in, `hauberk.data.screen` is asked with its defaults, `repair` quarantines, and the model of
-`examples/digits` (pictures) or `examples/lending` (tables) is trained on poisoned and on repaired rows; for tables also
-on rows that were never poisoned, since the values of a trigger say something about the label by themselves.
-Success is the share of triggered test rows of other classes that get the target. Aim: <= 3 % after the repair, and at
-most one point of clean accuracy lost.
+The data are poisoned, screened with default settings and repaired, and the model of `examples/digits` (pictures) or
+`examples/lending` (tables) is trained on the poisoned and on the repaired rows; for tables also on rows that were never
+poisoned, because the values of a trigger by themselves predict the label to some extent. Success is the share of triggered
+test rows of other classes that are classified as the target. Goal: at most 3 % after the repair, and at most one point of
+clean accuracy lost.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ def idx(name):
 
 
 def read(name):
-    """Training and test rows as (x, y, x_test, y_test, columns)."""
+    """Return (x, y, x_test, y_test, columns)."""
     root = Path(os.environ["HAUBERK_DATA"])
     if name == "gtsrb":
         arrays = np.load(root / "gtsrb-32x32.npz")
@@ -62,7 +62,7 @@ def read(name):
     from hauberk.data.reading.loading import DataSpec, load
 
     file, target = TABLES[name]
-    if name == "nsl-kdd":  # attack or not: most of its 22 names have a handful of rows
+    if name == "nsl-kdd":  # two classes, attack or not, because most of its 22 attack names have a handful of rows
         import polars
 
         frame = polars.read_parquet(root / file)

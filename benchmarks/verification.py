@@ -1,18 +1,18 @@
-"""Verification against its peers: types, ranges, nulls and categories of a Parquet table, read included, in one run.
+"""Verification compared with peers: types, ranges, nulls and categories of a Parquet table, reading included.
 
     python benchmarks/verification.py [--rows 5000000] [--rounds 3] [--json]
 
-A table of 20 columns (8 floats, 6 integers, 4 texts of few categories, a boolean, a date) with violations planted in
-six columns is written once. Every tool reads it and applies the same 40 checks in a process of its own; wall clock from
-before its first import of the tool to the verdict, and the peak of resident memory, are taken there. The tools take
-turns in each round, and the medians of the times and of the ratios within each round are shown; on a machine that others
-use as well, seconds of CPU (of all threads, the kernel's included) are steadier than the wall clock. "found" is whether
-the tool counted the planted violations of each column exactly. A peer that is not installed is left out, with the reason:
+A table of 20 columns (8 floats, 6 integers, 4 texts of few categories, a boolean, a date) with violations planted in six
+columns is written once. Every tool reads it and applies the same 40 checks in its own process, which measures the wall time from
+before the tool's first import to the verdict, and the peak of resident memory. The tools run in turn in each round; the output
+has the medians of the times and of the ratios within each round. On a shared machine CPU seconds (all threads, kernel included)
+are more reliable than wall time. "found": whether the tool counted the planted violations of each column exactly. A peer that is
+not installed is left out, with the reason:
 `pip install -r benchmarks/requirements-verification.txt`.
 
 hauberk verify          `verify` with row numbers and values of the first five rows that break each rule
-Polars by hand          counts alone, as one streaming query written by hand: the floor
-... and its rows        the same, then a query for the first five rows of each broken rule: what hauberk gives, by hand
+Polars by hand          counts alone, as one streaming query written by hand: a lower bound
+... and its rows        the same, then a query for the first five rows of each broken rule: the same answer as hauberk's
 pandera-polars          lazy validation of the eager table (a LazyFrame's values are not checked by default)
 DuckDB                  one SELECT of counts
 Great Expectations      pandas engine, one expectation for each check
@@ -109,8 +109,8 @@ def by_hand(path: str, *, rows: bool = False) -> dict[str, int]:
             bad[f"{name}:allowed"] = ~column.is_in(CATEGORIES)
         elif name == "d":
             bad[f"{name}:range"] = (column < datetime.date(2019, 1, 1)) | (column > datetime.date(2030, 1, 1))
-    asked = [rule.sum().alias(name) for name, rule in bad.items()]
-    line = scan.select(asked).collect(engine="streaming").row(0, named=True)
+    sums = [rule.sum().alias(name) for name, rule in bad.items()]
+    line = scan.select(sums).collect(engine="streaming").row(0, named=True)
     if rows:
         numbered = scan.with_row_index("row")
         queries = [
@@ -214,7 +214,7 @@ TOOLS = {
 
 
 def once(name: str, path: str) -> dict[str, object]:
-    """Run one tool in this process and say what it took."""
+    """Run one tool in this process and return its measurements."""
     start = time.perf_counter()
     try:
         found = TOOLS[name](path)
@@ -248,7 +248,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = str(Path(folder) / "table.parquet")
-        # In a process of its own: a child that is forked from a large one would inherit its peak of memory.
+        # In a separate process, because a child forked from a large process would inherit its peak memory.
         subprocess.run([sys.executable, __file__, "--make", path, "--rows", str(arguments.rows)], check=True)
         runs: dict[str, list[dict[str, object]]] = {name: [] for name in TOOLS}
         for _ in range(arguments.rounds):
@@ -263,7 +263,7 @@ def main() -> None:
         print(json.dumps(runs, indent=2))
         return
     print(f"{arguments.rows:,} rows x 20 columns, median of {arguments.rounds} rounds\n")
-    print("| tool | seconds | of by hand | CPU seconds | of by hand | peak MB | of by hand | found |")
+    print("| tool | seconds | ratio | CPU seconds | ratio | peak MB | ratio | found |")
     print("| --- | --- | --- | --- | --- | --- | --- | --- |")
     floor = runs["Polars by hand"]
     for name, rounds in runs.items():

@@ -85,7 +85,7 @@ def checks(schema: Schema, found: dict[str, pl.DataType], *, textual: bool, raw:
                     f"{name}: present", name, "the column is missing", "Restore it, or say required = false."
                 )
             continue
-        yield from _column(name, column, found[name], textual=textual, raw=raw)
+        yield from _column(_Typed(name, column, found[name], raw if textual else ""))
     if schema.table.other_columns == "refuse":
         for name in found:
             if name not in schema.columns:
@@ -103,89 +103,103 @@ def checks(schema: Schema, found: dict[str, pl.DataType], *, textual: bool, raw:
         yield from _group(group, found)
 
 
-def _column(name: str, column: Column, dtype: pl.DataType, *, textual: bool, raw: str) -> Iterator[Check]:
-    polars = need("polars")
-    value, shows = polars.col(name), (name,)
+@dataclass(frozen=True, slots=True)
+class _Typed:
+    """A column of the table and its rules. raw: prefix of the column with its unparsed text; "" if the table has types."""
 
-    def row(kind: str, what: str, bad: pl.Expr, advice: str, shown: tuple[str, ...] = shows) -> RowCheck:
-        return RowCheck(f"{name}: {kind}", name, what, advice, bad.fill_null(False), shown)
+    name: str
+    rules: Column
+    dtype: Any
+    raw: str
 
-    is_family = family(dtype)
-    fits = column.type in ("any", is_family) or (column.type == "number" and is_family in _NUMBERS)
-    if not fits:
-        yield Judged(
-            f"{name}: type",
-            name,
-            f"the column is {dtype}, expected {column.type}",
-            "Write the column with its type, or correct the schema.",
+    @property
+    def family(self) -> str:
+        return family(self.dtype)
+
+    @property
+    def value(self) -> pl.Expr:
+        column: pl.Expr = need("polars").col(self.name)
+        return column
+
+    @property
+    def text(self) -> pl.Expr:
+        """The value of a text column as a string, also of categorical and enum types."""
+        polars = need("polars")
+        return (
+            self.value.cast(polars.String) if self.family == "text" and self.dtype != polars.String else self.value
         )
-        dependent = [
-            key for key in ("min", "max", "allowed", "pattern", "min_length", "max_length") if _set(column, key)
-        ]
-        for key in dependent:
-            yield Judged(
-                f"{name}: {key}",
-                name,
-                f"a rule for {column.type} cannot be applied to {dtype}",
-                _AFTER,
-                failed=True,
-            )
-    elif textual and column.type not in ("text", "any"):
-        text = polars.col(raw + name)
-        kind = "integer of 64 bits" if column.type == "integer" else column.type
-        bad = text.is_not_null() & value.is_null()
-        yield row("type", f"hold text that is not of type {kind}", bad, _FIX, (raw + name,))
-    yield from _missing(name, column, is_family, row, textual=textual, raw=raw)
-    if fits:
-        yield from _range(name, column, is_family, dtype, row)
-        yield from _text(name, column, is_family, dtype, row)
-    if column.unique:
-        yield _unique((name,), {name: dtype})
 
+    def sets(self, key: str) -> bool:
+        return getattr(self.rules, key) is not None
 
-def _missing(  # noqa: PLR0913 - one private caller
-    name: str,
-    column: Column,
-    is_family: str,
-    row: Any,  # noqa: ANN401 - makes a RowCheck
-    *,
-    textual: bool,
-    raw: str,
-) -> Iterator[Check]:
-    """Yield the checks for null, NaN and infinity, each of which has its own rule."""
-    polars = need("polars")
-    value = polars.col(name)
-    if not column.nullable:
-        # Text that does not parse breaks the type rule only; it is not counted as missing too.
-        absent = polars.col(raw + name).is_null() if textual else value.is_null()
-        yield row("null", "are null", absent, "Fill them in at the source, or say nullable = true.")
-    if is_family == "float":
-        if not column.nan:
-            yield row("nan", "are NaN", value.is_nan(), "Find the computation that failed, or say nan = true.")
-        if not column.infinity:
-            yield row("infinity", "are infinite", value.is_infinite(), "Find the overflow, or say infinity = true.")
+    def breaks(self, kind: str, what: str, bad: pl.Expr, advice: str = "", shown: str = "") -> RowCheck:
+        """Return the check of a row rule. shown: the column that samples show; "" for the column itself."""
+        shows = (shown or self.name,)
+        return RowCheck(f"{self.name}: {kind}", self.name, what, advice or _FIX, bad.fill_null(False), shows)
+
+    def fails(self, kind: str, what: str, advice: str) -> Judged:
+        """Return the error of a rule that cannot be evaluated."""
+        return Judged(f"{self.name}: {kind}", self.name, what, advice, failed=True)
 
 
 _AFTER = "Correct the type first: until then this rule cannot be checked."
 _FIX = "Correct these values at the source, or separate the rows with --quarantine."
 
 
-def _set(column: Column, key: str) -> bool:
-    return getattr(column, key) is not None
+def _column(column: _Typed) -> Iterator[Check]:
+    name, rules, dtype = column.name, column.rules, column.dtype
+    fits = rules.type in ("any", column.family) or (rules.type == "number" and column.family in _NUMBERS)
+    if not fits:
+        yield Judged(
+            f"{name}: type",
+            name,
+            f"the column is {dtype}, expected {rules.type}",
+            "Write the column with its type, or correct the schema.",
+        )
+        for key in ("min", "max", "allowed", "pattern", "min_length", "max_length"):
+            if column.sets(key):
+                yield column.fails(key, f"a rule for {rules.type} cannot be applied to {dtype}", _AFTER)
+    elif column.raw and rules.type not in ("text", "any"):
+        raw = need("polars").col(column.raw + name)
+        kind = "integer of 64 bits" if rules.type == "integer" else rules.type
+        bad = raw.is_not_null() & column.value.is_null()
+        yield column.breaks("type", f"hold text that is not of type {kind}", bad, shown=column.raw + name)
+    yield from _missing(column)
+    if fits:
+        yield from _range(column)
+        yield from _text(column)
+    if rules.unique:
+        yield _unique((name,), {name: dtype})
 
 
-def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> Iterator[Check]:  # noqa: ANN401
-    polars = need("polars")
-    value = polars.col(name)
-    low, high = column.min, column.max
+def _missing(column: _Typed) -> Iterator[Check]:
+    """Yield the checks for null, NaN and infinity, each of which has its own rule."""
+    rules, value = column.rules, column.value
+    if not rules.nullable:
+        # Text that does not parse breaks the type rule only; it is not counted as missing too.
+        absent = need("polars").col(column.raw + column.name).is_null() if column.raw else value.is_null()
+        yield column.breaks("null", "are null", absent, "Fill them in at the source, or say nullable = true.")
+    if column.family == "float":
+        if not rules.nan:
+            yield column.breaks(
+                "nan", "are NaN", value.is_nan(), "Find the computation that failed, or say nan = true."
+            )
+        if not rules.infinity:
+            yield column.breaks(
+                "infinity", "are infinite", value.is_infinite(), "Find the overflow, or say infinity = true."
+            )
+
+
+def _range(column: _Typed) -> Iterator[Check]:
+    value, dtype = column.value, column.dtype
+    low, high = column.rules.min, column.rules.max
     if low is None and high is None:
         return
-    wrong = [end for end in (low, high) if end is not None and not _comparable(end, is_family)]
+    wrong = [end for end in (low, high) if end is not None and not _comparable(end, column.family)]
     if wrong:
-        what = f"{wrong[0]!r} cannot be compared with {dtype}"
-        yield Judged(f"{name}: range", name, what, "Correct min and max.", failed=True)
+        yield column.fails("range", f"{wrong[0]!r} cannot be compared with {dtype}", "Correct min and max.")
         return
-    if is_family == "integer":
+    if column.family == "integer":
         # Compared as floats, integers beyond 2**53 would be rounded, and some out of range would pass.
         low = math.ceil(low) if isinstance(low, float) else low
         high = math.floor(high) if isinstance(high, float) else high
@@ -195,10 +209,10 @@ def _range(name: str, column: Column, is_family: str, dtype: Any, row: Any) -> I
     if high is not None:
         sides.append((value > literal(high, dtype), value < math.inf))
     # Infinity and NaN have their own rules; Polars orders NaN above infinity.
-    ends = [beyond & finite if is_family == "float" else beyond for beyond, finite in sides]
+    ends = [beyond & finite if column.family == "float" else beyond for beyond, finite in sides]
     bad = ends[0] if len(ends) == 1 else ends[0] | ends[1]
     words = f"above {high}" if low is None else f"below {low}" if high is None else f"outside {low} to {high}"
-    yield row("range", f"are {words}", bad, _FIX)
+    yield column.breaks("range", f"are {words}", bad)
 
 
 def _comparable(end: object, is_family: str) -> bool:
@@ -222,58 +236,44 @@ def literal(end: Any, dtype: Any) -> Any:  # noqa: ANN401
     return end
 
 
-def _text(  # noqa: C901 - one branch for each key of the schema
-    name: str,
-    column: Column,
-    is_family: str,
-    dtype: pl.DataType,
-    row: Any,  # noqa: ANN401 - makes a RowCheck
-) -> Iterator[Check]:
+def _text(column: _Typed) -> Iterator[Check]:
     polars = need("polars")
-    value = polars.col(name)
-    if is_family == "text" and dtype != polars.String:
-        value = value.cast(polars.String)
-    if column.allowed is not None:
-        yield _allowed(name, column.allowed, is_family, dtype, row)
-    if is_family != "text":
+    rules, value = column.rules, column.text
+    if rules.allowed is not None:
+        yield _allowed(column, rules.allowed)
+    if column.family != "text":
         for key in ("pattern", "min_length", "max_length"):
-            if _set(column, key):
-                yield Judged(
-                    f"{name}: {key}", name, f"a rule for text cannot be applied to {dtype}", _AFTER, failed=True
-                )
+            if column.sets(key):
+                yield column.fails(key, f"a rule for text cannot be applied to {column.dtype}", _AFTER)
         return
-    if column.pattern is not None:
+    if rules.pattern is not None:
         try:
-            polars.Series([""]).str.contains(column.pattern)
+            polars.Series([""]).str.contains(rules.pattern)
         except polars.exceptions.PolarsError as error:
             what = f"the pattern is not a valid regular expression: {str(error).splitlines()[0][:120]}"
-            yield Judged(f"{name}: pattern", name, what, "Correct the pattern.", failed=True)
+            yield column.fails("pattern", what, "Correct the pattern.")
         else:
-            yield row("pattern", f"do not match {column.pattern}", ~value.str.contains(column.pattern), _FIX)
-    if column.min_length is not None or column.max_length is not None:
+            yield column.breaks("pattern", f"do not match {rules.pattern}", ~value.str.contains(rules.pattern))
+    if rules.min_length is not None or rules.max_length is not None:
         length = value.str.len_chars()
-        low, high = column.min_length or 0, column.max_length
+        low, high = rules.min_length or 0, rules.max_length
         bad = length < low if high is None else (length < low) | (length > high)
-        yield row("length", f"have a length outside {low} to {'any' if high is None else high}", bad, _FIX)
-    if not column.marks:
+        yield column.breaks("length", f"have a length outside {low} to {'any' if high is None else high}", bad)
+    if not rules.marks:
         advice = "Such text is not what it looks like: find out who wrote it, then remove the characters."
-        yield row("marks", "hold NUL, control or bidirectional characters", value.str.contains(MARKS), advice)
+        what = "hold NUL, control or bidirectional characters"
+        yield column.breaks("marks", what, value.str.contains(MARKS), advice)
 
 
-def _allowed(name: str, values: tuple[Any, ...], is_family: str, dtype: Any, row: Any) -> Check:  # noqa: ANN401
+def _allowed(column: _Typed, values: tuple[Any, ...]) -> Check:
     polars = need("polars")
-    value = polars.col(name)
-    if is_family == "text" and dtype != polars.String:
-        value = value.cast(polars.String)
-    kind = _VALUES.get(is_family, ())
-    if not all(isinstance(one, kind) and (is_family == "boolean" or not isinstance(one, bool)) for one in values):
-        what = f"the allowed values are not of the column's type, {dtype}"
-        return Judged(f"{name}: allowed", name, what, _AFTER, failed=True)
+    kind, boolean = _VALUES.get(column.family, ()), column.family == "boolean"
+    if not all(isinstance(one, kind) and (boolean or not isinstance(one, bool)) for one in values):
+        return column.fails("allowed", f"the allowed values are not of the column's type, {column.dtype}", _AFTER)
     listed = ", ".join(str(one)[:20] for one in values[:5]) + (", ..." if len(values) > 5 else "")
     # 0.1 in Float32 differs from 0.1 in Float64, so the allowed values are rounded to the column's type.
-    known = polars.Series(list(values), dtype=dtype).to_list() if is_family == "float" else list(values)
-    check: Check = row("allowed", f"are none of {listed}", ~value.is_in(known), _FIX)
-    return check
+    known = polars.Series(list(values), dtype=column.dtype).to_list() if column.family == "float" else list(values)
+    return column.breaks("allowed", f"are none of {listed}", ~column.text.is_in(known))
 
 
 def _absent(names: Sequence[str], found: dict[str, Any]) -> str:
