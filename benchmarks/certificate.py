@@ -1,9 +1,9 @@
-"""Certified accuracy by number of poisoned rows, and what the vote costs in clean accuracy.
+"""Certified accuracy by number of poisoned rows, and the cost of the vote in clean accuracy.
 
     HAUBERK_DATA=... python benchmarks/certificate.py [--only adult] [--json FILE] [--workers N]
 
 Deep Partition Aggregation (spread 1) and Finite Aggregation (spread 4) with the same number of rows for each model. "One
-model" is the same learner on all rows. A certificate of r holds for any r rows put in, taken out or relabelled.
+model" is the same learner trained on all rows. A certificate of r holds for any r rows inserted, removed or relabelled.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def one(name, learner, partitions, spread, workers):
     votes = vote(spec, side.x, side.y, test.x, plan=plan, learner=learner, workers=workers)
     trained = time.monotonic() - started
     started = time.monotonic()
-    found = certify(votes, classes=spec.classes, plan=plan)
+    certificates = certify(votes, classes=spec.classes, plan=plan)
     proven = time.monotonic() - started
     entry = LEARNERS[learner]
     lesson = Lesson(spec, side.x, side.y)
@@ -76,8 +76,8 @@ def one(name, learner, partitions, spread, workers):
         "d": spread,
         "one_model": round(float((whole == test.y).mean()), 4),
         "largest_class": round(float(np.bincount(test.y).max() / len(test.y)), 4),
-        "certified": {rows: round(found.accuracy_at(rows, test.y), 4) for rows in AT},
-        "mean_withstands": round(float(found.withstands.mean()), 2),
+        "certified": {rows: round(certificates.accuracy_at(rows, test.y), 4) for rows in AT},
+        "mean_withstands": round(float(certificates.withstands.mean()), 2),
         "train_s": round(trained, 1),
         "certify_s": round(proven, 2),
     }
@@ -89,14 +89,14 @@ def main():
     parser.add_argument("--workers", type=int)
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
-    found = []
+    results = []
     for name, learner, partitions, spread in CASES:
         if options.only and name not in options.only:
             continue
-        found.append(one(name, learner, partitions, spread, options.workers))
-        print(json.dumps(found[-1]), flush=True)
+        results.append(one(name, learner, partitions, spread, options.workers))
+        print(json.dumps(results[-1]), flush=True)
     if options.json:
-        options.json.write_text(json.dumps(found, indent=1) + "\n")
+        options.json.write_text(json.dumps(results, indent=1) + "\n")
 
 
 if __name__ == "__main__":

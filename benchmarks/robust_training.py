@@ -1,12 +1,12 @@
-"""What twenty minutes of training on two cores buy: Fashion-MNIST at L-inf 0.1 and GTSRB at 4/255, under AutoAttack.
+"""Robust accuracy after twenty minutes of training on two cores: Fashion-MNIST at L-inf 0.1, GTSRB at 4/255, AutoAttack.
 
     HAUBERK_DATA=... python benchmarks/robust_training.py fashion|gtsrb [--minutes 20] [--test N] [--weights FILE]
 
-TRADES with averaged weights and pictures shifted by a pixel; on road signs, of which there are few, with adversarial
-weight perturbation as well. `--minutes` becomes epochs by timing this recipe (`hauberk.training.plan`). The result is
-attacked by the standard AutoAttack (APGD-CE, APGD-T, FAB-T and Square, 100, 100, 100 and 5,000) on `--test` pictures.
-`--weights` keeps what was trained; where the file is there already, it is attacked and nothing is trained. A few minutes
-and `--rows` give a scaled-down run, to see that the script works.
+TRADES with averaged weights and pictures shifted by a pixel; for road signs, a small data set, also with adversarial weight
+perturbation. `hauberk.training.plan` turns `--minutes` into epochs by timing this recipe. The model is attacked by the
+standard AutoAttack (APGD-CE, APGD-T, FAB-T and Square with 100, 100, 100 and 5,000 steps) on `--test` pictures. `--weights`
+stores the trained weights; if the file exists, these weights are attacked and nothing is trained. Use a few minutes and
+`--rows` for a quick run of the script.
 """
 
 from __future__ import annotations
@@ -60,11 +60,11 @@ class Block(nn.Module):
             nn.Conv2d(width, width, 3, 1, 1, bias=False),
         )
         same = stride == 1 and before == width
-        self.beside = None if same else nn.Conv2d(before, width, 1, stride, bias=False)
+        self.shortcut = None if same else nn.Conv2d(before, width, 1, stride, bias=False)
 
     def forward(self, x):
         started = self.start(x)
-        return self.body(started) + (x if self.beside is None else self.beside(started))
+        return self.body(started) + (x if self.shortcut is None else self.shortcut(started))
 
 
 def signs(spec):
@@ -88,13 +88,13 @@ def clothing(part, rows):
 
 def gtsrb(part, rows):
     arrays = np.load(Path(os.environ["HAUBERK_DATA"]) / "gtsrb-32x32.npz")
-    # The test side lies sorted by class: a few rows of it are drawn, the same each time.
+    # The test rows are sorted by class, so rows are drawn at random, the same in each run.
     chosen = np.random.default_rng(0).permutation(len(arrays[f"y_{part}"]))[:rows]
     x = arrays[f"x_{part}"][chosen].transpose(0, 3, 1, 2)
     return (x / 255).astype(np.float32), arrays[f"y_{part}"][chosen].astype(np.int64)
 
 
-# What is read, the network, the radius, the classes, the settings of TRADES, and of the weights' perturbation.
+# Reader, network, radius, classes, settings of TRADES, radius of the weight perturbation.
 CASES = {
     "fashion": (clothing, clothes, 0.1, 10, {"beta": 4.0}, 0.0),
     "gtsrb": (gtsrb, signs, 4 / 255, 43, {"beta": 4.0, "steps": 4, "step": 0.35}, 0.005),
@@ -120,12 +120,12 @@ def main():
     else:
         hardening = Hardening((Ball(Norm.LINF, eps),), "trades", params, awp=awp, patience=0)
         options = Options(batch=128, augment="shift", average=0.995, precision="auto")
-        found = training.plan(build, spec, x, y, hardening=hardening, minutes=given.minutes, options=options)
-        print(*found.notes, sep="\n", flush=True)
+        planned = training.plan(build, spec, x, y, hardening=hardening, minutes=given.minutes, options=options)
+        print(*planned.notes, sep="\n", flush=True)
         started = time.perf_counter()
-        options = replace(options, epochs=found.epochs)
+        options = replace(options, epochs=planned.epochs)
         model = training.train(build, spec, x, y, hardening=hardening, options=options, seed=0).model
-        result |= {"rows": len(x), "epochs": found.epochs, "seconds": time.perf_counter() - started}
+        result |= {"rows": len(x), "epochs": planned.epochs, "seconds": time.perf_counter() - started}
         if given.weights:
             given.weights.write_bytes(model.weights())
     started = time.perf_counter()

@@ -4,7 +4,7 @@ from torch import nn
 
 
 def build(spec):
-    """Return the untrained network; `spec` says how large the pictures are and how many classes there are."""
+    """Return the untrained network; `spec` holds the shape of the pictures and the number of classes."""
     channels, height, width = spec.shape
     return nn.Sequential(
         nn.Conv2d(channels, 24, kernel_size=3, padding=1),

@@ -1,4 +1,4 @@
-"""A small network for a table: it gets the encoded row (standardised numbers, one place for each category)."""
+"""A small network for a table: its input is the encoded row (standardised numbers, one-hot categories)."""
 
 from torch import nn
 

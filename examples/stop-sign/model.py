@@ -1,4 +1,4 @@
-"""A small residual network for 32 x 32 colour pictures of traffic signs, pooled over the whole picture at its end."""
+"""A small residual network for 32 x 32 colour pictures of traffic signs, with global average pooling at the end."""
 
 from torch import nn
 
@@ -6,7 +6,7 @@ WIDTHS = (32, 64, 128)
 
 
 class Block(nn.Module):
-    """Two convolutions beside a shortcut; batch norm and activation come before each of them."""
+    """Two convolutions with a shortcut; batch norm and activation precede each convolution."""
 
     def __init__(self, inputs, outputs, stride):
         super().__init__()
@@ -26,7 +26,7 @@ class Block(nn.Module):
 
 
 def build(spec):
-    """Return the untrained network; `spec` says how large the pictures are and how many classes there are."""
+    """Return the untrained network; `spec` holds the shape of the pictures and the number of classes."""
     channels = spec.shape[0]
     layers = [nn.Conv2d(channels, WIDTHS[0], kernel_size=3, padding=1, bias=False)]
     for inputs, outputs in zip((WIDTHS[0], *WIDTHS[:-1]), WIDTHS, strict=True):

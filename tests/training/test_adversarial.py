@@ -110,7 +110,7 @@ def test_rows_of_a_table_stay_in_the_box_and_use_every_declared_column(name, mix
     assert (changed != mixed.x).any(axis=0).tolist() == [False, True, True, True]
 
 
-def test_categories_are_changed_where_that_hurts():
+def test_categories_change_to_the_value_with_the_highest_loss():
     """Only a category may change, and one of its values is always wrong: most rows reach it."""
     column = Column("c", ColumnKind.CATEGORY, 0, 3, ("a", "b", "c", "d"))
     box = ColumnBox((column,), (ColumnBudget("c"),))
@@ -154,7 +154,7 @@ def test_directions_and_cost_hold_in_training_too(mixed):
         ("augment", {"attack": "psychic"}, "no attack is named 'psychic'; known: "),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(name, values, said):
+def test_settings_out_of_range_are_refused(name, values, said):
     with pytest.raises(InvalidInput, match=said):
         HARDENING[name].make(values)
 

@@ -1,4 +1,4 @@
-"""Adversarial weight perturbation: where the weights stand inside, and that they come back."""
+"""Adversarial weight perturbation: the weights inside the block, and that they are restored."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def made():
     return module, torch.rand(32, 6), torch.randint(0, 3, (32,))
 
 
-def test_each_layer_moves_by_the_radius_up_the_loss_and_comes_back_to_the_bit():
+def test_each_layer_moves_up_the_loss_by_the_radius_and_is_restored_to_the_bit():
     module, x, y = made()
     before = {name: value.clone() for name, value in module.state_dict().items()}
 
@@ -42,14 +42,14 @@ def test_each_layer_moves_by_the_radius_up_the_loss_and_comes_back_to_the_bit():
         if name.endswith("weight") and value.ndim > 1:
             assert float((inside[name] - value).norm() / value.norm()) == pytest.approx(RADIUS, rel=1e-4)
         else:
-            assert torch.equal(inside[name], value), name  # offsets, scales and batch statistics stay
+            assert torch.equal(inside[name], value), name  # offsets, scales and batch statistics do not move
         if "running" not in name and "tracked" not in name:
             assert torch.equal(module.state_dict()[name], value)
     assert all(p.grad is not None for p in module.parameters())
     assert int(module[1].num_batches_tracked) == 1
 
 
-def test_weights_come_back_when_the_block_fails():
+def test_weights_are_restored_when_the_block_fails():
     module, x, y = made()
     before, loss = module[0].weight.clone(), nn.functional.cross_entropy
     with pytest.raises(ZeroDivisionError), ascended(module, lambda: loss(module(x), y), radius=RADIUS):
@@ -57,7 +57,7 @@ def test_weights_come_back_when_the_block_fails():
     assert torch.equal(module[0].weight, before)
 
 
-def test_a_layer_that_takes_no_part_stays():
+def test_an_unused_layer_does_not_move():
     module, x, _ = made()
     module.spare = nn.Linear(2, 2)
     before = module.spare.weight.clone()
@@ -65,7 +65,7 @@ def test_a_layer_that_takes_no_part_stays():
         assert torch.equal(module.spare.weight, before)
 
 
-def test_it_goes_with_any_method_and_changes_what_is_learnt(digits):
+def test_it_combines_with_any_method_and_changes_the_weights(digits):
     def linear(spec):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, spec.classes))
 
@@ -82,7 +82,7 @@ def test_it_goes_with_any_method_and_changes_what_is_learnt(digits):
         assert weights(method, 0.01) == weights(method, 0.01)
 
 
-def test_a_radius_that_makes_no_sense_is_refused():
+def test_a_radius_out_of_range_is_refused():
     with pytest.raises(InvalidInput, match="awp is a share of each layer's norm"):
         Hardening((Ball(Norm.L2, 1.0),), awp=1.5)
     with pytest.raises(InvalidInput, match="patience is a number of epochs"):

@@ -62,7 +62,7 @@ def test_an_edit_within_the_same_second_is_seen(tmp_path):
         ("build = 3\n", r"'build' is a int"),
     ],
 )
-def test_a_file_that_cannot_be_used_is_told_with_its_line(tmp_path, source, said):
+def test_an_unusable_file_is_refused_with_its_line(tmp_path, source, said):
     write(tmp_path, source)
     with pytest.raises(InvalidInput, match=said):
         load_callable("model:build", tmp_path)
@@ -75,7 +75,7 @@ def test_an_error_inside_a_helper_names_the_helper(tmp_path):
         load_callable("model:build", tmp_path)
 
 
-def test_a_missing_file_is_told_with_its_path(tmp_path):
+def test_a_missing_file_is_refused_with_its_path(tmp_path):
     with pytest.raises(InvalidInput, match=r"there is no .*nowhere\.py"):
         load_callable("nowhere:build", tmp_path)
 
@@ -86,7 +86,7 @@ def test_a_reference_of_another_form_is_refused(tmp_path, reference):
         load_callable(reference, tmp_path)
 
 
-def test_an_interrupt_while_importing_goes_on(tmp_path):
+def test_an_interrupt_while_importing_propagates(tmp_path):
     write(tmp_path, "raise KeyboardInterrupt\n")
     with pytest.raises(KeyboardInterrupt):
         load_callable("model:build", tmp_path)
@@ -102,13 +102,13 @@ def test_an_interrupt_while_importing_goes_on(tmp_path):
         ("return spec.sizes", r"model\.py:3: the model's builder raised AttributeError"),
     ],
 )
-def test_a_builder_that_gives_no_model_is_told_what_it_gave(tmp_path, body, said):
+def test_a_builder_that_returns_no_model_is_refused_with_what_it_returned(tmp_path, body, said):
     write(tmp_path, f"# a model\ndef build(spec):\n    {body}\n")
     with pytest.raises(InvalidInput, match=said):
         call_builder(load_callable("model:build", tmp_path), SPEC)
 
 
-def test_a_builder_that_needs_more_than_the_spec_is_told_so(tmp_path):
+def test_a_builder_that_needs_more_than_the_spec_is_refused(tmp_path):
     write(tmp_path, "def build(spec, width):\n    return None\n")
     with pytest.raises(InvalidInput, match=r"needs \(spec, width\)"):
         call_builder(load_callable("model:build", tmp_path), SPEC)

@@ -1,4 +1,4 @@
-"""A training that is killed goes on to the same bits; a file that is not its own, or broken, is not used."""
+"""A killed training continues to the same bits; a file of another training, or a broken one, is ignored."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ BUDGET = Ball(Norm.LINF, 0.1)
 
 
 def net(spec):
-    """Of all that has a memory: batch norm's statistics, and dropout, which draws from the global generator."""
+    """A network with memory: batch norm's statistics, and dropout, which draws from the process-wide generator."""
     return nn.Sequential(
         nn.Flatten(), nn.Linear(64, 24), nn.BatchNorm1d(24), nn.ReLU(), nn.Dropout(0.3), nn.Linear(24, spec.classes)
     )
@@ -82,7 +82,7 @@ def run_script(folder, *arguments, kill_at=None):
     return None
 
 
-def test_a_training_that_is_killed_goes_on_to_the_same_bits(tmp_path, digits):
+def test_a_killed_training_continues_to_the_same_bits(tmp_path, digits):
     import numpy as np
 
     np.savez(tmp_path / "rows.npz", x=digits.x, y=digits.y)
@@ -100,7 +100,7 @@ def fresh(epochs=4, **options):
 
 
 @pytest.mark.parametrize("options", [{}, {"average": 0.9}, {"optimizer": "sgd"}])
-def test_everything_comes_back_from_the_file(tmp_path, digits, options):
+def test_everything_is_restored_from_the_file(tmp_path, digits, options):
     run, module = fresh(**options)
     pgd = methods.for_torch("pgd", {"steps": 2}, (BUDGET,))
     held = HeldOut(digits.x[:50], digits.y[:50], device="cpu", seed=0)
@@ -120,7 +120,7 @@ def test_everything_comes_back_from_the_file(tmp_path, digits, options):
     assert (tmp_path / "d").read_bytes() == (tmp_path / "c").read_bytes()
 
 
-def test_a_file_of_another_training_or_a_broken_one_is_not_used(tmp_path, digits):
+def test_a_file_of_another_training_or_a_broken_one_is_ignored(tmp_path, digits):
     run, module = fresh()
     run.checkpoint = Checkpoint(tmp_path / "c", key="k", pause=0.0)
     loop.train(module, digits.x[:200], digits.y[:200], run)
@@ -134,7 +134,7 @@ def test_a_file_of_another_training_or_a_broken_one_is_not_used(tmp_path, digits
     assert state.epoch == 0
 
 
-def test_the_key_follows_everything_that_training_depends_on(digits):
+def test_the_key_depends_on_everything_that_training_depends_on(digits):
     run, module = fresh()
     hardening = Hardening((BUDGET,))
     usual = {"recipe": run.recipe, "hardening": hardening, "seed": 0, "device": "cpu"}
@@ -158,7 +158,7 @@ def test_the_key_follows_everything_that_training_depends_on(digits):
     assert len({first, *others}) == 8
 
 
-def test_a_full_disk_is_told_and_leaves_the_last_state(tmp_path, digits):
+def test_a_full_disk_is_reported_and_keeps_the_last_state(tmp_path, digits):
     from hauberk.core.errors import Unavailable
 
     class Full(Disk):

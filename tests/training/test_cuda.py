@@ -38,7 +38,7 @@ def trained(digits, method, options=OPTIONS, awp=0.0):
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 @pytest.mark.parametrize(("method", "awp"), [("n-fgsm", 0.0), ("pgd", 0.0), ("trades", 0.005), ("mart", 0.0)])
-def test_hardening_withstands_there_and_says_the_same_here(digits, method, awp, precision):
+def test_hardening_on_the_gpu_withstands_and_scores_the_same_on_the_cpu(digits, method, awp, precision):
     model = trained(digits, method, Options(epochs=8, precision=precision), awp)
     assert model.device == "cuda"
     found = evasion.pgd(model, digits.x_test, digits.y_test, norm="linf", eps=0.1, steps=20)
@@ -51,7 +51,7 @@ def test_the_same_seed_gives_the_same_bits(digits):
     assert trained(digits, "trades").weights() == trained(digits, "trades").weights()
 
 
-def test_a_run_that_was_stopped_goes_on_to_the_same_bits(digits, tmp_path, monkeypatch):
+def test_a_stopped_run_continues_to_the_same_bits(digits, tmp_path, monkeypatch):
     file = tmp_path / "state"
     hardening = Hardening((Ball(Norm.LINF, 0.1),), "pgd")
 
@@ -64,7 +64,7 @@ def test_a_run_that_was_stopped_goes_on_to_the_same_bits(digits, tmp_path, monke
     monkeypatch.setitem(Checkpoint.__init__.__kwdefaults__, "pause", 0.0)
 
     class Until:
-        def update(self, done, *, text=""):  # noqa: ARG002 - the shape of Task
+        def update(self, done, *, text=""):  # noqa: ARG002 - the signature of Task
             if done > 0.6:
                 raise KeyboardInterrupt
 

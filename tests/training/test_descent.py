@@ -120,7 +120,7 @@ def privately(descent, digits, *, method=None, share=0.02, **rest):
 
 @pytest.mark.parametrize("method", ["plain", "trades"])
 def test_per_sample_gradients_by_vmap_train_as_a_loop_over_the_rows_does(digits, method):
-    """The hardening method stays beside the descent: its loss is differentiated row by row as well."""
+    """The hardening method is independent of the descent: its loss is differentiated row by row as well."""
     chosen = Plain() if method == "plain" else methods.for_torch(method, {"steps": 2}, (Ball(Norm.LINF, 0.1),))
     fast, fast_state, sampling = privately(Private(noise=0.3, size=3), digits, method=chosen)
     slow, slow_state, _ = privately(RowByRow(noise=0.3, size=3), digits, method=chosen)

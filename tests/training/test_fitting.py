@@ -1,4 +1,4 @@
-"""Plain and hardened training on real data: what hardening gains, and that it can be repeated."""
+"""Plain and hardened training on real data: the gain from hardening, and repeatability."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def clean(model, sample):
 
 @pytest.fixture
 def under_pgd(loss_gradient):
-    """A plain PGD of the test's own, in numpy."""
+    """A plain PGD in NumPy, written for the test."""
 
     def accuracy(model, sample, budget, steps=30):
         x, y = sample.x_test, sample.y_test
@@ -72,8 +72,8 @@ def test_hardening_pictures_gains_under_pgd_and_costs_little_clean(digits, under
     assert clean(hard, digits) > clean(plain, digits) - 0.04
 
 
-def test_a_hardened_table_model_does_not_lean_on_a_category_that_can_be_changed(mixed):
-    """`flag` tells the label in 19 rows of 20, but anyone can change it; `size` tells it in 17 of 20 and stays."""
+def test_a_hardened_table_model_does_not_rely_on_a_category_that_may_change(mixed):
+    """`flag` predicts the label in 19 of 20 rows, but may change; `size` predicts it in 17 of 20 and may not."""
     rng = np.random.default_rng(2)
     x, x_test = mixed.x.copy(), mixed.x_test.copy()
     labels = []
@@ -103,7 +103,7 @@ def test_hardening_trees_gains_under_search(cancer):
     assert "best on held-out rows" in hard.notes[0]
 
 
-def test_two_threats_are_both_met(digits, under_pgd):
+def test_hardening_to_two_threats_gains_under_both(digits, under_pgd):
     budgets = (Ball(Norm.LINF, 0.1), Ball(Norm.L2, 0.8))
     plain = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
     hard = training.train(mlp, digits.spec, digits.x, digits.y, hardening=Hardening(budgets), options=SHORT).model
@@ -111,12 +111,12 @@ def test_two_threats_are_both_met(digits, under_pgd):
         assert under_pgd(hard, digits, budget) > under_pgd(plain, digits, budget) + 0.15
 
 
-def test_fine_tuning_hardens_brought_weights_and_leaves_them_as_they_were(digits, under_pgd):
+def test_fine_tuning_hardens_loaded_weights_and_does_not_change_them(digits, under_pgd):
     budget = Ball(Norm.LINF, 0.1)
     made = training.train(mlp, digits.spec, digits.x, digits.y, options=SHORT).model
-    brought = training.load_weights(mlp, digits.spec, made.weights())
-    outcome = training.fine_tune(brought, digits.x, digits.y, hardening=Hardening((budget,)))
-    assert brought.weights() == made.weights()
+    loaded = training.load_weights(mlp, digits.spec, made.weights())
+    outcome = training.fine_tune(loaded, digits.x, digits.y, hardening=Hardening((budget,)))
+    assert loaded.weights() == made.weights()
     assert under_pgd(outcome.model, digits, budget) > under_pgd(made, digits, budget) + 0.1
     assert clean(outcome.model, digits) > clean(made, digits) - 0.04
 
@@ -153,7 +153,7 @@ def test_the_same_seed_gives_the_same_trees(cancer):
     assert exported(4) != exported(5)
 
 
-def test_what_was_measured_has_the_names_that_the_gate_reads(digits, cancer):
+def test_metrics_have_the_names_that_the_gate_reads(digits, cancer):
     for outcome in (
         training.train(mlp, digits.spec, digits.x, digits.y, options=Options(epochs=2)),
         training.train(trees, cancer.spec, cancer.x, cancer.y),
@@ -170,7 +170,7 @@ def names(framework):
     return [entry.name for entry in members(framework)]
 
 
-def test_a_method_for_the_other_kind_of_model_is_refused_with_the_right_ones(digits, cancer):
+def test_a_method_for_the_other_kind_of_model_is_refused_and_suitable_ones_are_named(digits, cancer):
     with pytest.raises(
         InvalidInput, match=rf"'augment' is for scikit-learn estimators.*use {' or '.join(names('torch'))}\."
     ):

@@ -1,6 +1,6 @@
-"""The guard: a collapse is provoked on real digits, seen, undone and told; without one, nothing happens."""
+"""The guard: detects, undoes and reports a collapse that is provoked on real digits; otherwise does nothing."""
 
-# ruff: noqa: ARG002 - steps have the shape of their family, whether they look at all of it or not
+# ruff: noqa: ARG002 - the methods have the signature of Method
 
 from __future__ import annotations
 
@@ -36,10 +36,10 @@ def build(spec):
 
 
 class Blind(Plain):
-    """A single step that the model has learnt to send astray, as it does under catastrophic overfitting.
+    """A single step that the model has learned to mislead, as in catastrophic overfitting.
 
-    The end of that road, built: the step that is trained on has lost its tie to the true gradient, while its size
-    is the whole budget.
+    The final state, constructed: the step used in training is unrelated to the true gradient, and has the size of the
+    whole budget.
     """
 
     def perturb(self, module, batch, *, rng):
@@ -77,7 +77,7 @@ def tuned(robust, digits, *, guarded):
     return module, guard, history
 
 
-def test_a_collapse_is_seen_and_undone_and_without_the_guard_it_stays(robust, digits):
+def test_a_collapse_is_detected_and_undone_and_stays_without_the_guard(robust, digits):
     x, y = torch.from_numpy(digits.x_test), torch.from_numpy(digits.y_test)
     before = accuracy(robust.module, x, y)
     without, _, _ = tuned(robust, digits, guarded=False)
@@ -92,13 +92,13 @@ def test_a_collapse_is_seen_and_undone_and_without_the_guard_it_stays(robust, di
     assert f"epoch {guard.collapses[0]}" in guard.notes()[0]
 
 
-def test_the_last_good_state_is_put_back_to_the_bit(robust, digits):
+def test_the_last_good_state_is_restored_to_the_bit(robust, digits):
     state = State.fresh(copy.deepcopy(robust.module), RECIPE, seed=0, device="cpu")
     guard = Guard(held(digits), single=Plain(), strong=pgd(10), fallback=pgd(5))
     guard.after(0, state)
     good = {name: value.clone() for name, value in state.module.state_dict().items()}
     plain = training.train(build, digits.spec, digits.x, digits.y, options=Options(epochs=20)).model
-    state.module.load_state_dict(plain.module.state_dict())  # right on clean inputs, and helpless under PGD
+    state.module.load_state_dict(plain.module.state_dict())  # accurate on clean inputs, and not robust to PGD
     guard.after(1, state)
     assert guard.collapses == [1]
     for name, value in state.module.state_dict().items():
@@ -126,7 +126,7 @@ def test_the_guard_can_be_switched_off(digits):
 
 
 class Fgsm(Plain):
-    """The single step from the picture itself, without a random start: it collapses by itself (Wong et al. 2020)."""
+    """The single step from the picture itself, without a random start, which collapses (Wong et al. 2020)."""
 
     def perturb(self, module, batch, *, rng):
         budget = Ball(Norm.LINF, 0.2 * batch.strength)
@@ -136,8 +136,8 @@ class Fgsm(Plain):
 
 
 @pytest.mark.slow
-def test_a_natural_collapse_is_seen_and_undone():
-    """Nothing is built here: 2,000 pictures of clothes, a radius of 0.2, and the network that a team would take."""
+def test_a_natural_collapse_is_detected_and_undone():
+    """A real collapse: 2,000 pictures of clothes, a radius of 0.2, and a usual network."""
     if "HAUBERK_DATA" not in os.environ:
         pytest.skip("HAUBERK_DATA is not set: this needs Fashion-MNIST")
     part = Path(os.environ["HAUBERK_DATA"]) / "fashion-train30k-images-idx3-ubyte.gz"

@@ -13,7 +13,7 @@ from hauberk.training.heldout import HeldOut
 from hauberk.training.watching import Plain
 
 
-def test_rows_that_are_held_out_are_not_trained_on():
+def test_held_out_rows_are_not_trained_on():
     held, kept = heldout.split(1000, 3)
     assert len(held) == 100
     assert sorted([*held, *kept]) == list(range(1000))

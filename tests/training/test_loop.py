@@ -1,6 +1,6 @@
-"""The training loop: what it refuses, what it repeats, and how it moves pictures."""
+"""The training loop: errors, repeatability, state between calls, and shifted pictures."""
 
-# ruff: noqa: ARG002 - listeners have the shape of a task
+# ruff: noqa: ARG002 - listeners have the signature of Task
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def linear(spec):
     return nn.Sequential(nn.Flatten(), nn.Linear(spec.features, spec.classes))
 
 
-def test_a_loss_that_diverges_is_told_with_epoch_and_batch(digits):
+def test_a_diverging_loss_is_reported_with_epoch_and_batch(digits):
     options = Options(optimizer="sgd", learning_rate=1e30, epochs=3)
     with pytest.raises(
         InvalidInput, match=r"the loss became (NaN|infinite) in epoch 1, batch \d+\. Lower learning_rate"
@@ -38,7 +38,7 @@ def test_a_loss_that_diverges_is_told_with_epoch_and_batch(digits):
 
 
 class Fragile(nn.Module):
-    """Gives NaN from the third batch on, as a model with a numeric fault would."""
+    """Returns NaN from the third batch on, as a model with a numerical error would."""
 
     def __init__(self):
         super().__init__()
@@ -50,7 +50,7 @@ class Fragile(nn.Module):
         return self.layer(x.flatten(1)) * (float("nan") if self.batches > 2 else 1.0)
 
 
-def test_a_model_that_returns_nan_in_training_is_told_with_the_batch(digits):
+def test_a_model_that_returns_nan_in_training_is_reported_with_the_batch(digits):
     with pytest.raises(InvalidInput, match="the loss became NaN in epoch 1, batch 3"):
         training.train(Fragile, digits.spec, digits.x, digits.y)
 
@@ -61,10 +61,10 @@ class Interrupting(Quiet):
             raise KeyboardInterrupt
 
 
-def test_an_interrupt_goes_on_and_leaves_the_generators_as_they_were(digits):
+def test_an_interrupt_propagates_and_restores_the_generators(digits):
     torch.manual_seed(5)
     before = torch.get_rng_state()
-    numpy = np.random.get_state()[1].copy()  # noqa: NPY002 - the global one is what is looked at
+    numpy = np.random.get_state()[1].copy()  # noqa: NPY002 - the test reads the process-wide generator
     with pytest.raises(KeyboardInterrupt):
         training.train(linear, digits.spec, digits.x, digits.y, task=Interrupting())
     assert torch.equal(torch.get_rng_state(), before)
@@ -160,7 +160,7 @@ def test_rows_that_do_not_fit_are_refused(digits):
             training.train(linear, digits.spec, rows, labels)
 
 
-def test_an_unknown_or_absent_device_is_told(digits):
+def test_an_unknown_or_absent_device_is_refused(digits):
     with pytest.raises(InvalidInput, match="is not known: use"):
         training.train(linear, digits.spec, digits.x, digits.y, device="tpu")
     with pytest.raises(InvalidInput, match="this machine has"):
@@ -168,7 +168,7 @@ def test_an_unknown_or_absent_device_is_told(digits):
 
 
 class Grouped(nn.Module):
-    """Views its maps as groups, in training alone; of one row any layout could be viewed so."""
+    """Views its feature maps as groups, in training only; for a single row this works in any layout."""
 
     def __init__(self):
         super().__init__()
@@ -190,7 +190,7 @@ def test_a_module_that_views_its_maps_and_works_in_place_is_trained_in_the_usual
     assert module.conv.weight.is_contiguous()
 
 
-def test_a_forward_that_fails_is_told_and_not_by_the_look_at_the_layout(digits):
+def test_a_failing_forward_is_reported_by_the_training_and_not_by_the_layout_check(digits):
     class Failing(nn.Module):
         def __init__(self):
             super().__init__()
@@ -243,7 +243,7 @@ def test_two_calls_of_two_epochs_are_one_call_of_four_to_the_bit(digits, packed,
         assert torch.equal(value, whole.state_dict()[name]), name
 
 
-def test_new_weights_between_two_calls_are_what_is_trained_on(digits):
+def test_the_next_call_trains_on_weights_that_were_replaced(digits):
     """A server's weights replace the client's; optimiser, generators and position stay the client's."""
     x, y = digits.x[:300], digits.y[:300]
     module, run = dropping(), run_of(2, average=0.0)
@@ -256,7 +256,7 @@ def test_new_weights_between_two_calls_are_what_is_trained_on(digits):
     assert state.history[2]["loss"] == pytest.approx(np.log(10), abs=0.2)  # as of zero weights, not of trained ones
 
 
-def test_a_run_that_goes_on_is_not_settled_yet(digits):
+def test_a_run_that_will_continue_is_not_settled_yet(digits):
     module = dropping()
     state = loop.train(module, digits.x[:300], digits.y[:300], run_of(2))
     assert not torch.equal(module[1].weight, state.kept[1].weight)  # the average becomes the module's at the end

@@ -24,7 +24,7 @@ PICTURES, TABLE = Spec("image", (1, 8, 8), 10), Spec("table", (4,), 2)
         (Options(augment="flip"), 'augment must be "none" or "shift"'),
     ],
 )
-def test_options_that_cannot_train_are_refused(options, said):
+def test_options_out_of_range_are_refused(options, said):
     with pytest.raises(InvalidInput, match=said):
         recipe_of(options, PICTURES)
 

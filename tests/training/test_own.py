@@ -1,6 +1,6 @@
-"""The team's own training function, and the hardening step that it is given."""
+"""The team's own training function, and the hardening step that it receives."""
 
-# ruff: noqa: ARG001 - what a function asks for by name is what is tested
+# ruff: noqa: ARG001 - the tests are about the parameters of these functions
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def own(data, model, harden, seed):
     return model
 
 
-def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(digits, loss_gradient):
+def test_the_same_function_trains_plainly_with_one_step_and_robustly_with_the_other(digits, loss_gradient):
     def under_pgd(model, x, y):
         changed = x.copy()
         for _ in range(20):
@@ -58,7 +58,7 @@ def test_the_same_function_is_plain_with_one_step_and_hardened_with_the_other(di
     assert "within the declared budget" in hard.notes[0]
 
 
-def test_the_same_seed_gives_the_same_weights_and_they_come_back(mixed):
+def test_the_same_seed_gives_the_same_weights_and_they_can_be_loaded(mixed):
     arguments = {"build": table, "hardening": Hardening((mixed.budget,), "pgd"), "seed": 1}
     first, second = (training.train_own(own, mixed.spec, mixed.x, mixed.y, **arguments) for _ in range(2))
     assert first.model.weights() == second.model.weights()
@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_weights_and_they_come_back(mixed):
     assert np.array_equal(again.scores(mixed.x_test), first.model.scores(mixed.x_test))
 
 
-def test_the_step_keeps_to_the_budget_and_leaves_the_module_as_it_was(digits):
+def test_the_step_respects_the_budget_and_does_not_change_the_module(digits):
     seen = {}
 
     def look(data, model, harden):
@@ -137,7 +137,7 @@ def other_image(data, harden):
         (other_image, build, "Is it the same builder"),
     ],
 )
-def test_functions_that_cannot_be_used_are_told_why(digits, function, builder, said):
+def test_unusable_functions_are_refused_with_the_reason(digits, function, builder, said):
     with pytest.raises(InvalidInput, match=said):
         training.train_own(function, digits.spec, digits.x, digits.y, build=builder, hardening=PGD)
 

@@ -1,4 +1,4 @@
-"""Planning: the strongest method that gets the epochs it needs, told with the figures; nothing is searched."""
+"""Planning: chooses the strongest method that gets the epochs it needs, and reports the timings."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ BUDGET = Ball(Norm.LINF, 0.1)
 
 @pytest.fixture(scope="module")
 def many(digits):
-    """More rows than digits has: each three times."""
+    """More rows than the digits have: each three times."""
     return replace(digits, x=np.concatenate([digits.x] * 3), y=np.concatenate([digits.y] * 3))
 
 
@@ -31,7 +31,7 @@ def mlp(spec):
 
 
 def planned(digits, minutes, *, method="auto", options=None, build=mlp, patience=None):
-    """A clock that ticks once a second: a batch takes a second, and so do the held-out rows, whatever the method."""
+    """A clock that advances by a second at each reading: a batch takes a second, and so do the held-out rows."""
     ticks = itertools.count()
     hardening = Hardening((BUDGET,), method, patience=patience)
     return training.plan(
@@ -69,7 +69,7 @@ def test_a_method_that_was_named_is_kept_and_gets_the_epochs_that_fit(digits):
         assert (found.method, found.epochs) == (method, 3)
 
 
-def test_less_time_than_one_epoch_is_told(digits):
+def test_less_time_than_one_epoch_is_noted(digits):
     found = planned(digits, 0.001)
     assert found.epochs == 1
     assert "Not one epoch fits" in found.notes[-2]
@@ -78,21 +78,21 @@ def test_less_time_than_one_epoch_is_told(digits):
 @pytest.mark.parametrize(
     ("epochs", "patience", "words"), [(40, 20, "20 epochs"), (15, 8, "8 epochs"), (1, 1, "1 epoch")]
 )
-def test_the_best_epoch_is_kept_where_no_patience_was_said(many, epochs, patience, words):
+def test_the_best_epoch_is_kept_without_a_declared_patience(many, epochs, patience, words):
     found = planned(many, (epochs + 0.5) * (len(many.x) / 128 + 1) / 60 / 0.9)
     assert found.patience == patience
     assert f"Training ends early after {words} without a gain" in found.notes[-1]
 
 
 @pytest.mark.parametrize("patience", [0, 3])
-def test_a_patience_that_was_said_is_kept_and_needs_no_words(many, patience):
+def test_a_declared_patience_is_kept_without_a_note(many, patience):
     found = planned(many, 10, patience=patience)
     assert found.patience == patience
     assert not any("kept" in note for note in found.notes)
 
 
-def test_of_few_rows_the_last_epoch_is_kept(many):
-    """Of 255 rows held out and less, the best epoch is a lucky one: planning sees that it does not pay."""
+def test_with_few_rows_the_last_epoch_is_kept(many):
+    """With at most 255 held-out rows, the best epoch is a matter of luck, so the plan keeps the last."""
     few = replace(many, x=many.x[:2559], y=many.y[:2559])
     found = planned(few, 10)
     assert found.patience == 0
@@ -101,22 +101,22 @@ def test_of_few_rows_the_last_epoch_is_kept(many):
     assert enough.patience == math.ceil(enough.epochs / 2)
 
 
-def test_what_is_trained_for_a_certificate_keeps_its_last_epoch(many):
+def test_training_for_a_certificate_keeps_its_last_epoch(many):
     found = planned(many, 10, method="ibp")
     assert (found.method, found.patience) == ("ibp", 0)
     assert not any("kept" in note for note in found.notes)
 
 
 def test_no_planned_run_ends_before_three_quarters():
-    """The best epoch is the first, and patience counts from the end of the learning rate's rise at the earliest."""
+    """Worst case: the first epoch is the best, and patience counts from the end of the learning rate's rise."""
     for epochs in range(1, 61):
         patience = planning._patience(Hardening((BUDGET,)), "pgd", epochs, 5000)
         assert math.ceil(epochs * loop.RISE) + patience >= 0.75 * epochs
         assert 1 <= patience <= epochs
 
 
-def test_the_time_of_measuring_is_planned_with(digits, monkeypatch):
-    """A clock that only held-out rows move: an epoch takes as long as the looks after it, and none where none is."""
+def test_the_plan_includes_the_time_of_measuring(digits, monkeypatch):
+    """A clock that only held-out rows advance: an epoch takes the time of its measurements, 0 without them."""
     now = [0.0]
     accuracy = heldout.HeldOut.accuracy
 
@@ -136,7 +136,7 @@ def test_the_time_of_measuring_is_planned_with(digits, monkeypatch):
     assert seconds == [0, 2]  # under PGD, and as they are
 
 
-def test_what_is_planned_trains(digits):
+def test_a_plan_can_be_trained(digits):
     found = planned(digits, 0.5, options=Options(batch=64))
     hardening = Hardening((BUDGET,), found.method, found.params, patience=found.patience)
     options = Options(epochs=min(2, found.epochs), batch=64)
@@ -161,7 +161,7 @@ def test_an_estimator_gets_rounds(cancer):
 
 
 @pytest.mark.parametrize("minutes", [0, -1, float("inf"), float("nan")])
-def test_no_time_is_refused(digits, minutes):
+def test_minutes_out_of_range_are_refused(digits, minutes):
     with pytest.raises(InvalidInput, match="minutes must be above 0"):
         planned(digits, minutes)
 

@@ -39,7 +39,7 @@ def test_a_seed_gives_the_numbers_that_seeding_the_process_would():
     assert before != standing()
 
 
-def test_a_block_gives_back_what_it_found_also_when_it_fails():
+def test_a_block_restores_the_generators_also_when_it_fails():
     torch.manual_seed(5)
     before, strict = standing(), torch.are_deterministic_algorithms_enabled()
 
@@ -65,7 +65,7 @@ def test_blocks_of_one_value_continue_where_the_last_left_it():
         assert (drawn(), drawn()) == (first, second)
 
 
-def test_what_is_packed_survives_json_and_continues():
+def test_packed_states_survive_json_and_continue():
     draws, other = Draws.of(3), Draws.of(4)
     with draws.held():
         drawn()

@@ -1,4 +1,4 @@
-"""Squeezing: what the layers do, and that an attack which does not see through them overstates what they stop."""
+"""Squeezing: the effect of the layers, and that an attack without their gradient overstates robustness."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from hauberk.training.squeezing import BitDepth, Median
 BUDGET = Ball(Norm.LINF, 0.15)
 
 
-def test_bits_are_levels_and_the_gradient_passes():
+def test_bit_depth_rounds_to_levels_and_passes_the_gradient():
     x = torch.linspace(0, 1, 101).reshape(1, 1, 1, 101)
     assert sorted(set(BitDepth(1)(x).flatten().tolist())) == [0, 1]
     assert torch.allclose(BitDepth(2)(x).unique(), torch.tensor([0, 1 / 3, 2 / 3, 1]))
@@ -30,7 +30,7 @@ def test_bits_are_levels_and_the_gradient_passes():
 
 
 @pytest.mark.parametrize("size", [3, 5])
-def test_the_median_is_numpys(size):
+def test_the_median_equals_numpys(size):
     x = torch.rand(2, 3, 6, 7, generator=torch.Generator().manual_seed(0))
     found, margin = Median(size)(x).numpy(), size // 2
     padded = np.pad(x.numpy(), ((0, 0), (0, 0), (margin, margin), (margin, margin)), mode="edge")
@@ -75,19 +75,19 @@ def left_by_pgd(served, attacked, digits):
     return float((served.scores(changed.numpy()).argmax(1) == digits.y_test).mean())
 
 
-def test_attacks_that_do_not_see_through_overstate_and_the_one_that_does_is_what_is_measured(model, digits):
+def test_an_attack_without_the_gradient_overstates_robustness_and_the_measured_attack_has_it(model, digits):
     clean = float((model.scores(digits.x_test).argmax(1) == digits.y_test).mean())
     inner = model.module.inner
     adaptive = left_by_pgd(model, model.module, digits)
     blind = left_by_pgd(model, nn.Sequential(Blind(), inner[1]), digits)
-    around = left_by_pgd(model, inner[1], digits)  # crafted on the net alone, as if nothing stood in front of it
+    around = left_by_pgd(model, inner[1], digits)  # crafted on the network alone, without the squeezing layer
     assert clean > 0.9
-    assert blind > clean - 0.25  # with no gradient to follow, what is left of the attack is its random start
+    assert blind > clean - 0.25  # without a gradient, only the random start of the attack remains
     assert adaptive < blind - 0.3
     assert adaptive <= around + 0.02
 
 
-def test_squeezed_models_are_exported_and_brought_back(digits):
+def test_squeezed_models_are_exported_and_loaded(digits):
     def build(spec):
         return nn.Sequential(BitDepth(4), Median(3), net(spec))
 
@@ -98,7 +98,7 @@ def test_squeezed_models_are_exported_and_brought_back(digits):
     assert np.array_equal(back.scores(digits.x_test), made.scores(digits.x_test))
 
 
-def test_what_makes_no_sense_is_refused():
+def test_layers_out_of_range_are_refused():
     with pytest.raises(InvalidInput, match="from 1 to 8"):
         BitDepth(0)
     with pytest.raises(InvalidInput, match="odd and 3 or more"):

@@ -1,4 +1,4 @@
-"""The moving average of the weights, and what is undone when an epoch is."""
+"""State: the moving average of the weights, and how an epoch is undone."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def descend(state, times):
         yield state.module[0].weight.detach().clone()
 
 
-def test_the_average_is_that_of_a_plain_loop():
+def test_the_average_equals_a_plain_loops():
     state = fresh(0.6)
     expected = None
     for seen, weight in enumerate(descend(state, 12)):
@@ -48,7 +48,7 @@ def test_without_an_average_the_last_weights_are_kept():
     assert torch.equal(state.kept[0].weight, last)
 
 
-def test_what_is_put_back_is_put_back_to_the_bit():
+def test_weights_are_restored_to_the_bit():
     state = fresh(0.9)
     list(descend(state, 3))
     good = state.weights()
@@ -65,7 +65,7 @@ def test_what_is_put_back_is_put_back_to_the_bit():
 
 
 def test_an_average_of_noisy_weights_beats_the_last_ones(digits):
-    """Single rows and a rate that is far too high leave weights that jump about; their average does not."""
+    """Single rows and a far too high learning rate give noisy weights; their average is less noisy."""
     recipe = recipe_of(Options(average=0.97, optimizer="sgd", learning_rate=0.2, weight_decay=0.0), SPEC)
     torch.manual_seed(0)
     state = State.fresh(nn.Linear(64, 10), recipe, seed=0, device="cpu")

@@ -1,4 +1,4 @@
-"""Early stopping: the best epoch under attack is kept, and a run that gains nothing more ends."""
+"""Early stopping: keeps the best epoch under attack, and ends a run without further gains."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ BUDGET = Ball(Norm.LINF, 0.1)
 
 
 class Told(HeldOut):
-    """Rows whose accuracy under attack is told beforehand; unchanged, all are right."""
+    """Rows with predefined accuracies under attack; unchanged rows are all classified correctly."""
 
     def __init__(self, figures):
         self.figures = list(figures)
 
-    def accuracy(self, module, method):  # noqa: ARG002 - the shape of HeldOut
+    def accuracy(self, module, method):  # noqa: ARG002 - the signature of HeldOut
         return 1.0 if isinstance(method, Plain) else self.figures.pop(0)
 
 
@@ -50,7 +50,7 @@ def test_the_best_epoch_is_kept_and_the_run_stops_after_its_patience():
     assert "epoch 3 were kept" in stopping.notes()[0]
 
 
-def test_a_run_that_has_stopped_stays_so_when_it_is_brought_back():
+def test_a_stopped_run_is_still_stopped_after_it_is_restored():
     state = state_of()
     stopping = Stopping(Told([0.5, 0.4]), strong=None, patience=1)
     for epoch in (1, 2):
@@ -71,7 +71,7 @@ def test_while_rate_and_budget_grow_patience_does_not_count():
     assert seen == [False, False, False, False, True]
 
 
-def test_with_an_average_it_is_the_average_that_is_measured_and_kept():
+def test_with_an_average_the_average_is_measured_and_kept():
     state = state_of(0.5)
     stopping = Stopping(Told([0.9, 0.1]), strong=None, patience=5)
     stopping.after(1, state)
@@ -84,7 +84,7 @@ def test_with_an_average_it_is_the_average_that_is_measured_and_kept():
     assert torch.equal(state.module.weight, best)
 
 
-def test_training_stops_early_and_what_is_kept_scores_as_was_told(digits):
+def test_training_stops_early_and_the_kept_weights_score_as_measured(digits):
     def linear(spec):
         return nn.Sequential(nn.Flatten(), nn.Linear(64, spec.classes))
 
@@ -92,15 +92,15 @@ def test_training_stops_early_and_what_is_kept_scores_as_was_told(digits):
     outcome = training.train(
         linear, digits.spec, digits.x, digits.y, hardening=hardening, options=Options(epochs=60), seed=1
     )
-    told = outcome.series["held_out_robust_accuracy"]
+    measured = outcome.series["held_out_robust_accuracy"]
     assert outcome.metrics["epochs"] < 60
     assert outcome.metrics["epochs"] == outcome.metrics["best_epoch"] + 3
     out, _ = heldout.split(len(digits.x), 1)
     held = HeldOut(digits.x[out], digits.y[out], device="cpu", seed=1)
     strong = methods.for_torch("pgd", methods._WATCHING, (BUDGET,))
-    best = next(point["y"] for point in told if point["x"] == outcome.metrics["best_epoch"])
+    best = next(point["y"] for point in measured if point["x"] == outcome.metrics["best_epoch"])
     assert held.accuracy(outcome.model.module, strong) == best
     clean = {point["x"]: point["y"] for point in outcome.series["held_out_clean_accuracy"]}
-    assert list(clean) == [point["x"] for point in told]
+    assert list(clean) == [point["x"] for point in measured]
     scores = outcome.model.scores(digits.x[out])
     assert clean[outcome.metrics["best_epoch"]] == pytest.approx((scores.argmax(axis=1) == digits.y[out]).mean())

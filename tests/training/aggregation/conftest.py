@@ -11,7 +11,7 @@ from hauberk.training import Spec
 
 @pytest.fixture(scope="session")
 def table():
-    """Wine in three classes, with a category made of a measurement: spec, x, y, and the rows that are asked."""
+    """Wine in three classes, with a category computed from a measurement: spec, x, y, and test rows."""
     from sklearn.datasets import load_wine
 
     raw = load_wine()

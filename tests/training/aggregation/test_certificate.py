@@ -60,17 +60,17 @@ def test_no_change_of_votes_within_the_certificate_moves_the_prediction(plan, cl
     votes[:10] = np.where(rng.random((10, plan.models)) < 0.8, 1, votes[:10])
     found = certify(votes, classes=classes, plan=plan)
     assert found.withstands.max() >= 1
-    for row, stands in zip(votes.tolist(), found.withstands, strict=True):
+    for row, certified in zip(votes.tolist(), found.withstands, strict=True):
         # More buckets teach more votes, so the largest allowed number covers the smaller ones.
-        assert not movable(row, classes, plan, int(stands))
+        assert not movable(row, classes, plan, int(certified))
 
 
 @pytest.mark.parametrize(("plan", "classes"), [(Plan(5), 3), (Plan(7), 2)])
 def test_one_more_row_than_certified_can_move_the_prediction_of_disjoint_parts(plan, classes):
     votes = np.random.default_rng(2).integers(0, classes, (30, plan.models))
     found = certify(votes, classes=classes, plan=plan)
-    for row, stands in zip(votes.tolist(), found.withstands, strict=True):
-        assert movable(row, classes, plan, int(stands) + 1)
+    for row, certified in zip(votes.tolist(), found.withstands, strict=True):
+        assert movable(row, classes, plan, int(certified) + 1)
 
 
 @settings(max_examples=80, deadline=None)
@@ -121,6 +121,6 @@ def test_no_rows_give_no_certificates():
 @pytest.mark.parametrize(
     "votes", [np.zeros((3, 5), int), np.zeros((3, 4)), np.full((3, 4), 2), np.full((3, 4), -1)]
 )
-def test_votes_that_are_none_are_refused(votes):
+def test_invalid_votes_are_refused(votes):
     with pytest.raises(InvalidInput, match="votes"):
         certify(votes, classes=2, plan=Plan(4))

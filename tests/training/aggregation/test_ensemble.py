@@ -16,7 +16,7 @@ def few_trees(lesson, _params, *, rng, task):
 
 @pytest.mark.parametrize(("learner", "plan"), [("logistic", Plan(9)), (few_trees, Plan(5, 3))])
 def test_poison_within_the_certificate_never_changes_a_certified_prediction(plan, learner, table):
-    """A real attack: rows near the asked one are flipped, taken out or put in with its wrong label, and all is retrained."""
+    """A real attack: rows near the target are relabelled, removed or inserted with a wrong label, and all is retrained."""
     spec, x, y, asked, _ = table
 
     def votes(x, y):
@@ -51,14 +51,14 @@ def test_poison_within_the_certificate_never_changes_a_certified_prediction(plan
 
 
 @pytest.mark.parametrize("workers", [1, pytest.param(2, marks=pytest.mark.slow)])
-def test_votes_do_not_depend_on_order_or_on_how_many_work(workers, table):
+def test_votes_do_not_depend_on_the_order_of_rows_or_the_number_of_workers(workers, table):
     spec, x, y, asked, _ = table
     order = np.random.default_rng(6).permutation(len(y))
     first = vote(spec, x, y, asked, plan=Plan(4), learner=few_trees, workers=1)
     assert (first == vote(spec, x[order], y[order], asked, plan=Plan(4), learner=few_trees, workers=workers)).all()
 
 
-def test_a_new_category_in_one_part_leaves_the_other_models_alone(table):
+def test_a_new_category_in_one_part_changes_no_other_model(table):
     spec, x, y, asked, _ = table
     names = ("blue", "dark", "light", "middle")
     wider = Spec("table", spec.shape, 3, (*spec.columns[:-1], Column("shade", ColumnKind.CATEGORY, 0, 3, names)))
@@ -74,7 +74,7 @@ def test_a_new_category_in_one_part_leaves_the_other_models_alone(table):
     assert (np.delete(before, bucket, 1) == np.delete(after, bucket, 1)).all()
 
 
-def test_the_models_that_are_kept_vote_as_those_that_are_not(table):
+def test_kept_models_vote_as_discarded_ones(table):
     spec, x, y, asked, truth = table
     plan = Plan(5)
     model = aggregate(spec, x, y, plan=plan, learner="logistic", workers=1)
@@ -85,7 +85,7 @@ def test_the_models_that_are_kept_vote_as_those_that_are_not(table):
     assert certificates.accuracy_at(0, truth) > 0.8
 
 
-def test_parts_without_rows_or_with_one_class_vote_all_the_same(table):
+def test_parts_without_rows_or_with_one_class_vote_too(table):
     spec, x, y, asked, _ = table
     votes = vote(spec, x[:6], y[:6], asked, plan=Plan(20), workers=1)
     assert votes.shape == (len(asked), 20)
@@ -103,7 +103,7 @@ def test_the_teams_builder_and_the_small_net_learn_pictures(digits):
         assert certify(votes, classes=10, plan=plan).accuracy_at(0, digits.y_test) > 0.7
 
 
-def test_a_learner_for_other_data_is_refused_and_the_fitting_ones_are_named(digits, table):
+def test_a_learner_for_other_data_is_refused_and_suitable_ones_are_named(digits, table):
     with pytest.raises(InvalidInput, match="logistic"):
         vote(digits.spec, digits.x, digits.y, digits.x_test, plan=Plan(4), learner="trees")
     spec, x, y, asked, _ = table

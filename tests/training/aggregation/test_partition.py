@@ -38,13 +38,13 @@ def test_the_order_of_rows_does_not_matter(table):
 
 
 @pytest.mark.parametrize("plan", [Plan(6), Plan(6, 4)])
-def test_every_row_teaches_as_many_models_as_the_spread_says(plan, table):
+def test_every_row_trains_as_many_models_as_the_spread(plan, table):
     spec, x, y, *_ = table
     count = np.bincount(np.concatenate(plan.parts(row_digests(spec, x), y)), minlength=len(y))
     assert (count == plan.spread).all()
 
 
-def test_a_category_that_a_new_row_brings_leaves_the_digests_of_the_others_as_they_were(table):
+def test_a_new_category_changes_no_digest_of_other_rows(table):
     spec, x, *_ = table
     names = ("blue", "dark", "light", "middle")
     wider = replace(
@@ -66,7 +66,7 @@ def test_rows_with_other_values_have_other_digests_and_minus_zero_is_zero():
     assert digests[0] == digests[1] != digests[2]
 
 
-def test_the_deal_does_not_drift_between_releases():
+def test_the_partition_is_the_same_in_every_release():
     """A release that dealt otherwise would silently void published certificates."""
     spec = Spec("image", (1, 1, 2), 2)
     x = np.arange(20, dtype=np.float32).reshape(10, 1, 1, 2)
@@ -74,7 +74,7 @@ def test_the_deal_does_not_drift_between_releases():
 
 
 @pytest.mark.parametrize(("k", "d"), [(1, 1), (5, 0), (60_000, 2)])
-def test_a_plan_that_cannot_be_is_refused(k, d):
+def test_a_plan_out_of_range_is_refused(k, d):
     with pytest.raises(InvalidInput, match="partitions"):
         Plan(k, d)
 

@@ -1,4 +1,4 @@
-"""Bounds: held against arithmetic by hand, against every input that can be drawn, and against PGD."""
+"""Bounds compared with arithmetic by hand, with random inputs, and with PGD; see `test_bounds_oracle` for exact oracles."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from hauberk.training.squeezing import BitDepth, Median
 
 
 def test_intervals_are_those_of_a_sum_over_every_weight():
-    """y = relu(W x + b), z = V y: each end by a loop that takes the worse end of each input."""
+    """y = relu(W x + b), z = V y: each end computed by a loop that takes the worse end of each input."""
     torch.manual_seed(0)
     module = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2)).double()
     low, high = torch.rand(1, 3).double() - 1, torch.rand(1, 3).double()
@@ -54,7 +54,7 @@ def test_a_linear_model_is_bounded_exactly_in_both_norms():
 
 
 class Residual(nn.Module):
-    """What a team writes: a branch, functions, methods, an in-place step, a normalisation with constants."""
+    """A typical module: a branch, functions, methods, an in-place step, a normalisation by constants."""
 
     def __init__(self):
         super().__init__()
@@ -97,11 +97,11 @@ def nets():
 
 def prepared(module):
     module.train()
-    for _ in range(3):  # batch norm gets statistics
+    for _ in range(3):  # sets batch norm's statistics
         module(torch.rand(8, 1, 4, 4))
     for part in module.modules():
         if isinstance(part, nn.BatchNorm2d):
-            part.weight.data.copy_(torch.tensor([1.0, -2.0, 0.5]))  # one that turns the interval around
+            part.weight.data.copy_(torch.tensor([1.0, -2.0, 0.5]))  # a negative scale swaps the ends
     return module.double().eval()
 
 
@@ -194,7 +194,7 @@ def test_a_larger_radius_certifies_fewer_rows_and_a_wrong_one_is_never_certified
 
 
 def test_a_table_is_certified_and_the_search_never_breaks_it(mixed):
-    """Categories are enclosed by more than is allowed, numbers by what is."""
+    """The box of a category contains more than the budget allows; the box of a number is exact."""
     box = ColumnBox(mixed.spec.columns, (ColumnBudget("size", 0.3), ColumnBudget("count", 1), ColumnBudget("flag")))
     options = Options(epochs=20, learning_rate=5e-3)
     model = training.train(
@@ -206,8 +206,8 @@ def test_a_table_is_certified_and_the_search_never_breaks_it(mixed):
     found = entry.run(model, mixed.x_test, mixed.y_test, box, entry.make({}), rng=rng, task=Quiet())
     held = model.scores(found.x).argmax(1) == mixed.y_test
     assert held[proven].all()
-    assert proven.mean() > 0.35  # a third of the rows lie within reach of the true boundary
+    assert proven.mean() > 0.35  # a third of the rows are within the budget of the true boundary
     flag = ColumnBox(mixed.spec.columns, (ColumnBudget("flag"),))
     with torch.no_grad():
-        model.module.inner[1].weight[:, -2:] = torch.tensor([-9.0, 9.0])  # a model that leans on the flag alone
+        model.module.inner[1].weight[:, -2:] = torch.tensor([-9.0, 9.0])  # a model that uses the flag alone
     assert bounds.certified(model, mixed.x_test, mixed.y_test, flag).mean() < 0.2

@@ -146,7 +146,7 @@ class Program:
 
 
 def least_margin(parts, ends, low, high, aim, *, relu):
-    """Return the least aim @ scores over the box, by a program in which `relu` says what stands for a ReLU.
+    """Return the least aim @ scores over the box, by a program in which `relu` selects the constraints for a ReLU.
 
     relu: "one line" below and above, as `bounds` chooses them; "triangle", their convex hull; or "exact", with a binary
     variable for each unit that can be on either side.

@@ -22,7 +22,7 @@ class Branching(nn.Module):
 
 
 class Doubled(nn.Linear):
-    """A subclass that does something else: taken for a Linear, its certificate would be wrong."""
+    """A subclass with another forward: treated as a Linear, its certificate would be wrong."""
 
     def forward(self, x):
         return 2 * super().forward(x)
@@ -30,7 +30,7 @@ class Doubled(nn.Linear):
 
 def hooked():
     layer = nn.Linear(64, 10)
-    layer.register_forward_hook(lambda module, args, made: 2 * made)  # noqa: ARG005 - the shape of a hook
+    layer.register_forward_hook(lambda module, args, made: 2 * made)  # noqa: ARG005 - the signature of a hook
     return nn.Sequential(nn.Flatten(), layer)
 
 
@@ -48,7 +48,7 @@ def hooked():
         (Branching(), "does not depend on values"),
     ],
 )
-def test_what_cannot_be_bounded_is_refused_by_name(module, said):
+def test_layers_without_a_rule_are_refused_by_name(module, said):
     with pytest.raises(InvalidInput, match=said):
         bounds.margins(module.eval(), torch.rand(2, 1, 8, 8), torch.zeros(2, dtype=torch.int64), Ball(Norm.L2, 0.1))
 

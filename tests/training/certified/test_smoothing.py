@@ -28,11 +28,11 @@ def test_the_bound_is_scipys_exact_one(trials, share, alpha):
     found = smoothing._lower_bound(successes, trials, alpha)
     exact = stats.binomtest(successes, trials, alternative="greater").proportion_ci(1 - alpha, method="exact").low
     assert found == pytest.approx(exact, abs=1e-9)
-    if successes:  # what it means: at that share, as many successes or more have probability alpha
+    if successes:  # the definition: at that share, as many successes or more have probability alpha
         assert stats.binom.sf(successes - 1, trials, found) == pytest.approx(alpha, rel=1e-4)
 
 
-def test_a_bound_of_nothing_is_refused():
+def test_a_bound_of_no_trials_is_refused():
     for successes, trials in ((-1, 5), (6, 5), (0, 0)):
         with pytest.raises(InvalidInput, match="successes in 1 trial or more"):
             smoothing._lower_bound(successes, trials, 0.01)
@@ -64,7 +64,7 @@ def test_the_radius_of_a_half_space_is_the_distance_to_its_edge():
     assert found.radii.max() <= sigma * stats.norm.ppf(0.001 ** (1 / 4000)) + 1e-9  # the most that votes can prove
 
 
-def test_on_the_edge_it_abstains_and_says_so():
+def test_on_the_boundary_it_abstains():
     model = half_space([1.0, 0.0, 0.0, 0.0], 0.0)
     x = np.zeros((20, 1, 2, 2), np.float32)
     how, rng = Smoothing(0.5), torch.Generator().manual_seed(0)
@@ -127,7 +127,7 @@ def test_the_same_seed_gives_the_same_certificates(models, digits):
         ({"sigma": 0.5, "alpha": 0.7}, "`alpha` is a probability"),
     ],
 )
-def test_settings_that_make_no_sense_are_refused(values, said):
+def test_settings_out_of_range_are_refused(values, said):
     with pytest.raises(InvalidInput, match=said):
         Smoothing(**values)
 
