@@ -38,7 +38,9 @@ class Patch:
 
     def __post_init__(self) -> None:
         if not (0 < self.share <= 1 and 0 < self.longest <= 1):
-            raise InvalidInput(f"expected shares of the picture in (0, 1], found {self.share} and {self.longest}.")
+            raise InvalidInput(
+                f"expected a share of the picture and of a side in (0, 1], found {self.share} and {self.longest}."
+            )
 
     def size(self, height: int, width: int) -> tuple[int, int]:
         """Return height and width in pixels of the largest allowed near-square, at least 1 by 1."""

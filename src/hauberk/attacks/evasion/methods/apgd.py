@@ -95,7 +95,9 @@ def run(  # noqa: PLR0913 - the shape of an attack
     def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
         goal = goals[number % each][rows] if goals else None
         start = _start(draws.rows(rows), x.shape[1:], budget, number)
-        return _climb(model, (x[rows], y[rows], goal), start, budget, params, tick)
+        return _climb(
+            model, _begin(model, (x[rows], y[rows], goal), start, budget, params.steps), budget, params, tick
+        )
 
     return search(x, params.restarts * each, go, task)
 
@@ -172,18 +174,10 @@ def _begin(
     )
 
 
-def _climb(  # noqa: PLR0913, PLR0917 - rows and the state of one ascent
-    model: Differentiable,
-    rows: tuple[Floats, Labels, Labels | None],
-    start: Floats,
-    ball: Ball,
-    params: ApgdParams,
-    tick: Tick,
-) -> Outcome:
+def _climb(model: Differentiable, state: _State, ball: Ball, params: ApgdParams, tick: Tick) -> Outcome:
     """Ascend from one start; return for each row the first fooling point, else the point of highest loss."""
     import torch
 
-    state = _begin(model, rows, start, ball, params.steps)
     gathered = Gathered(state.best, state.highest, state.fell_at)
     checkpoint, window, shorter, shortest = _windows(params.steps, ball.norm)
     for step in range(params.steps + 1):

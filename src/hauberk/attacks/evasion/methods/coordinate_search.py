@@ -66,57 +66,62 @@ def run(  # noqa: PLR0913 - the shape of an attack
     x: (n, columns). Answers an adversary who sees scores. Does not prove that a stronger search would fail. Cost: about
     passes * restarts * (grid * numbers + categories) scores for each row that is not fooled.
     """
-    draws = Draws.of(rng, x, y)
+    draws, search = Draws.of(rng, x, y), _Search(model, budget, params)
     tried = SearchResult(x.copy(), np.zeros(len(x), np.int64), np.zeros(len(x), np.int64))
     size = max(1, BATCH * 8 // max(1, len(_values(budget, x[:1], params.grid))))
     for first in range(0, len(x), size):
         rows = slice(first, first + size)
-        tried.x[rows], tried.queries[rows] = _restarts(model, x[rows], y[rows], budget, params, draws.rows(rows))
+        tried.x[rows], tried.queries[rows] = search.restarts(x[rows], y[rows], draws.rows(rows))
         task.update(min(1.0, (first + size) / len(x)))
     return tried
 
 
-def _restarts(  # noqa: PLR0913, PLR0917 - the state of one batch
-    model: Model, origin: Floats, y: Labels, box: ColumnBox, params: CoordinateSearchParams, draws: Draws
-) -> tuple[Floats, NDArray[np.int64]]:
-    best, queries = origin.copy(), np.zeros(len(origin), np.int64)
-    lowest = np.full(len(origin), np.inf, np.float32)
-    for restart in range(params.restarts):
-        rows = np.flatnonzero(lowest > 0)
-        if not len(rows):
-            break
-        start = origin[rows]
-        if restart:
-            start = box.start(start, draws.rows(rows).uniform(start.shape[1:], step=restart))
-        found, margin, asked = _descend(model, start, origin[rows], y[rows], box, params)
-        better = margin < lowest[rows]
-        best[rows[better]], lowest[rows[better]] = found[better], margin[better]
-        queries[rows] += asked
-    return best, queries
+@dataclass(frozen=True, slots=True)
+class _Search:
+    """Greedy searches on one model, in one box."""
 
+    model: Model
+    box: ColumnBox
+    params: CoordinateSearchParams
 
-def _descend(  # noqa: PLR0913, PLR0917 - the state of one start
-    model: Model, x: Floats, origin: Floats, y: Labels, box: ColumnBox, params: CoordinateSearchParams
-) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    x, queries = x.copy(), np.ones(len(x), np.int64)
-    lowest = margins(model.scores(x), y)
-    active = np.flatnonzero(lowest > 0)
-    for _ in range(params.passes):
-        if not len(active):
-            break
-        values = _values(box, origin[active], params.grid)
-        candidates = np.stack([_with(x[active], origin[active], index, value, box) for index, value in values])
-        flat = candidates.reshape(-1, x.shape[1])
-        found = margins(model.scores(flat), np.tile(y[active], len(values))).reshape(len(values), len(active))
-        queries[active] += len(values)
-        choice = found.argmin(axis=0)
-        margin = found[choice, np.arange(len(active))]
-        better = margin < lowest[active]
-        rows = active[better]
-        x[rows] = candidates[choice[better], np.flatnonzero(better)]
-        lowest[rows] = margin[better]
-        active = rows[lowest[rows] > 0]
-    return x, lowest, queries
+    def restarts(self, origin: Floats, y: Labels, draws: Draws) -> tuple[Floats, NDArray[np.int64]]:
+        """Return for each row the best point of all starts, and (n,) the number of scores."""
+        best, queries = origin.copy(), np.zeros(len(origin), np.int64)
+        lowest = np.full(len(origin), np.inf, np.float32)
+        for restart in range(self.params.restarts):
+            rows = np.flatnonzero(lowest > 0)
+            if not len(rows):
+                break
+            start = origin[rows]
+            if restart:
+                start = self.box.start(start, draws.rows(rows).uniform(start.shape[1:], step=restart))
+            found, margin, asked = self._descend(start, origin[rows], y[rows])
+            better = margin < lowest[rows]
+            best[rows[better]], lowest[rows[better]] = found[better], margin[better]
+            queries[rows] += asked
+        return best, queries
+
+    def _descend(self, x: Floats, origin: Floats, y: Labels) -> tuple[Floats, Floats, NDArray[np.int64]]:
+        """Return points after greedy changes, their margins, and (n,) the number of scores."""
+        x, queries = x.copy(), np.ones(len(x), np.int64)
+        lowest = margins(self.model.scores(x), y)
+        active = np.flatnonzero(lowest > 0)
+        for _ in range(self.params.passes):
+            if not len(active):
+                break
+            values = _values(self.box, origin[active], self.params.grid)
+            candidates = np.stack([_with(x[active], origin[active], at, value, self.box) for at, value in values])
+            scores = self.model.scores(candidates.reshape(-1, x.shape[1]))
+            found = margins(scores, np.tile(y[active], len(values))).reshape(len(values), len(active))
+            queries[active] += len(values)
+            choice = found.argmin(axis=0)
+            margin = found[choice, np.arange(len(active))]
+            better = margin < lowest[active]
+            rows = active[better]
+            x[rows] = candidates[choice[better], np.flatnonzero(better)]
+            lowest[rows] = margin[better]
+            active = rows[lowest[rows] > 0]
+        return x, lowest, queries
 
 
 def _values(box: ColumnBox, origin: Floats, grid: int) -> list[tuple[int, Floats]]:

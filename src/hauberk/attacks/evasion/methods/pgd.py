@@ -88,12 +88,11 @@ def run(  # noqa: PLR0913 - the shape of an attack
     knows the model. Does not detect masked gradients: compare the result with a black-box attack. Cost:
     steps * restarts gradients for each row that is not fooled.
     """
-    draws = Draws.of(rng, x, y)
+    draws, ascent = Draws.of(rng, x, y), _Ascent(model, budget, params)
 
     def go(rows: NDArray[np.intp], number: int, tick: Tick) -> Outcome:
         uniform = draws.rows(rows).uniform(x.shape[1:], step=number) if params.start == "random" else None
-        goals = None if targets is None else targets[rows]
-        return _climb(model, x[rows], y[rows], goals, budget, params, uniform, tick)
+        return ascent.climb((x[rows], y[rows], None if targets is None else targets[rows]), uniform, tick)
 
     return search(x, params.restarts, go, task)
 
@@ -118,73 +117,70 @@ class _State:
     fell_at: Tensor
 
 
-def _climb(  # noqa: PLR0913, PLR0917 - rows and the state of one ascent
-    model: Differentiable,
-    x: Floats,
-    y: Labels,
-    targets: Labels | None,
-    budget: Budget,
-    params: PgdParams,
-    uniform: Floats | None,
-    tick: Tick,
-) -> Outcome:
-    """Ascend from one start; return for each row the first fooling point, else the point of highest loss."""
-    import torch
+@dataclass(frozen=True, slots=True)
+class _Ascent:
+    """Projected ascents on one model, in one budget."""
 
-    origin = on(model, x)
-    start = origin.clone() if uniform is None else budget.start(origin, on(model, uniform))
-    here = torch.arange(len(x), device=model.device)
-    goals = None if targets is None else on(model, targets)
-    velocity = torch.zeros_like(origin) if params.momentum else None
-    highest, fell_at = torch.full((len(x),), -torch.inf, device=model.device), torch.full_like(here, params.steps)
-    state = _State(here, start, origin, on(model, y), goals, velocity, start.clone(), highest, fell_at)
-    gathered = Gathered(start, highest, fell_at)
-    for step in range(params.steps + 1):
-        for part in parts(state.x):
-            point, loss = _part(model, state, part, budget, params, last=step == params.steps)
-            better = loss > state.highest[part]
-            put(state.best[part], better, point)
-            put(state.highest[part], better, loss)
-            state.fell_at[part] = torch.where(better & loss.isposinf(), step, state.fell_at[part])
-        state = pack(state, state.highest < torch.inf, step, gathered)
-        tick(step / params.steps)
-        if not len(state.here):
-            break
-    return gathered.outcome(state, params.steps)
+    model: Differentiable
+    budget: Budget
+    params: PgdParams
 
+    def climb(self, rows: tuple[Floats, Labels, Labels | None], uniform: Floats | None, tick: Tick) -> Outcome:
+        """Ascend from one start; return for each row the first fooling point, else the point of highest loss.
 
-def _part(  # noqa: PLR0913 - a part of the rows and how to move it
-    model: Differentiable, state: _State, part: slice, budget: Budget, params: PgdParams, *, last: bool
-) -> tuple[Tensor, Tensor]:
-    """Evaluate some rows and, except in the last step, move them; return points and losses, infinite for fooled rows.
+        rows: inputs, labels and targets. uniform: (n, ...) random numbers of the start, None to start at the rows.
+        """
+        import torch
 
-    Loss, success and gradient come from one pass.
-    """
-    x, origin, y = state.x[part], state.origin[part], state.y[part]
-    targets = None if state.targets is None else state.targets[part]
-    loss_of = _losses.LOSSES[params.loss]
-    if last:
-        logits = look(model, x)
-        loss = loss_of(logits, y, targets)
-    else:
-        logits, loss, gradient = slope(model, x, loss_of, y, targets)
-    if isinstance(budget, Ball):
-        point = x.clone()
-    else:
-        point = budget.project(x, origin)  # success is judged on whole numbers; the ascent stays on fractions
-        logits = look(model, point)
-    score = reached(logits, loss, y, targets)
-    if not last:
-        velocity = None if state.velocity is None else state.velocity[part]
-        x.copy_(_moved(x, origin, gradient, velocity, budget, params))
-    return point, score
+        model, steps = self.model, self.params.steps
+        origin = on(model, rows[0])
+        start = origin.clone() if uniform is None else self.budget.start(origin, on(model, uniform))
+        here = torch.arange(len(origin), device=model.device)
+        targets = None if rows[2] is None else on(model, rows[2])
+        velocity = torch.zeros_like(origin) if self.params.momentum else None
+        highest, fell_at = torch.full((len(origin),), -torch.inf, device=model.device), torch.full_like(here, steps)
+        state = _State(here, start, origin, on(model, rows[1]), targets, velocity, start.clone(), highest, fell_at)
+        gathered = Gathered(start, highest, fell_at)
+        for step in range(steps + 1):
+            for part in parts(state.x):
+                point, loss = self._step(state, part, last=step == steps)
+                better = loss > state.highest[part]
+                put(state.best[part], better, point)
+                put(state.highest[part], better, loss)
+                state.fell_at[part] = torch.where(better & loss.isposinf(), step, state.fell_at[part])
+            state = pack(state, state.highest < torch.inf, step, gathered)
+            tick(step / steps)
+            if not len(state.here):
+                break
+        return gathered.outcome(state, steps)
 
+    def _step(self, state: _State, part: slice, *, last: bool) -> tuple[Tensor, Tensor]:
+        """Evaluate some rows and, except in the last step, move them; return points and losses, infinite if fooled.
 
-def _moved(  # noqa: PLR0913, PLR0917 - a point and how to move it
-    x: Tensor, origin: Tensor, gradient: Tensor, velocity: Tensor | None, budget: Budget, params: PgdParams
-) -> Tensor:
-    if velocity is not None:
-        scale = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
-        gradient = velocity.mul_(params.momentum).add_(gradient / shaped(scale, gradient))
-    moved = x + budget.step(gradient, params.step or 2.5 / params.steps)
-    return budget.project(moved, origin, whole=False)  # type: ignore[no-any-return]  # arrays of either library
+        Loss, success and gradient come from one pass.
+        """
+        x, origin, y = state.x[part], state.origin[part], state.y[part]
+        targets = None if state.targets is None else state.targets[part]
+        loss_of = _losses.LOSSES[self.params.loss]
+        if last:
+            logits = look(self.model, x)
+            loss = loss_of(logits, y, targets)
+        else:
+            logits, loss, gradient = slope(self.model, x, loss_of, y, targets)
+        if isinstance(self.budget, Ball):
+            point = x.clone()
+        else:
+            point = self.budget.project(x, origin)  # success is judged on whole numbers; the ascent keeps fractions
+            logits = look(self.model, point)
+        score = reached(logits, loss, y, targets)
+        if not last:
+            velocity = None if state.velocity is None else state.velocity[part]
+            x.copy_(self._moved(x, origin, gradient, velocity))
+        return point, score
+
+    def _moved(self, x: Tensor, origin: Tensor, gradient: Tensor, velocity: Tensor | None) -> Tensor:
+        if velocity is not None:
+            scale = gradient.abs().flatten(1).mean(1).clamp_min(1e-12)
+            gradient = velocity.mul_(self.params.momentum).add_(gradient / shaped(scale, gradient))
+        moved = x + self.budget.step(gradient, self.params.step or 2.5 / self.params.steps)
+        return self.budget.project(moved, origin, whole=False)  # type: ignore[no-any-return]  # of either library
