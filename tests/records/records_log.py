@@ -53,7 +53,7 @@ class Log:
 
     @classmethod
     def at(cls, place: Path) -> Log:
-        return cls(place / ".hauberk", Seen(place / "state" / "seen.json"), MemorySigner(1), MemorySigner(2))
+        return cls(place / ".hauberk", Seen(place / "state"), MemorySigner(1), MemorySigner(2))
 
     @classmethod
     def create(cls, place: Path) -> Log:

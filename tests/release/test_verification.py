@@ -221,7 +221,7 @@ def test_a_key_that_was_rotated_still_proves_older_releases(maker, seen):
 
 
 def test_no_folder_is_bad_input_and_an_empty_one_is_not_proven(tmp_path, seen):
-    with pytest.raises(InvalidInput, match="no release"):
+    with pytest.raises(InvalidInput, match="not a release"):
         verify(tmp_path / "absent", seen=seen)
     (tmp_path / "empty").mkdir()
     assert failed_step(tmp_path / "empty", seen) == "layout"

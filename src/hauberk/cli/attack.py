@@ -1,4 +1,4 @@
-"""`hauberk attack`: attack any model that can be loaded safely, and say how much of it stands."""
+"""`hauberk attack`: attack any model that can be loaded safely, and measure its robust accuracy."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ if TYPE_CHECKING:
 @json_option
 @click.pass_context
 def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> None:  # noqa: ANN401 - click's options
-    """Attack MODEL and measure how much of it stands, with an exact confidence interval.
+    """Attack MODEL and measure its robust accuracy, with an exact confidence interval.
 
     MODEL is a release folder (verified first), a .safetensors file with --build, an .onnx file, module:function of a
     scikit-learn estimator, which is fitted on the data, or https://host/v2/models/NAME (Open Inference Protocol).
@@ -117,7 +117,7 @@ def attack(ctx: click.Context, /, *, model: str, json: bool, **given: Any) -> No
 
 
 def _access(given: dict[str, Any]) -> Access:
-    """Return how an endpoint is reached. Headers come from the environment: arguments stand in process lists."""
+    """Return how an endpoint is reached. Headers come from the environment, because process lists show arguments."""
     from hauberk.core.errors import InvalidInput
     from hauberk.core.tls import client_context
     from hauberk.lifecycle.attacking.endpoint import Access

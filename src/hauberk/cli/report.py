@@ -1,4 +1,4 @@
-"""`hauberk report [DIR]`: the report once more, from the ledger and the artifacts that it names."""
+"""`hauberk report [DIR]`: write the report again, from the ledger and the artifacts that it names."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hauberk.cli._output import Output, OutputPath, json_option
 @click.option("--output", type=OutputPath(), help="Where to write the page; default: DIR/report.html.")
 @json_option
 def report(folder: Path, output: Path | None, json: bool) -> None:  # noqa: FBT001 - a flag of the command line
-    """Write the report again from the ledger. Nothing is measured and nothing is logged."""
+    """Write the report again from the ledger. Measures and logs nothing; needs neither lock nor passphrase."""
     from hauberk.lifecycle.reporting import write_report
 
     out = Output(json)

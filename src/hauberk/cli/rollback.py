@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 def rollback(folder: Path, *, to: int | None, reason: str, listed: bool, json: bool) -> None:
     """Return to the model of an earlier release of the project in DIR.
 
-    The earlier model and its evidence are verified, and put into a release with a new checkpoint that carries a signed note of
-    the return: verifiers refuse an old release folder, and accept this one. Whatever happens, what is served is either
-    the release that was there or the new one.
+    The earlier model and its evidence are verified and written to a release with a new checkpoint and a signed record of the
+    return: verifiers refuse an old release folder, and accept this one. At every moment the served release is the earlier
+    one or the new one. --list needs neither lock nor passphrase.
     """
     from hauberk.cli._principal import principal
     from hauberk.lifecycle.releasing.rollback import past

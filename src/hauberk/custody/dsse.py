@@ -1,7 +1,7 @@
 """DSSE v1.0: bytes and their type, signed together, in a JSON envelope.
 
-What is signed is the pre-authentication encoding (PAE) of type and payload, never the JSON around it, so the
-payload is carried as base64 and stays exactly as it was signed. `statements` says what the payload means.
+The signature covers the pre-authentication encoding (PAE) of type and payload, not the JSON around it. The payload is
+carried as base64, so its bytes stay as signed. `statements` defines the meaning of the payload.
 
 Source: secure-systems-lab/dsse, protocol.md and envelope.md, v1.0.
 """
@@ -18,7 +18,7 @@ from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput, NotProven
 from hauberk.custody.keys.port import PublicKey, Signer
 
-# A verifier tries signatures times keys; an envelope that asks for more work than this is no honest one.
+# A verifier tries every signature with every key; the limit bounds the work that a hostile envelope can cause.
 _MOST_SIGNATURES = 64
 
 

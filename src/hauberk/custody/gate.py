@@ -1,11 +1,11 @@
 """The gate: declared rules over evidence, and a verdict that names each rule, its value and where it came from.
 
-Pure: it reads predicates that were verified already and decides; it opens, signs and writes nothing. A rule
-that finds no evidence does not hold (fail closed), and evidence about another model or other data is no evidence.
+Pure: reads predicates that were verified before, and decides; opens, signs and writes nothing. A rule without
+evidence does not hold (fail closed); evidence about another model or other data does not count.
 
 A rule is written `metric = "OP LIMIT"` in `[gate]`, such as `robust_accuracy = ">= 0.60"`. The metric may name
-the role that it is read from, `plain.clean_accuracy`; without one it is read from whatever is to be released,
-and from the data.
+a role, as in `plain.clean_accuracy`; without one it is read from evidence about the data and about the model to be
+released.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class Rule:
     def parse(cls, metric: str, text: str) -> Rule:
         """Read one line of `[gate]`. Raises InvalidInput with the form that is expected."""
         if not _METRIC.fullmatch(metric):
-            raise InvalidInput(f"{metric!r} is no metric name: write `metric` or `role.metric`.")
+            raise InvalidInput(f"{metric!r} is not a metric name: write `metric` or `role.metric`.")
         found = _RULE.fullmatch(text)
         example = f'write {metric} = ">= 0.60", with one of {", ".join(_OPERATORS)}'
         if found is None:
@@ -52,7 +52,9 @@ class Rule:
         except ValueError:
             limit = math.nan
         if not math.isfinite(limit):
-            raise InvalidInput(f"the rule {metric} = {text!r} has no finite number for its limit: {example}.")
+            raise InvalidInput(
+                f"the rule {metric} = {text!r} does not have a finite number as its limit: {example}."
+            )
         return cls(metric, found[1], limit)
 
     @classmethod
@@ -118,11 +120,11 @@ def evaluate(
 ) -> Verdict:
     """Apply each rule to the evidence about these subjects.
 
-    about: role to SHA-256 of what plays it, such as {"data": ..., "plain": ..., "hardened": ...}; released: the
+    about: role to the SHA-256 of its artifact, such as {"data": ..., "plain": ..., "hardened": ...}; released: the
     role that would be released. A rule without a role reads from `released` and "data". Evidence counts for a
-    role only when it names that role and that digest is among its subjects, so that a good result of another
-    model cannot stand in. Where several pieces measure one metric (two threats, say) the worst of them decides.
-    Answers: a release on missing, foreign or cherry-picked evidence. Does not answer: rules that ask too little.
+    role only when it names that role and that digest is among its subjects, so a good result of another
+    model does not count. When several pieces of evidence have one metric (two threats, say) the worst value decides.
+    Answers: a release on missing, foreign or cherry-picked evidence. Does not answer: rules that are too weak.
     """
     return Verdict(tuple(_rule(rule, exhibits, about, released) for rule in rules))
 

@@ -1,13 +1,13 @@
 """A row of a training set as bytes and a digest, the same whether it comes from an array or from named values.
 
-A row is what the model learned from: its features as float32 (little-endian, C order; a category as its code, no
-negative zero) and the index of its class, under a schema that says what these mean:
+A row has the features that the model was trained on, as float32 (little-endian, C order; a category as its code; no
+negative zero), and the index of its class. A schema gives their meaning:
 
     {"kind": "table" or "image", "shape": of one row, "classes": names, "target": name, "columns": [{"name", "kind",
      "categories"}, …]}
 
 The digest is SHA-256("hauberk row v1" 0x00 || SHA-256 of the canonical schema || class as uint64, big-endian ||
-features). So the same numbers under another meaning are another row.
+features). The same numbers under another schema have another digest.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ from hauberk.core import canonical
 from hauberk.core.errors import InvalidInput
 
 DOMAIN = b"hauberk row v1\0"
-MISSING = "missing"  # how the loader calls a category that is not there
+MISSING = "missing"  # the loader's name for a missing category
 _LARGEST = 3.4028234663852886e38
 
 
 class UnknownCategoryError(InvalidInput):
-    """A value that no row of the set can have: it is not among the categories of its column, or no class."""
+    """A value that no row of the set can have: not among the categories of its column, or not a class."""
 
     def __init__(self, column: str, value: str) -> None:
         super().__init__(f"{value!r} is not among the values that {column!r} has in this set.")
@@ -40,7 +40,7 @@ class UnknownCategoryError(InvalidInput):
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """What the numbers of a row mean; `value` is the JSON form above."""
+    """The meaning of a row's numbers; `value` is the JSON form above."""
 
     value: Mapping[str, Any]
 

@@ -1,20 +1,20 @@
-"""A set of rows under one root that shows whether a row is in it, and little else.
+"""A Merkle tree over a set of rows: proves whether a row is in the set, and discloses little else.
 
-Each different row is one leaf, and leaves stand in the order of their position:
+Each distinct row is one leaf. Leaves are sorted by position:
 
-    position    HMAC-SHA-256(order key, row digest)           where the row stands; without the key it tells nothing
+    position    HMAC-SHA-256(order key, row digest)           the leaf's place; reveals nothing without the key
     opening     HMAC-SHA-256(salt key, row digest)            this row's own salt
     leaf        position || count, uint64 || SHA-256("hauberk row opening" 0x00 || opening || row digest)
 
-Both keys come from one random secret of the owner. The order key is committed to by its SHA-256 when the root is, so
-that nobody can pick another afterwards, under which a row that is there would fall into a gap.
+Both keys come from one random secret of the owner. The SHA-256 of the order key is logged with the root.
+Otherwise the owner could choose another key later, under which a row of the set would fall between two leaves.
 
-    present     the leaf, its inclusion proof, and the row's opening: tells nothing of any other row
-    absent      the order key, and two neighbouring leaves that the row's position lies between: whoever gets it can
-                test guesses against the positions of these two rows (docs/decisions/0009)
+    present     the leaf, its inclusion proof, and the row's opening: reveals nothing about other rows
+    absent      the order key, and two adjacent leaves around the row's position; the reader can test guesses
+                against the positions of these two rows (docs/decisions/0009)
 
 Answers: a row denied or invented after the root was logged. Does not answer: an owner who commits to other rows than
-were trained on; whoever has the rows and the secret can build the tree again and compare roots.
+the training used; an auditor with the rows and the secret can build the tree again and compare roots.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _LEAF = HASH_SIZE + 8 + HASH_SIZE
 
 @dataclass(frozen=True, slots=True)
 class Commitment:
-    """What is published of a set of rows. All hex; leaves: different rows, rows: with repetitions."""
+    """The published part of a row tree. Digests in hex. leaves: distinct rows; rows: with repetitions."""
 
     root: str
     leaves: int
@@ -62,7 +62,7 @@ class Commitment:
 
     @classmethod
     def read(cls, value: object) -> Commitment:
-        """Read what an event carries. Raises InvalidInput."""
+        """Read the form that events carry. Raises InvalidInput."""
         try:
             assert isinstance(value, Mapping)
             return cls(
@@ -78,7 +78,7 @@ class Commitment:
 
 @dataclass(frozen=True)
 class RowTree:
-    """All that the owner keeps: the schema, the secret (32 bytes), and the leaves (72 bytes each), in order."""
+    """The owner's part: the schema, the secret (32 bytes), and the leaves (72 bytes each), sorted."""
 
     schema: Schema
     secret: bytes
@@ -100,7 +100,7 @@ class RowTree:
 
     @cached_property
     def commitment(self) -> Commitment:
-        """What is logged of this set."""
+        """The part that is logged."""
         return Commitment(
             self._levels[-1][0].hex(),
             len(self.leaves),
@@ -125,7 +125,7 @@ class RowTree:
         }
 
     def to_bytes(self) -> bytes:
-        """Return what `read` reads. Holds the secret: seal it."""
+        """Return the bytes that `read` reads. They contain the secret: seal them."""
         head = canonical.encode(
             {
                 "_type": TYPE,
@@ -140,14 +140,16 @@ class RowTree:
     def read(cls, data: bytes) -> RowTree:
         """Read a tree. Raises InvalidInput for another form or version, and for leaves out of order."""
         if not data.startswith(_MAGIC):
-            raise InvalidInput("not a row tree of a version that is known here.")
+            raise InvalidInput("not a row tree of a known version; this release reads v1.")
         start = len(_MAGIC) + 4
         (length,) = struct.unpack(">I", data[len(_MAGIC) : start])
         head = canonical.decode(data[start : start + length], what="the head of the row tree")
         body = data[start + length :]
         leaves = tuple(body[at : at + _LEAF] for at in range(0, len(body), _LEAF))
         if head.get("_type") != TYPE or len(body) != _LEAF * head["leaves"] or list(leaves) != sorted(leaves):
-            raise InvalidInput("the row tree is damaged: its leaves are not those that its head tells.")
+            raise InvalidInput(
+                "the row tree is damaged: its leaves do not match its head. Restore the store from a backup."
+            )
         return cls(Schema.read(head["schema"]), bytes.fromhex(head["secret"]), leaves)
 
     @cached_property
@@ -171,7 +173,7 @@ def check(claim: Mapping[str, Any], digest: bytes, commitment: Commitment) -> in
         if claim["claim"] == "present":
             leaf = _proven(claim["leaf"], commitment)[1]
             if not hmac.compare_digest(leaf[HASH_SIZE + 8 :], _closed(bytes.fromhex(claim["opening"]), digest)):
-                raise NotProven("the leaf does not open to this row: it is another row's.")
+                raise NotProven("the leaf does not open to this row: it belongs to another row.")
             return _count(leaf)
         if claim["claim"] == "absent":
             _check_absent(claim, digest, commitment)
@@ -188,11 +190,11 @@ def _check_absent(claim: Mapping[str, Any], digest: bytes, commitment: Commitmen
     before = None if claim["before"] is None else _proven(claim["before"], commitment)
     after = None if claim["after"] is None else _proven(claim["after"], commitment)
     if before is None and after is None:
-        raise NotProven("the claim of absence shows no neighbour.")
+        raise NotProven("the claim of absence shows no adjacent leaf.")
     left = -1 if before is None else before[0]
     right = commitment.leaves if after is None else after[0]
     if left + 1 != right:
-        raise NotProven(f"leaves {left} and {right} are no neighbours: what stands between them was left out.")
+        raise NotProven(f"leaves {left} and {right} are not adjacent: leaves between them were left out.")
     position = _position(order, digest)
     if (before is not None and before[1][:HASH_SIZE] >= position) or (
         after is not None and after[1][:HASH_SIZE] <= position

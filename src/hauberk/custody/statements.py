@@ -1,8 +1,8 @@
 """in-toto Statement v1: which artifacts a claim is about, what kind of claim it is, and the claim.
 
 Standard predicate types are used where one fits (SLSA provenance for a training run, SLSA verification summary
-for the gate's verdict) and our own, versioned, where none does (evidence, events, releases). `dsse` signs the
-bytes; they are kept as signed and never written again.
+for the gate's verdict); evidence, events and releases have versioned types of our own. `dsse` signs the bytes; they
+are kept as signed and never encoded again.
 
 Sources: in-toto/attestation spec v1.1 (statement.md, README.md "Parsing rules"); slsa.dev/provenance/v1;
 slsa.dev/verification_summary/v1.
@@ -30,20 +30,20 @@ RELEASE = "https://hauberk.dev/release/v1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 VSA = "https://slsa.dev/verification_summary/v1"
 
-# SLSA lets producers extend a summary by fields whose names are URIs; readers that do not know ours pass over it.
+# SLSA lets producers extend a summary by fields whose names are URIs; other readers ignore ours.
 RULINGS = "https://hauberk.dev/rulings/v1"
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _TYPE_URI = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:\S+")
-_NAMELESS = "_"  # what in-toto writes for a subject whose name means nothing; it alone may occur twice
+_NAMELESS = "_"  # in-toto's placeholder for a subject without a name; only this name may occur twice
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """A claim of `predicate_type` (a URI) about at least one subject, each known by its SHA-256.
+    """A claim of `predicate_type` (a URI) about at least one subject, each identified by its SHA-256.
 
-    Raises InvalidInput when a digest is not 64 lower-case hex digits, or when two subjects have one name: a reader
-    who looks up a name must not have a choice of digests.
+    Raises InvalidInput when a digest is not 64 lower-case hex digits, or when two subjects have one name: a name
+    must lead to one digest.
     """
 
     subjects: tuple[Subject, ...]
@@ -69,7 +69,7 @@ class Statement:
             names.add(subject.name)
 
     def to_bytes(self) -> bytes:
-        """Return the RFC 8785 bytes that are to be signed. Raises InvalidInput for what JSON cannot hold."""
+        """Return the RFC 8785 bytes to sign. Raises InvalidInput for values that JSON cannot hold."""
         return canonical.encode(
             {
                 "_type": STATEMENT,
@@ -83,8 +83,8 @@ class Statement:
 def parse(payload: bytes) -> Statement:
     """Read a Statement v1. Proves nothing: `open_attestation` does.
 
-    Fields that the specification does not name are passed over, as it demands; what it names must be right. A
-    subject without a SHA-256 is refused, since Hauberk knows artifacts by nothing else. Raises InvalidInput.
+    Fields that the specification does not name are ignored, as it demands; fields that it names must have the right
+    type. A subject without a SHA-256 is refused: Hauberk identifies artifacts by nothing else. Raises InvalidInput.
     """
     value = canonical.decode(payload, what="statement")
     if not isinstance(value, dict) or value.get("_type") != STATEMENT:

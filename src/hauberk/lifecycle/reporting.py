@@ -1,6 +1,6 @@
-"""From ledger to report: find the last verdict, read what it was decided on, and render it.
+"""The job of `hauberk report`: find the last verdict, read the evidence that it was decided on, and render it.
 
-Reads and verifies; measures nothing and logs nothing, so a report can be made again at any time, without keys.
+Reads and verifies; measures and logs nothing. Needs neither lock nor passphrase, and writes only the page.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
     line, HMAC-SHA-256 (32 bytes), the SQLite database
 
-The key of the code is 32 random bytes in the user's state folder, beside the memory of checkpoints (`custody.seen`) and
+The key of the code is 32 random bytes in the user's state folder, with the memory of checkpoints (`custody.seen`), and
 outside of the project. The file is read whole and its code is checked before SQLite sees a byte of it; the queries then
 run on these very bytes, in memory.
 

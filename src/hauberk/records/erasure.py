@@ -1,11 +1,11 @@
-"""Erasure by destroying a key: a data set that only this key opens is gone wherever it was copied, and a receipt says so.
+"""Erasure by destroying a key: every copy of a data set sealed under it becomes unreadable; a receipt is logged.
 
     1. find what the key opens      the given files and folders, and the project's artifact store
     2. log the intent               so that a kill after step 3 cannot lose the receipt
     3. destroy the key              with whoever holds it
-    4. log the receipt              who, when, which key and versions, which sealed artifacts
+    4. log the receipt              principal, time, key and versions, sealed artifacts
 
-A run that was cut short is repeated: it finds the intent in the ledger and goes on. `receipts_of` reads receipts
+After an interrupted run, run it again: it finds the intent in the ledger and continues. `receipts_of` reads receipts
 back, verified, without any secret key.
 
 Answers: data that must be forgotten although copies and backups of its sealed form cannot all be reached (GDPR
@@ -41,11 +41,11 @@ _CHUNK = 2**20
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What the ledger says of an erasure.
+    """The record of an erasure.
 
     index: of the entry. key, ids: the destroyed key and its versions. time: RFC 3339. by: the principal that asked.
-    waiting_days: 0 when the key is gone; else how long its holder keeps it, unusable. remains: what to see to.
-    subjects: the sealed artifacts that nobody can open any more.
+    waiting_days: 0 when the key is gone; else the days for which its holder keeps it, disabled. remains: what is left to do,
+    in words. subjects: the sealed artifacts that can no longer be opened.
     """
 
     index: int
@@ -74,9 +74,9 @@ class Receipt:
 def opened_by(
     key: str, paths: Sequence[Path], *, store: Path | None = None, task: Task | None = None
 ) -> list[Path]:
-    """Return the sealed files among files and folders that name this key, and those of an artifact store.
+    """Return the sealed files that name this key, among files and folders and in an artifact store.
 
-    What they name is not proven. Files that cannot be read as sealed ones are passed over.
+    The name in a file is not authenticated. Files that cannot be read as sealed files are skipped.
     """
     task, places = task or Quiet(), [*paths, *([store] if store is not None and store.is_dir() else [])]
     found: dict[Path, None] = {}

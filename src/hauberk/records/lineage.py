@@ -1,8 +1,8 @@
-"""Lineage: what happened to data, from its sources to the models that learned from it, told by the ledger alone.
+"""Lineage: the events of data, from its sources to the models that were trained on it, from the ledger alone.
 
-A transaction is a signed event with who, when and from which source, what went in and what came out, each known by a
-digest: the root of a manifest for files, the root of a row tree for the rows of a side, the SHA-256 of a model's file.
-Two transactions belong together where one's output is the other's input; nothing is taken from names.
+A transaction is a signed event: principal, time, source, inputs and outputs. Inputs and outputs are digests: the root of a
+manifest for files, the root of a row tree for the rows of a side, the SHA-256 of a model's file. Two transactions are
+linked when an output of one is an input of the other; names link nothing.
 
 Who acted is the workshop's principal (`core.principal`), which nobody proves: the holder of the project's signing key
 signed the name, it was logged at that time, and it was not changed since.
@@ -73,7 +73,7 @@ def transaction(
     """Return the statement of a transaction that happens now; `workshop.attest` or a step signs and logs it.
 
     event: one of this module's names. inputs, outputs: artifacts by digest; outputs may be empty when nothing new
-    came of it. source: where it came from, in words. The workshop says who.
+    came of it. source: the origin, in words. The workshop adds the principal.
     """
     told = {
         "source": source,
@@ -125,7 +125,7 @@ def _json(subject: Subject) -> dict[str, str]:
 
 
 def _subjects(*groups: Sequence[Subject]) -> tuple[Subject, ...]:
-    """Return all artifacts once; a name that two of them bear gets its digest's beginning, for names are unique."""
+    """Return each artifact once; a name that occurs twice is made unique by the first digits of the digest."""
     found: dict[str, Subject] = {}
     for subject in (subject for group in groups for subject in group):
         if subject in found.values():

@@ -1,4 +1,4 @@
-"""The transactions as a graph: who made what another one used, by digest; and the part of it that is about one set."""
+"""Transactions as a graph, linked by digests, and the part of the graph around one set or model."""
 
 from __future__ import annotations
 
@@ -37,10 +37,10 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A transaction in its place.
+    """A transaction and its links.
 
-    parents: entries whose outputs it used, the latest last. depth: steps from a source. times: how many audits in a row
-    it stands for, see `folded`.
+    parents: entries whose outputs it used, the latest last. via: parent to the artifact that links them. depth: longest
+    distance from a source. times: number of consecutive audits that it represents, see `folded`.
     """
 
     of: Transaction
@@ -51,12 +51,12 @@ class Node:
 
     @property
     def title(self) -> str:
-        """What was done, in words."""
+        """The event in words."""
         return _TITLES.get(self.of.event, self.of.event)
 
     @property
     def says(self) -> str:
-        """One line about it: the set or model, its size, the source."""
+        """One line: the set or model, its size, the source."""
         details, parts = self.of.details, []
         if self.of.event == USED:
             parts.append(f"{details.get('role', '')} model from {details['rows']['train']['rows']:,} rows")
@@ -80,7 +80,7 @@ class Node:
 
 
 def graph(transactions: Sequence[Transaction]) -> list[Node]:
-    """Return the nodes in the order of the ledger. An input belongs to the last transaction that put it out before."""
+    """Return the nodes in the order of the ledger. An input is linked to the latest earlier transaction with that output."""
     maker: dict[str, int] = {}
     depths: dict[int, int] = {}
     nodes = []
@@ -94,9 +94,9 @@ def graph(transactions: Sequence[Transaction]) -> list[Node]:
 
 
 def folded(nodes: Sequence[Node]) -> list[Node]:
-    """Return the nodes with each row of audits that found nothing in the same state as one, the last of them.
+    """Return the nodes; consecutive audits without findings of an unchanged set become one node, the last of them.
 
-    A set that is audited each day would fill the picture with what did not happen.
+    Otherwise a set that is audited each day would fill the picture.
     """
     kept: dict[int, Node] = {}
     quiet: dict[tuple[object, ...], Node] = {}
@@ -115,7 +115,7 @@ def folded(nodes: Sequence[Node]) -> list[Node]:
 
 
 def about(nodes: Sequence[Node], name: str) -> list[Node]:
-    """Return what led to the artifacts of this name, and what came of them; "" is all. Raises InvalidInput."""
+    """Return the ancestors and descendants of the artifacts with this name; "" returns all. Raises InvalidInput."""
     if not name:
         return list(nodes)
     by_index = {node.of.index: node for node in nodes}

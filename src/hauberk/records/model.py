@@ -1,4 +1,4 @@
-"""What a report is made from: attestations as the ledger holds them, and a way to read the artifacts they name.
+"""The input of a report: attestations from the ledger, and a function that reads the artifacts they name.
 
 The caller has verified signatures and proofs; nothing here reads a disk, a clock or a network.
 """
@@ -16,8 +16,8 @@ from hauberk.core.evidence import Subject
 class Attested:
     """One verified ledger entry.
 
-    index: its place in the ledger, from 0. digest: SHA-256 (hex) of its envelope, by which other statements
-    name it. time: RFC 3339 UTC. predicate_type, subjects, predicate: of its in-toto statement.
+    index: its place in the ledger, from 0. digest: SHA-256 (hex) of its envelope; other statements refer to it by that.
+    time: RFC 3339 UTC. predicate_type, subjects, predicate: of its in-toto statement.
     """
 
     index: int
@@ -30,7 +30,7 @@ class Attested:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A ledger, as far as a report needs it.
+    """The part of a ledger that a report needs.
 
     project, origin: names of the project and of the log. size, root: of the checkpoint, root in hex. key_ids:
     the keys that signatures were verified with. attestations: in ledger order. get: SHA-256 hex to the

@@ -91,7 +91,7 @@ def open_records(
 ) -> Records:
     """Open the records of a project for reading: the newest checkpoint now, and everything that it covers.
 
-    home: the project's `.hauberk` folder. seen: this user's memory of checkpoints; the key of the index lies beside it.
+    home: the project's `.hauberk` folder. seen: this user's memory of checkpoints; its folder holds the key of the index too.
     check_seen: also refuse a ledger that was rolled back behind that memory.
     Writes at most the copy of the index, where it may. Raises InvalidInput where there is no ledger, NotProven when its
     checkpoint does not hold.
@@ -112,8 +112,8 @@ def open_records(
 
 
 def open_index(home: Path, artifacts: Artifacts, seen: Seen, disk: Disk | None = None) -> Index:
-    """Return the index of a project, its copy in `.hauberk/index/` and the copy's key beside the memory `seen`."""
-    return Index(artifacts, IndexFile(home, seen.place.with_name(KEY), disk or Disk()))
+    """Return the index of a project, its copy in `.hauberk/index/` and the key of the copy in the folder of `seen`."""
+    return Index(artifacts, IndexFile(home, seen.place / KEY, disk or Disk()))
 
 
 def read_publics(path: Path) -> tuple[PublicKey, ...]:

@@ -1,7 +1,7 @@
-"""What attestations say, each value taken only where it has the expected type.
+"""Read values of attestations, with a check of their types.
 
-Predicates come from a verified ledger but from any version or tool: a value of another type counts as absent, and what
-is absent is "no evidence".
+Predicates come from a verified ledger, but possibly from another version or tool: a value of another type counts as
+absent, and an absent value is shown as "no evidence".
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ def mappings(value: object) -> list[Mapping[str, Any]]:
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """Evidence as the report reads it, with the ledger entry that it stands in."""
+    """Evidence as the report reads it, with its ledger entry."""
 
     entry: Attested
 
@@ -57,7 +57,7 @@ class Measured:
 
     @property
     def role(self) -> str:
-        """What the subject plays: data, plain, hardened."""
+        """The role of the subject: data, plain, hardened and so on."""
         return text(self.entry.predicate, "role")
 
     @property
@@ -67,12 +67,12 @@ class Measured:
 
     @property
     def parameters(self) -> Mapping[str, Any]:
-        """What the control was told."""
+        """The parameters of the control."""
         return mapping(self.entry.predicate.get("parameters"))
 
     @property
     def threat(self) -> Mapping[str, Any]:
-        """The declared threat that was measured against, or nothing."""
+        """The declared threat of the measurement, or an empty object."""
         return mapping(self.parameters.get("threat"))
 
     @property
@@ -111,7 +111,7 @@ class Measured:
 
 
 def named_digests(value: object) -> frozenset[str]:
-    """Return every SHA-256 (64 lower-case hex digits) that occurs as a text anywhere in a JSON value."""
+    """Return every string anywhere in a JSON value that is a SHA-256 (64 lower-case hex digits)."""
     if isinstance(value, str):
         return frozenset([value]) if _HEX.fullmatch(value) else frozenset()
     if isinstance(value, Mapping):
@@ -122,13 +122,13 @@ def named_digests(value: object) -> frozenset[str]:
 
 
 def about(entry: Attested) -> tuple[Subject, ...]:
-    """Return the artifacts that an attestation vouches for: its subjects and the outputs of its evidence."""
+    """Return the artifacts of an attestation: its subjects and the outputs of its evidence."""
     outputs = Measured(entry).outputs.items() if entry.predicate_type == EVIDENCE else ()
     return (*entry.subjects, *(Subject(name, digest) for name, digest in outputs if digest))
 
 
 def kind(entry: Attested) -> str:
-    """Return what an attestation is, in a word or two."""
+    """Return the kind of an attestation, in a word or two."""
     names = {PROVENANCE: "provenance", RELEASE: "release", VSA: "verdict"}
     if entry.predicate_type == EVIDENCE:
         measured = Measured(entry)

@@ -1,8 +1,8 @@
 """A release: a folder that proves itself offline. This module lays it out; `verification` takes it apart.
 
     manifest.json            DSSE envelope of an in-toto statement whose subjects are all the other files
-    model.onnx               what is served            (or model.onnx.sealed)
-    weights.safetensors      what is trained further   (or weights.safetensors.sealed; torch models only)
+    model.onnx               the served model          (or model.onnx.sealed)
+    weights.safetensors      for further training      (or weights.safetensors.sealed; torch models only)
     attestations/00007.json  DSSE envelopes, named by their index in the ledger
     proofs/00007.tlog-proof  the inclusion proof of each (C2SP tlog-proof)
     checkpoint               the signed tree head that all proofs lead to (C2SP tlog-checkpoint)
@@ -10,8 +10,8 @@
     keys/KEYID.pem           verifying keys: of the signer and of the ledger
     card.md                  the model card
 
-The folder is built beside its place and changes places with the old one in one step (two where the system cannot), so
-a reader meets the old release or the new.
+The folder is built beside its place and then exchanged with the old one in one step (two where the system cannot), so a
+reader finds the old release or the new one.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ SERVED = "model.onnx"
 ROLLED_BACK = "release.rolled-back"
 
 Announce = Callable[[Path, bytes], None]
-"""Told the built folder and the manifest's bytes before anybody can see them; what it raises leaves the old release."""
+"""Called with the built folder and the manifest's bytes before the release is visible; an exception keeps the old release."""
 
 Sealer = Callable[[bytes, bytes], bytes]
 
@@ -104,10 +104,10 @@ class Manifest(_Strict):
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What goes into a release.
+    """The contents of a release.
 
     models: file name to plain bytes. attestations: ledger index to envelope bytes. about: role to the SHA-256 of
-    what plays it; released: the role that is released; verdict: ledger index of the gate's attestation. made: RFC
+    its artifact; released: the role that is released; verdict: ledger index of the gate's attestation. made: RFC
     3339 UTC. earlier: tree sizes of the checkpoints of earlier releases. sealer: (plain, context) to sealed bytes,
     or None to leave the models plain. restores: as in `Manifest`.
     """
@@ -136,13 +136,13 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
     announce: Announce = lambda _folder, _manifest: None,
     disk: Disk | None = None,
 ) -> bytes:
-    """Put the release at `place`, in the stead of an earlier one, and return the bytes of its manifest.
+    """Write the release to `place`, replacing an earlier one, and return the bytes of its manifest.
 
     signer signs the manifest; publics are all versions of that key, the current one first. log_key verifies the
-    ledger's checkpoints. announce: the place to log the release: after it is whole, and before it is at its place, so that
-    no checkpoint gets out that the ledger does not know of.
-    Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; what was at `place`
-    is then still there.
+    ledger's checkpoints. announce: logs the release, after it is complete and before it is visible, so
+    that no checkpoint becomes public without a record.
+    Raises Unavailable when the disk is full and InvalidInput when the folder cannot be written; the earlier release
+    is then still at `place`.
     """
     disk = disk or Disk()
     files = _files(contents, ledger, (*publics, log_key))
@@ -164,7 +164,7 @@ def write(  # noqa: PLR0913 - the parts of custody that a release is made from
 
 
 def _fill(building: Path, files: Mapping[str, bytes], disk: Disk) -> None:
-    """Write all files and sync each once: nobody reads them before the folder gets its name."""
+    """Write all files and sync each once: no one reads them before the folder gets its name."""
     paths = {building / name: data for name, data in files.items()}
     folders = dict.fromkeys(path.parent for path in paths)
     try:
@@ -178,7 +178,7 @@ def _fill(building: Path, files: Mapping[str, bytes], disk: Disk) -> None:
 
 
 def _tidy(place: Path, disk: Disk) -> None:
-    """Remove what a killed run left; an old release that it had put aside goes back to its place."""
+    """Remove the remains of a killed run; restore an old release that it had moved aside."""
     for left in place.parent.glob(f".{place.name}.*"):
         if left.suffix == ".old" and not place.exists():
             disk.rename(left, place)

@@ -1,6 +1,6 @@
-"""The model card: what was released and what was measured, in Markdown, taken from attestations and nothing else.
+"""The model card in Markdown: the released model and its measurements, from attestations alone.
 
-Sections follow Mitchell et al. 2019, "Model Cards for Model Reporting". What was not measured is not there.
+Sections follow Mitchell et al. 2019, "Model Cards for Model Reporting". Only measured values appear.
 """
 
 from __future__ import annotations
@@ -47,5 +47,5 @@ def _threats(evidence: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def _safe(text: object) -> str:
-    """Keep names from becoming Markdown: one line, and no character that would open markup or a table cell."""
+    """Return text that Markdown shows literally: one line, without characters that open markup or a table cell."""
     return "".join("_" if c in "|`<>[]*\\" or not c.isprintable() else c for c in str(text))

@@ -36,12 +36,12 @@ from hauberk.custody.statements import Statement
 from hauberk.release import bundle
 
 R = TypeVar("R")
-_SMALL = 64 * 1024 * 1024  # what a manifest, an attestation or a proof may weigh; models are streamed
+_SMALL = 64 * 1024 * 1024  # largest manifest, attestation or proof, in bytes; models are streamed
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One numbered step: whether it held, and what was seen. ok is None for a step that was not reached."""
+    """One numbered step. ok: whether it held, None when it was not reached. detail: what was checked."""
 
     number: int
     name: str
@@ -114,16 +114,16 @@ def check(
     """Do what `verify` does, but return a failed step instead of raising it."""
     folder = Path(release)
     if not folder.is_dir():
-        raise InvalidInput(f"{folder} is no release: expected a folder with {bundle.MANIFEST}.")
+        raise InvalidInput(f"{folder} is not a release: expected a folder with {bundle.MANIFEST}.")
     run = _Run(folder, key, keys, Seen() if seen is None else seen)
     steps = in_order(_STEPS, run)
     return Verification(folder, steps, tuple(run.warnings), run.manifest if steps[1].ok else None)
 
 
 def in_order(steps: Sequence[tuple[str, Callable[[R], str]]], run: R) -> tuple[Step, ...]:
-    """Take named steps in turn until one raises, and return what came of each; `run` is what they hand on.
+    """Run named steps in order until one raises; return the result of each. run: the state that they share.
 
-    A step returns what it saw. The one that raises HauberkError or OSError has failed, and none after it is reached.
+    A step returns what it checked. A step that raises HauberkError or OSError has failed; later steps are not reached.
     """
     done: list[Step] = []
     for number, (name, step) in enumerate(steps, start=1):
@@ -138,7 +138,7 @@ def in_order(steps: Sequence[tuple[str, Callable[[R], str]]], run: R) -> tuple[S
 
 
 class _Run:
-    """What the steps hand on: each attribute is set by the step that proved it."""
+    """The state that the steps share: each attribute is set by the step that proved it."""
 
     def __init__(self, folder: Path, key: PublicKey | str | None, keys: KeyService | None, seen: Seen) -> None:
         self.folder, self.key, self.keys, self.seen = folder, key, keys, seen

@@ -304,7 +304,7 @@ def test_what_an_update_cannot_begin_from_is_said(project):
     with pytest.raises(InvalidInput, match="nothing new"):
         updated(project)
     (project / "base.csv").write_text((project / "base.csv").read_text() + "1,2,3,4,5,6,a,bad\n")
-    with pytest.raises(InvalidInput, match="not those that the served release learned from"):
+    with pytest.raises(InvalidInput, match="differ from the data that the served release"):
         updated(project, "new1.csv")
     shutil.rmtree(project / "release")
     with pytest.raises(InvalidInput, match="no release"):
@@ -380,7 +380,7 @@ def test_an_incident_asks_for_one_update_and_is_answered_by_it(project, monkeypa
     place = project / ".hauberk" / "incidents"
     place.mkdir()
     (place / "odd.json").write_text('{"id": 7}')
-    with pytest.raises(InvalidInput, match="is no incident"):
+    with pytest.raises(InvalidInput, match="is not an incident"):
         waiting(project)
     (place / "odd.json").write_text('{"id": "2026-7", "what": "stickers on signs"}')
     shutil.copy(project / "new1.csv", project / "incoming" / "one.csv")

@@ -1,4 +1,4 @@
-"""`hauberk data history`: the lineage from sources to models, told by the ledger alone."""
+"""`hauberk data history`: the lineage from sources to models, from the ledger alone."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from hauberk.cli.data._project import project_option
 @project_option
 @json_option
 def history(*, name: str, picture: Path | None, page: Path | None, folder: Path, json: bool) -> None:
-    """Draw what happened to the data, or to the set or model NAME: from where, by whom, when, and what came of it.
+    """Draw the events of all data, or of the set or model NAME: source, principal, time and results.
 
-    Every event is read from the ledger, its proof and its signature checked; two belong together where the digest that
-    one put out is the digest that the other took in.
+    Every event is read from the ledger, its proof and its signature checked. Two events are linked when an output of one
+    has the digest of an input of the other. Needs neither lock nor passphrase.
     """
     from hauberk.core import outputs
     from hauberk.core.progress import Progress

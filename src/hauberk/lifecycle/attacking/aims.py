@@ -29,8 +29,8 @@ _EXAMPLES = (
 class Aim:
     """One threat with its geometry. described: as evidence carries it.
 
-    threat: as a project declares it; None for the shapes that only this command names. radius: where the aim stands on
-    a plot's axis. only: the one attack that knows this geometry, "" where several do.
+    threat: as a project declares it; None for shapes that only this command knows. radius: its place on the axis of
+    plots. only: the one attack that knows this geometry, "" where several do.
     """
 
     label: str
@@ -44,8 +44,8 @@ class Aim:
 def read_aim(spec: str, *, kind: str, columns: Sequence[Column]) -> Aim:
     """Return what `spec` names: `norm:radius`, or `FILE.toml` with one evasion threat, or `FILE.toml#label`.
 
-    Raises InvalidInput for a spec of another form, with the line of what is wrong in a file, and for a threat that does
-    not fit the data.
+    Raises InvalidInput for a spec of another form, with the line in a file, and for a threat that does not
+    fit the data.
     """
     name, _, rest = spec.partition(":")
     if name in set(Norm):

@@ -37,7 +37,7 @@ _FORMS = "a release folder, a .safetensors or .onnx file, module:function, or ht
 
 @dataclass(frozen=True, slots=True)
 class Rows:
-    """The rows to attack with, and those that a model may be fitted on; the files by digest."""
+    """The rows to attack, the rows to fit a model on, and the files by digest."""
 
     train: Dataset
     attacked: Dataset
@@ -46,7 +46,7 @@ class Rows:
 
     @property
     def spec(self) -> training.Spec:
-        """What a builder is told of the data."""
+        """The description of the data that a builder receives."""
         x = self.attacked
         return training.Spec(x.kind, x.x.shape[1:], len(x.classes), x.columns)
 
@@ -205,7 +205,7 @@ def _plain(path: Path, model: bundle.Model, keys: KeyService | None) -> bytes:
 
 
 def _meaning(path: Path, manifest: bundle.Manifest) -> str | None:
-    """Return the digest of the schema of the rows that the released model learned from, or None where none is told."""
+    """Return the digest of the schema of the rows that the released model learned from, or None when the release has none."""
     for statement in _statements(path):
         told: Mapping[str, Any] = statement.predicate
         details = told.get("details", {})

@@ -1,7 +1,7 @@
 """Releases: every release that the ledger knows of, numbered from 1, and which of them is at its place.
 
-`release/` is the one that is served. The others need no folders: their models, attestations, cards and manifests are in
-the artifact store by digest, and `rollback` builds a release from them again, under a new checkpoint.
+`release/` is served. Earlier releases need no folders: their models, attestations, cards and manifests are in the artifact
+store, and `rollback` builds a release from them again, under a new checkpoint.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ FOLDER = "release"
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A release as the ledger tells of it. number: from 1. manifest: its SHA-256. restores: the number it went back to."""
+    """A release on record. number: from 1. entry: of the ledger. manifest: SHA-256 of its bytes. details: of its event."""
 
     number: int
     entry: int
@@ -45,12 +45,12 @@ class Made:
 
     @property
     def made_by(self) -> str:
-        """What made it: "protect", "update" or "rollback"."""
+        """The job that made it: "protect", "update" or "rollback"."""
         return str(self.details.get("made_by", "protect"))
 
     @property
     def model(self) -> str:
-        """SHA-256 of what is served."""
+        """SHA-256 of the served model."""
         return next(subject.sha256 for subject in self.models if subject.name == bundle.SERVED)
 
     def to_json(self) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def digest_at(place: Path) -> str:
 
 
 def sizes(known: Sequence[Made]) -> list[int]:
-    """Return the tree sizes of the checkpoints in these releases: what a verifier may have seen."""
+    """Return the tree sizes of the checkpoints in these releases, which verifiers may remember."""
     return [int(made.details["size"]) for made in known]
 
 
@@ -127,7 +127,7 @@ def announced(workshop: Workshop, **details: Any) -> Callable[[Path, bytes], Non
 
 
 def intact(place: Path, manifest: str) -> bool:
-    """Whether the folder is still the release that was written; `hauberk verify` asks far more than this."""
+    """Whether the folder still has the files that were written; `hauberk verify` checks far more."""
     try:
         data = (place / bundle.MANIFEST).read_bytes()
         listed = {
@@ -142,5 +142,5 @@ def intact(place: Path, manifest: str) -> bool:
 
 
 def sealer(workshop: Workshop) -> bundle.Sealer:
-    """Return what seals a model file under the project's key for models."""
+    """Return the function that seals a model file under the project's key for models."""
     return lambda plain, context: sealing.seal_bytes(plain, workshop.keys, MODELS, associated=context)

@@ -1,16 +1,16 @@
-"""Roll back: serve the model of an earlier release again, in a release that says so.
+"""Roll back: serve the model of an earlier release again, in a new release that records the return.
 
     1. find and verify it     the release's event, manifest, model and attestations, from ledger and store
-    2. log the return         who, to which release, from which, why: a signed event that the new release carries
+    2. log the return         principal, target, replaced release, reason: a signed event that the new release carries
     3. build                  the same model and evidence under a new manifest and a new checkpoint
     4. verify what was built  all nine steps, as `hauberk verify` does, with the pinned key
     5. log the release        with the size of its checkpoint, before anybody can see it
     6. change places          in one step
 
-The old folder itself is not put back: its checkpoint is older than what verifiers have seen, and they refuse it, as they
-have to. A kill before step 6 leaves the release that was served; the same command then goes on.
+The old folder itself is not restored: its checkpoint is older than the one that verifiers remember, so they refuse it. A
+kill before step 6 leaves the served release in place; run the same command again.
 
-Answers: a bad release that has to go now. Does not answer: what served predictions did meanwhile.
+Answers: a bad release that must be replaced now. Does not answer: the effects of predictions already served.
 """
 
 from __future__ import annotations
@@ -41,7 +41,10 @@ from hauberk.release import bundle, verification
 
 @dataclass(frozen=True, slots=True)
 class Returned:
-    """What a rollback came to. target: whose model is served again. made: the new release. seconds: with keys open."""
+    """The result of a rollback. target: the release whose model is served again. left: the replaced one. made: the new release.
+
+    seconds: after the keys were opened.
+    """
 
     target: Made
     left: Made | None
@@ -77,7 +80,7 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
     """Return to release number `to`, or without one to the release before the one that is served. by: who does.
 
     Raises InvalidInput when there is nothing to return to, NotProven when the target, the ledger or what was built does not
-    verify (what is served then stays), Unavailable for a full disk. Cost: well under a second beside opening the keys, and
+    verify (the served release then stays), Unavailable for a full disk. Cost: well under a second beside opening the keys, and
     the time to seal the model.
     """
     project = projects.load(Path(folder))
@@ -98,9 +101,9 @@ def rollback(  # noqa: PLR0913 - all but folder, number and reason are for tests
 
 
 def chosen(known: Sequence[Made], left: Made | None, to: int | None) -> Made:
-    """Return the release that is meant: by number, or the one before the served one. Raises InvalidInput.
+    """Return the target release: by number, or the one before the served release. Raises InvalidInput.
 
-    A release that itself went back counts as the one whose model it brought back.
+    A release that is itself a rollback counts as the release whose model it restored.
     """
     numbers = ", ".join(str(made.number) for made in known[-20:]) or "none"
     if to is not None:
@@ -109,7 +112,9 @@ def chosen(known: Sequence[Made], left: Made | None, to: int | None) -> Made:
             raise InvalidInput(f"there is no release {to}; the ledger knows: {numbers}.")
         return _origin(known, found)
     if left is None:
-        raise InvalidInput(f"what is served is not on record: name the release to return to with --to ({numbers}).")
+        raise InvalidInput(
+            f"the release folder is not on record: name the release to return to with --to ({numbers})."
+        )
     now = _origin(known, left)
     before = [
         made for made in known if made.number < now.number and made.restores is None and made.model != now.model
@@ -126,7 +131,7 @@ def _origin(known: Sequence[Made], made: Made) -> Made:
 
 
 def _left(workshop: Workshop, place: Path, known: Sequence[Made]) -> Made | None:
-    """Return what is served, or None for a folder that is missing or not on record: going back heals that too."""
+    """Return the served release, or None for a folder that is missing or not on record: a rollback repairs that too."""
     try:
         return releases.served(workshop.records, place, known)
     except (InvalidInput, NotProven):
@@ -193,7 +198,7 @@ def _return(  # noqa: PLR0913, PLR0917 - what is left, what comes, and where
 
 
 def _attestations(workshop: Workshop, target: Made, files: dict[str, str]) -> dict[int, bytes]:
-    """Return the release's envelopes by ledger index, each one held against the ledger."""
+    """Return the release's envelopes by ledger index, each one compared with its ledger entry."""
     found: dict[int, bytes] = {}
     for name, digest in files.items():
         if not name.startswith("attestations/"):
@@ -207,7 +212,7 @@ def _attestations(workshop: Workshop, target: Made, files: dict[str, str]) -> di
 
 
 def _verified(workshop: Workshop, built: Path, seen: Seen) -> None:
-    """Verify as anybody would, against a copy of what this machine has seen: nobody may see this checkpoint yet."""
+    """Verify the built release against a copy of this machine's memory, so that its checkpoint is not remembered yet."""
     with tempfile.TemporaryDirectory() as scratch:
         memory = Seen(Path(scratch) / "seen.json")
         known = seen.get(workshop.ledger.origin)

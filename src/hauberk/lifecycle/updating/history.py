@@ -1,9 +1,8 @@
-"""History: which release is the champion, which rows it learned from, and which of these are trusted.
+"""History: which release is the champion, which rows it was trained on, and which of these rows are trusted.
 
-Told by digests alone: the champion's manifest names its data set; a data set that an update made is the output of a
-`data.extended` event, which names the declared data that it began with and the batches that came; a `data.trusted` event says
-that a person vouched for a data set. What nobody vouched for, beyond the data that the main job was given, is on
-probation for as long as it takes: it is screened again with every further batch.
+Everything is linked by digests. The champion's manifest names its data set. A data set that an update made is the output of
+a `data.extended` event, which names the declared data and the added batches. A `data.trusted` event records that a person
+vouched for a data set. Batches that no one vouched for are on probation: they are screened again with each further batch.
 """
 
 from __future__ import annotations
@@ -41,12 +40,12 @@ CHAMPION, ANCHOR = "champion", "trusted"
 
 @dataclass(frozen=True, slots=True, eq=False)
 class History:
-    """What an update begins with.
+    """The state before an update.
 
-    champion: the served release; anchor: the one that stands for the trusted rows alone (`_anchor`). base: the declared
-    data as the main job left them. learned: the batches that the champion learned from, of which the first `trusted` are
-    vouched for. aside: row numbers that were set aside when those were vouched for. offered: every batch ever offered.
-    since: the ledger entry that the trusted state begins with.
+    champion: the served release; anchor: the release trained on the trusted rows alone (`_anchor`). base: the declared data
+    after the main job. learned: the batches that the champion was trained on; a person vouched for the first `trusted` of
+    them. aside: row numbers excluded when those were vouched for. offered: every batch ever offered. since: the ledger entry
+    at which the trusted state begins.
     """
 
     champion: Made
@@ -70,16 +69,16 @@ class History:
 
     @property
     def probation(self) -> tuple[Batch, ...]:
-        """The batches that the champion learned from and that nobody vouched for."""
+        """The batches that the champion was trained on and that no one vouched for."""
         return self.learned[self.trusted :]
 
     def watched(self, new: Sequence[Batch]) -> tuple[Batch, ...]:
-        """Return every batch that came since the trusted state, refused ones too: what was sent is what is judged."""
+        """Return every batch offered since the trusted state, refused batches included: an attack is visible in what was sent."""
         known = [batch for batch in self.offered if batch.entry > self.since]
         return (*known, *(batch for batch in new if batch.digest not in {one.digest for one in known}))
 
     def split(self, new: Sequence[Batch]) -> Split:
-        """Return all rows that a challenger may learn from, and all that are held out, of these batches too."""
+        """Return the rows that a challenger may train on and the held-out rows, new batches included."""
         batches = [*self.learned, *new]
         train = stacked([self.base.train, *(batch.train for batch in batches)])
         test = stacked([self.base.test, *(batch.test for batch in batches)])
@@ -88,10 +87,10 @@ class History:
 
 
 def read_history(project: Project, workshop: Workshop, *, seen: Seen | None = None) -> History:
-    """Return the history of the served release, everything in it verified. seen: this machine's memory of checkpoints.
+    """Return the verified history of the served release. seen: this machine's memory of checkpoints.
 
-    Raises InvalidInput without a release and when the declared data are not those that it learned from, NotProven when
-    release, ledger or a batch was tampered with.
+    Raises InvalidInput without a release and when the declared data differ from the data that it was trained on, NotProven
+    when release, ledger or a batch was tampered with.
     """
     place = project.folder / releases.FOLDER
     known = releases.releases(workshop.records)
@@ -100,7 +99,7 @@ def read_history(project: Project, workshop: Workshop, *, seen: Seen | None = No
     if failed is not None:
         raise NotProven(
             f"the served release does not verify: step {failed.number} ({failed.name}): {failed.detail} "
-            "`hauberk rollback --to N` puts one that does in its place."
+            "`hauberk rollback --to N` replaces it by one that verifies."
         )
     transactions = transactions_of(workshop)
     manifest, _ = releases.manifest_of(workshop.records, champion)
@@ -130,7 +129,7 @@ def read_history(project: Project, workshop: Workshop, *, seen: Seen | None = No
 
 
 def trained(workshop: Workshop, place: Path, made: Made, *, role: str) -> Trained:
-    """Return a released model as one of this run's, its files in the store. Raises InvalidInput when they are nowhere."""
+    """Return a released model as a trained model of this run, its files in the store. Raises InvalidInput when they are lost."""
     outputs = {subject.name: subject.sha256 for subject in made.models}
     for name, digest in outputs.items():
         if not workshop.artifacts.has(digest):
@@ -156,7 +155,7 @@ def _from_folder(workshop: Workshop, place: Path, name: str, digest: str) -> byt
 
 
 def _declared(project: Project, workshop: Workshop, transactions: Sequence[Transaction], digest: str) -> Split:
-    """Return the declared data in the state that `digest` names: as loaded, or without the rows that were set aside."""
+    """Return the declared data with this digest: as loaded, or without the rows that were set aside."""
     split = load(project.data, seed=project.seed)
     found = split_digest(split)
     if found == digest:
@@ -172,20 +171,20 @@ def _declared(project: Project, workshop: Workshop, transactions: Sequence[Trans
             if split_digest(left) == digest:
                 return left
     raise InvalidInput(
-        "the declared data are not those that the served release learned from. New rows belong in files of their own: restore "
-        "the declared ones and name the new ones with --data; or run `hauberk protect` to begin anew with what is there now."
+        "the declared data differ from the data that the served release was trained on. New rows belong in files of their own: "
+        "restore the declared files and name the new ones with --data; or run `hauberk protect` to start again with these."
     )
 
 
 def split_digest(split: Split) -> str:
-    """Return the digest that a split is known by in evidence and manifests."""
+    """Return the digest of a split, as evidence and manifests carry it."""
     return canonical.digest([split.train.digest(), split.test.digest()])
 
 
 def _trusted(
     transactions: Sequence[Transaction], extended: Mapping[str, Transaction], base: str, learned: Sequence[str]
 ) -> tuple[str, int | None]:
-    """Return the newest data set that was vouched for and that what was learned begins with, and who says so."""
+    """Return the newest vouched-for data set that the learned data begin with, and the ledger entry of its `data.trusted`."""
     for one in reversed(transactions):
         if one.event != lineage.TRUSTED:
             continue
@@ -199,10 +198,10 @@ def _trusted(
 
 
 def _anchor(workshop: Workshop, known: Sequence[Made], champion: Made, state: str) -> Made:
-    """Return the newest release that the main job made from this state, else the first one that learned from it.
+    """Return the newest release that the main job made from this data set, else the first release trained on it.
 
-    A person ran the main job, and vouched with it for what it made. Updates on known rows learn from the same state, and would
-    let small losses add up; whether a person asked for them is not known.
+    A person ran the main job and so vouched for its result. Updates on known rows train on the same data set; with one of
+    them as the anchor, small losses could add up.
     """
     same = [made for made in known if releases.manifest_of(workshop.records, made)[0].about[DATA] == state]
     main = [made for made in same if made.made_by == "protect"]
@@ -214,5 +213,5 @@ def _output(one: Transaction) -> str:
 
 
 def dataset(digest: str) -> Subject:
-    """Return a data set as events name it."""
+    """Return the subject that names a data set in events."""
     return Subject("dataset", digest)

@@ -1,8 +1,8 @@
-"""When an update is due: a time has come, enough new rows wait, they drifted, or an incident asks for one.
+"""When an update is due: by schedule, by the number of new rows, by drift, or by an incident.
 
-New files are those that `[update] data` names and that no finished update took in, by digest. An incident is a file that another
-process drops, `.hauberk/incidents/NAME.json`, holding {"id": "...", "what": "..."}: it asks for one update, and is answered once
-an update named it among its reasons, whatever came of it. Reads the ledger and needs no secret key.
+New files match `[update] data` and no finished update has processed them, compared by digest. An incident is a file
+`.hauberk/incidents/NAME.json` with {"id": "...", "what": "..."}, written by another process. It requests one update and is
+answered once an update lists it among its reasons, whatever the verdict. Reads the ledger; needs no secret key.
 """
 
 from __future__ import annotations
@@ -33,7 +33,10 @@ _LARGEST = 1 << 20  # bytes of an incident's file
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is due. reasons: "schedule", "new rows: 1,204", "drift: age", "incident:ID"; () when nothing is. files: new ones."""
+    """Whether an update is due. files: the new files. rows: how many rows they have, when they were counted.
+
+    reasons: "schedule", "new rows: 1,204", "drift: age", "incident:ID"; () when none is due.
+    """
 
     reasons: tuple[str, ...]
     files: tuple[str, ...]
@@ -46,7 +49,7 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class _Past:
-    """What earlier updates did: when the last one ended, the files that were decided on, the reasons that were answered."""
+    """Earlier updates. last: the end of the last one. taken: digests of processed files. answered: reasons already acted on."""
 
     last: datetime | None
     taken: frozenset[str]
@@ -54,9 +57,9 @@ class _Past:
 
 
 def due(project: Project, *, now: datetime) -> Due:
-    """Return what is due at `now` (with a time zone), and the new files that wait. Raises InvalidInput without a release.
+    """Return what is due at `now` (with a time zone), and the new files. Raises InvalidInput without a release.
 
-    The schedule and incidents cost a look at the ledger; counting rows reads the new files, drift the declared data too.
+    Cost: schedule and incidents read the ledger; counting rows reads the new files; drift reads the declared data too.
     """
     past = _past(project)
     files = _new_files(project, past)
@@ -84,7 +87,7 @@ def watch(
     sleep: Callable[[float], None],
     rounds: int | None = None,
 ) -> None:
-    """Call `look` each minute, until interrupted. rounds: stop after so many."""
+    """Call `look` each minute until interrupted. rounds: stop after this number of calls."""
     scheduling.watch(POLL, look, clock=clock, sleep=sleep, rounds=rounds)
 
 
@@ -129,7 +132,7 @@ def _incident(path: Path) -> Mapping[str, Any]:
         with path.open("rb") as file:
             told = json.loads(file.read(_LARGEST))
     except (OSError, ValueError) as error:
-        raise InvalidInput(f"{path} is no incident: {error}; {expected}. Mend or remove it.") from error
+        raise InvalidInput(f"{path} is not an incident: {error}; {expected}. Correct or remove it.") from error
     if not isinstance(told, dict) or not isinstance(told.get("id"), str) or not told["id"].strip():
-        raise InvalidInput(f"{path} is no incident: {expected}. Mend or remove it.")
+        raise InvalidInput(f"{path} is not an incident: {expected}. Correct or remove it.")
     return told
