@@ -183,7 +183,7 @@ def test_a_ledger_rolled_back_behind_what_was_seen_is_not_listed(project, capsys
     shutil.rmtree(project / ".hauberk")
     shutil.copytree(old, project / ".hauberk")
     failed = answer(capsys, READING["rollback --list"], code=1)
-    assert "older than seen" in failed["error"]["message"]
+    assert "Entries were removed" in failed["error"]["message"]
 
 
 @pytest.mark.parametrize("command", READING)
