@@ -139,3 +139,14 @@ def test_help_imports_nothing_heavy():
     }
     assert not heavy & set(done.stderr.split())
     assert "click" in done.stderr.split()
+
+
+def test_the_command_prepares_torch_and_keeps_what_the_user_has_set(monkeypatch):
+    monkeypatch.setattr(main, "run", lambda _: 0)
+    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    with pytest.raises(SystemExit):
+        main.main()
+    assert main.os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert main.os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import sys
 import threading
+import warnings
 
 import numpy as np
 import pytest
@@ -158,3 +161,19 @@ def test_two_threads_train_at_once_and_get_the_bits_of_two_runs_one_after_the_ot
 def test_a_device_that_is_absent_is_refused(name, said):
     with pytest.raises(InvalidInput, match=said):
         device_of(name)
+
+
+def test_loading_and_training_leave_environment_threads_and_switches_alone(digits, tmp_path):
+    (tmp_path / "model.py").write_text(
+        "from torch import nn\ndef build(spec):\n    return nn.Sequential(nn.Flatten(), nn.Linear(64, spec.classes))\n"
+    )
+
+    def settings():
+        switches = (torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark)
+        return dict(os.environ), torch.get_num_threads(), switches, list(warnings.filters), sys.stdout
+
+    before, generators = settings(), standing()
+    build = training.load_callable("model:build", tmp_path)
+    training.train(build, digits.spec, digits.x[:100], digits.y[:100], options=Options(epochs=1), device="cpu")
+    assert settings() == before
+    assert standing() == generators
