@@ -79,7 +79,7 @@ def measure(  # noqa: PLR0913 - the circumstances of a measurement, each of its 
         )
     started = now()
     measurement = control.run(inputs, params, rng=np.random.default_rng(seed), task=task or Quiet())
-    return Measured(control.name, control.practice, role, told(params), seed, started, now(), measurement)
+    return Measured(control.name, control.practice, role, to_json(params), seed, started, now(), measurement)
 
 
 def state(workshop: Workshop, measured: Measured, about: About, *, seal: str | None = None) -> Ran:
@@ -131,6 +131,6 @@ def run(  # noqa: PLR0913 - as `measure`
     return state(workshop, measured, about, seal=seal)
 
 
-def told(params: Any) -> dict[str, Any]:  # noqa: ANN401 - any params dataclass
-    """Return the JSON form of a control's params, as evidence and a step's key carry it: fields that are None left out."""
+def to_json(params: Any) -> dict[str, Any]:  # noqa: ANN401 - any params dataclass
+    """Return the JSON form of a control's params, as evidence and a step's key carry it; fields that are None are left out."""
     return {name: value for name, value in dataclasses.asdict(params).items() if value is not None}

@@ -71,7 +71,7 @@ def test_a_test_side_that_is_distributed_otherwise_is_named(cancer):
     found = run("schema", replaced(cancer, "test", x=x))
     assert found.metrics["drifted_columns"] == 1
     name = cancer.train.columns[3].name
-    assert [str(one.where) for one in found.findings if "distributed otherwise" in one.what] == [f"column {name}"]
+    assert [str(one.where) for one in found.findings if "the distribution of" in one.what] == [f"column {name}"]
 
 
 def test_constant_columns_blank_pictures_and_nan_are_named(digits, cancer):

@@ -62,7 +62,7 @@ def refused(post, number, wrong):
     try:
         post(number, wrong)
     except Refused as error:
-        return "since the trusted state are firmly contradicted" in str(error)
+        return "the trusted rows firmly contradict" in str(error)
     return False
 
 

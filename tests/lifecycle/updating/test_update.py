@@ -221,7 +221,7 @@ def test_poison_stops_the_update_where_the_policy_says_so(project, cells):
     flipped(project, cells, "bad.csv", 0.25)
     declare(project, policy="stop")
     before = (project / "release" / "manifest.json").read_bytes()
-    with pytest.raises(Refused, match="firmly contradicted") as caught:
+    with pytest.raises(Refused, match="firmly contradict") as caught:
         updated(project, "bad.csv")
     assert "hauberk update --trust" in str(caught.value)
     assert (project / "release" / "manifest.json").read_bytes() == before

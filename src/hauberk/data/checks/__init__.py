@@ -1,8 +1,8 @@
-"""Checks: what is wrong with data before anything is trained on them (practice 1a), one file each, found by name.
+"""Data checks: what is wrong with data before anything is trained on them (practice 1a), one file and one name each.
 
-A check is `run(split, params, *, rng, task) -> Measurement` and rests on a pure function of arrays in its own file.
-It measures and names rows; whether that stops a release is for the gate to say. Findings show the worst few, and
-metrics count all.
+A check is `run(split, params, *, rng, task) -> Measurement` (`core.control.Check`), around a pure function of arrays in the same
+file. It measures and names rows; the gate decides whether that stops a release. Findings list the worst few rows,
+metrics count all of them.
 """
 
 from __future__ import annotations

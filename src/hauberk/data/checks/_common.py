@@ -1,4 +1,4 @@
-"""What checks share: how a share is judged, how many findings are shown, how rows are named."""
+"""Shared by the checks: the severity of a share, the number of findings, the place of a row."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_share(name: str, value: float) -> None:
 
 
 def judged(value: float, limit: float) -> Severity:
-    """Return high above the limit, medium above a tenth of it, low below, info at nothing."""
+    """Return a severity: high above the limit, medium above a tenth of it, low above 0, else info."""
     if value > limit:
         return Severity.HIGH
     if value > limit / 10:

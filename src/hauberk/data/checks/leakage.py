@@ -1,9 +1,10 @@
-"""Leakage: test rows, or copies of them, that training has seen, and groups that are on both sides.
+"""Leakage: test rows that equal or nearly equal a training row, and groups with rows on both sides.
 
-What was learned by heart makes a model look accurate, and robust, on rows that prove nothing. Equal rows are found by
-digest. Near copies are found by distance: less than a tolerance, and less than a quarter of what neighbours inside
-training are usually apart (`neighbours.bound_of`), so that close-lying data do not raise alarms. Does not answer
-copies that were rotated, mirrored or cropped, or table rows whose categories were changed.
+A model that has memorised such rows looks accurate, and robust, on a test that proves nothing. Equal rows are detected by
+digest. Near copies are detected by distance: below a tolerance, and below a quarter of the usual distance between neighbours
+in the training side (`neighbours.bound_of`), so that dense data raise no alarms.
+Answers: rows and groups on both sides. Does not answer: copies that were rotated, mirrored or cropped, and table rows whose
+categories were changed.
 """
 
 from __future__ import annotations
@@ -42,7 +43,7 @@ class Params:
 class Leaks:
     """partner: (n_test,) index of the training row that a test row copies, or -1. distance: (n_test,) 0 where equal.
 
-    bound: below it rows count as copies. asked: test rows that were looked at for near copies.
+    bound: rows nearer than it count as copies. asked: number of test rows that were compared for near copies.
     """
 
     partner: Labels
@@ -54,8 +55,8 @@ class Leaks:
 def find_leaks(train: Dataset, test: Dataset, *, tolerance: float, rng: np.random.Generator) -> Leaks:
     """Return the training row that each test row equals or nearly equals.
 
-    Near copies are looked for in at most 20,000 test rows, and the bound is calibrated on at most 4,000 training
-    rows, both drawn by rng.
+    At most 20,000 test rows are compared for near copies, and the bound is calibrated on at most 4,000 training rows, both
+    drawn by rng.
     """
     codes, test_codes = neighbours.row_codes(train.x, test.x)
     known, first = np.unique(codes, return_index=True)
@@ -107,7 +108,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 
 def shared_groups(train: Dataset, test: Dataset) -> Labels:
-    """Return the groups that have rows on both sides, sorted; none when the data have no groups."""
+    """Return the groups that have rows on both sides, sorted; empty when the data have no groups."""
     if train.groups is None or test.groups is None:
         return np.array([], np.int64)
     return np.intersect1d(train.groups, test.groups)
@@ -118,7 +119,7 @@ def _groups(split: Split, shared: Labels) -> list[Finding]:
     assert not len(shared) or test.groups is not None
     return [
         Finding(
-            f"{int((test.groups == group).sum())} test rows belong to a group that training has, too",
+            f"{int((test.groups == group).sum())} test rows belong to a group that has training rows, too",
             row_place(test, int(np.flatnonzero(test.groups == group)[0]), TEST),
             Severity.HIGH,
             "Keep groups on one side: name the group column and let Hauberk split, or correct the files.",
@@ -140,7 +141,7 @@ def _rows(split: Split, leaks: Leaks, severity: Severity, share: float, limit: f
             f"{row_place(train, int(leaks.partner[row]), TRAINING)}",
             row_place(test, int(row), TEST),
             severity,
-            "Remove it from one side: what was learned by heart proves nothing.",
+            "Remove it from one side: a test row that the model has memorised proves nothing.",
             value=share,
             limit=limit,
             unit="share of test rows",

@@ -1,7 +1,7 @@
-"""Poisoning: every detector that fits the data asks about the training side, and the worst rows are shown.
+"""Poisoning: every detector for this kind of data screens the training side; the findings list the worst rows.
 
-The check measures and names rows; what is done about them (quarantine, stop, report) is the project's policy. Answers and
-does not answer what `data.screening` says.
+The check measures and names rows; the project's policy (quarantine, stop, report) decides what is done with them.
+Answers and does not answer: as `data.poison.screening`.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from hauberk.data.poison.screening import Screening, screen_rows
 from hauberk.data.reading.dataset import Dataset, Split
 
 SUSPECTS = "suspects.json"
-_FEWEST = 50  # rows that screening can compare with each other
-_PICTURED = 12  # of the worst rows, so many of them by each detector's turn
+_FEWEST = 50  # rows; with fewer, screening has too few to compare with each other
+_PICTURED = 12  # worst rows that are shown, taken from each detector in turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 
 def _document(side: Dataset, found: Screening) -> dict[str, Any]:
-    """Return the flagged rows by their place in the files, who sent them, and pictures or values of the worst."""
+    """Return the flagged rows by their number in the files, their sources, and pictures or values of the worst."""
     listed = found.listed()
     shown = _by_turns([str(entry["detector"]) for entry in listed])
     for place, entry in enumerate(listed):
@@ -97,7 +97,7 @@ def _document(side: Dataset, found: Screening) -> dict[str, Any]:
 
 
 def _by_turns(detectors: list[str]) -> set[int]:
-    """Return the places of the rows that are shown: each detector's worst before any detector's second."""
+    """Return the indices of the rows that are shown: each detector's worst row before any detector's second."""
     turn: dict[str, int] = {}
     ranked = []
     for place, name in enumerate(detectors):
@@ -118,8 +118,8 @@ def _shown(side: Dataset, row: int) -> dict[str, Any]:
 def _guilty(found: Screening) -> list[Finding]:
     return [
         Finding(
-            f"{source.suspects} of the most suspect rows came from {source.source!r}, where {source.expected:.1f} were to "
-            f"be expected of its {source.rows} rows",
+            f"{source.suspects} of the most suspect rows came from {source.source!r}; {source.expected:.1f} were expected "
+            f"from its {source.rows} rows",
             Place(Kind.SOURCE, source.source),
             Severity.HIGH,
             "Ask this source what it changed; leave its rows out until it is answered.",

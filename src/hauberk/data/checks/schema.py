@@ -1,9 +1,9 @@
-"""Schema and ranges: do both sides hold what training rows lead one to expect?
+"""Schema and ranges: are both sides complete, and does the test side look like the training side?
 
-Looks for values that are not finite, constant columns, blank pictures, test values outside the range (or categories
-unseen) in training, columns whose test side is distributed otherwise (measured as `hauberk data verify --against` does),
+Reports values that are not finite, constant columns, blank pictures, test values outside the training range (or in categories
+that training lacks), columns whose distribution differs between the sides (measured as `hauberk data verify --against` does),
 classes with few rows, columns that look like identifiers, and integers that float32 rounds.
-Answers sloppy exports, shifted columns and crude poisoning. Does not answer poisoning that stays in range: see
+Answers: faulty exports, shifted columns and crude poisoning. Does not answer: poisoning that stays in range; see the check
 `poisoning`.
 """
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import polars
 
 _EXACT = 2**24  # integers up to here are exact in float32
-_IDENTIFIER = 0.5  # a category with more values than this share of the rows names rows, and explains nothing
+_IDENTIFIER = 0.5  # a category column with more values than this share of the rows is an identifier
 _FAR = 0.5
 _BLANK = 1 / 255
 
@@ -60,7 +60,7 @@ class Params:
     params=Params,
 )
 def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -> Measurement:
-    """Measure both sides against the training side."""
+    """Measure both sides, the test side against the training side."""
     del rng
     train, test = split.train, split.test
     counts = np.bincount(train.y, minlength=len(train.classes))
@@ -82,12 +82,12 @@ def run(split: Split, params: Params, *, rng: np.random.Generator, task: Task) -
 
 
 def finite_rows(x: Floats) -> Mask:
-    """Return (n,), whether every value of a row is finite."""
+    """Return (n,), a mask of the rows whose values are all finite."""
     return np.asarray(np.isfinite(x).reshape(len(x), -1).all(axis=1), dtype=np.bool_)
 
 
 def out_of_range(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
-    """Return (n_test, d): number below or above all training values, or category that no training row has."""
+    """Return (n_test, d), a mask of the numbers outside the training range and the categories that training lacks."""
     outside = np.empty(test.shape, bool)
     for index, column in enumerate(columns):
         seen, asked = train[:, index], test[:, index]
@@ -99,9 +99,10 @@ def out_of_range(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask
 
 
 def far_out(train: Floats, test: Floats, columns: Sequence[Column]) -> Mask:
-    """Return (n_test, d): outside by more than half of the training range, or in a category that training lacks.
+    """Return (n_test, d), a mask of the values outside by more than half of the training range, and of unseen categories.
 
-    A value just outside is to be expected: of n like rows, one in (n + 1) / 2 is beyond the others in each column.
+    Values just outside are normal: a new row of the same distribution lies beyond n training rows in a column with
+    probability 2 / (n + 1).
     """
     outside = out_of_range(train, test, columns)
     low, high = train.min(axis=0), train.max(axis=0)
@@ -156,10 +157,10 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
             what = f"{value:g}, outside {seen.min():g} to {seen.max():g} in training"
         found.append(
             Finding(
-                f"{len(rows)} test rows have values of {column.name!r} that training never showed; first: {what}",
+                f"{len(rows)} test rows have values of {column.name!r} that do not occur in training; first: {what}",
                 Place(Kind.COLUMN, column.name, int(test.rows[rows[0]])),
                 judged(far, params.limit),
-                "The model has to guess there. Check units and spelling; add such rows to training if they are right.",
+                "The model must guess there. Check units and spelling; add such rows to the training side if they are right.",
                 value=float(len(rows)),
                 unit="rows",
             )
@@ -168,7 +169,7 @@ def _outside(split: Split, outside: Mask, params: Params) -> list[Finding]:
 
 
 def _drift(split: Split) -> dict[int, Measure]:
-    """Return the measure that is furthest beyond its limit for each column that drifted from training to test rows."""
+    """Return, for each column that drifted from training to test rows, the measure furthest beyond its limit."""
     here, there = (from_frame(_frame(side)) for side in (split.test, split.train))
     found = [measure for measure in drift(here, there, Schema(version=1)).measures if measure.drifted]
     found.sort(key=lambda measure: measure.effect / max(measure.limit, 1e-9))
@@ -176,7 +177,7 @@ def _drift(split: Split) -> dict[int, Measure]:
 
 
 def _frame(side: Dataset) -> polars.DataFrame:
-    """Return a side with numbers as they are and categories as codes in text; columns by number, names may be anything."""
+    """Return a side as a frame: numbers unchanged, categories as codes in text, columns named by number."""
     made = need("polars")
     columns = {}
     for index, column in enumerate(side.columns):
@@ -189,11 +190,11 @@ def _frame(side: Dataset) -> polars.DataFrame:
 def _moved(split: Split, moved: dict[int, Measure]) -> list[Finding]:
     return [
         Finding(
-            f"test rows are distributed otherwise than training rows in {split.train.columns[index].name!r}: "
+            f"the distribution of {split.train.columns[index].name!r} differs between test and training rows: "
             f"{measure.name} {measure.effect:.2f}",
             Place(Kind.COLUMN, split.train.columns[index].name),
             Severity.LOW,
-            "What is measured on the test rows may not hold where the model was trained for: find out how the sides were made.",
+            "Results on the test rows may not hold for the data that the model is for: find out how the sides were made.",
             value=measure.effect,
             limit=measure.limit,
         )
@@ -212,7 +213,7 @@ def _identifiers(train: Dataset) -> list[Finding]:
             f"column {column.name!r} has {len(column.categories)} different texts in {len(train)} training rows",
             Place(Kind.COLUMN, column.name),
             Severity.MEDIUM,
-            f'It names rows rather than describing them: leave it out with drop = ["{column.name}"].',
+            f'It identifies rows and does not describe them: leave it out with drop = ["{column.name}"].',
             value=float(len(column.categories)),
             limit=_IDENTIFIER * len(train),
             unit="values",
@@ -228,7 +229,7 @@ def _rounded(train: Dataset) -> list[Finding]:
             f"column {column.name!r} holds integers beyond {_EXACT:,}, which 32-bit floats round",
             Place(Kind.COLUMN, column.name),
             Severity.LOW,
-            "Different values may look alike to the model. Drop it if it is an identifier; otherwise use larger units.",
+            "The model may see different values as equal. Drop the column if it is an identifier; otherwise use larger units.",
             value=max(abs(column.low), abs(column.high)),
             limit=float(_EXACT),
         )
@@ -273,7 +274,7 @@ def _pictures(split: Split) -> Measurement:
 
 
 def pixels_out_of_range(x: Floats) -> Mask:
-    """Return (n,), whether a picture has a finite pixel below 0 or above 1."""
+    """Return (n,), a mask of the pictures with a finite pixel below 0 or above 1."""
     flat = x.reshape(len(x), -1)
     return np.asarray((np.isfinite(flat) & ((flat < 0) | (flat > 1))).any(axis=1), dtype=np.bool_)
 
@@ -284,7 +285,7 @@ def _pixels(side: Dataset, rows: Labels, word: str) -> Finding:
         f"{len(rows)} {word} pictures have pixels outside 0 to 1: {np.nanmin(values):g} to {np.nanmax(values):g}",
         row_place(side, int(rows[0]), word),
         Severity.HIGH,
-        "Scale pixels to 0 to 1, all pictures alike: budgets of attacks are in these units.",
+        "Scale the pixels of all pictures to 0 to 1: attack budgets are in these units.",
         "poisoning",
         value=float(len(rows)),
         limit=0.0,
@@ -314,7 +315,7 @@ def _classes(split: Split, params: Params) -> list[Finding]:
             f"no test row has class {train.classes[label]!r}",
             Place(Kind.CLASS, train.classes[label]),
             Severity.MEDIUM,
-            "What the model does for this class is not measured: add test rows of it.",
+            "Nothing is measured for this class: add test rows of it.",
         )
         for label in np.setdiff1d(train.y, test.y)
     ]
@@ -326,7 +327,7 @@ def _classes(split: Split, params: Params) -> list[Finding]:
                 f"class {train.classes[rare]!r} has {counts[rare]} training rows, the largest {counts.max()}",
                 Place(Kind.CLASS, train.classes[rare]),
                 Severity.MEDIUM,
-                "Accuracy will hide how it does on this class: collect more rows, or merge the class.",
+                "Accuracy hides how the model does on this class: collect more rows, or merge the class.",
                 value=ratio,
                 limit=params.imbalance,
                 unit="ratio",

@@ -1,8 +1,8 @@
-"""Gaps between groups of people or things, of two models on the same rows, and how the gap changed.
+"""Gaps between groups, for two models on the same rows, and how the gap changed.
 
-A gap is the largest share among groups less the smallest: of right answers, or of rows that get the favourable class. The
-interval of its change is a paired bootstrap over rows: both models are seen on the same resampled rows, so what they share
-falls out. Groups with fewer than 30 rows are left out: a gap of few rows is mostly chance.
+A gap is the largest share among groups minus the smallest: the share of right answers, or of rows that get the favourable class.
+The interval of its change is a paired bootstrap over rows: both models are evaluated on the same resampled rows, so variation
+that they share cancels. Groups with fewer than 30 rows are left out: their shares are mostly chance.
 Source: Efron, Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13 (percentile interval).
 """
 
@@ -31,9 +31,9 @@ def gap_change(  # noqa: PLR0913 - what is compared, and how
     confidence: float,
     rng: np.random.Generator,
 ) -> Compared | None:
-    """Return how the gap between groups changed, or None where fewer than two groups have 30 rows.
+    """Return how the gap between groups changed, or None when fewer than two groups have 30 rows.
 
-    groups: (n,) int64. champion, challenger: (n,) whether the row is one that is counted (right, or selected).
+    groups: (n,) int64. champion, challenger: (n,) masks of the rows that count (right, or selected).
     """
     from scipy.stats import bootstrap
 
@@ -81,9 +81,9 @@ def gap_change(  # noqa: PLR0913 - what is compared, and how
 
 
 def gaps(member: Labels, values: npt.NDArray[np.float64], groups: int) -> npt.NDArray[np.float64]:
-    """Return (2, ...) the gap of each of two models. member: (..., n) in [0, groups). values: (2, ..., n).
+    """Return (2, ...), the gap of each of two models. member: (..., n) in [0, groups). values: (2, ..., n).
 
-    A group that a resample left without a row does not count in it.
+    A group without rows in a resample is ignored in it.
     """
     shares = []
     for group in range(groups):

@@ -1,9 +1,9 @@
-"""Two models on the same rows: by how much the challenger is better or worse, and within which interval.
+"""Two models on the same rows: by how much the challenger is better or worse, with an interval.
 
-Whether there is a difference is asked by McNemar's exact test: of the rows that one model gets right and the other wrong, each
-is a coin that falls either way as often if the models are equally good. How large it is, is told by Tango's score interval,
-which stays honest where the models hardly differ: no disagreement in 15 rows still allows a large difference. A model is called
-worse where the test rejects and the interval lies below zero.
+McNemar's exact test decides whether they differ: if the models are equally good, each row that exactly one of them gets right
+falls to either with probability 1/2. Tango's score interval says by how much; it keeps its coverage when the models hardly
+differ, where 15 rows without disagreement still allow a large difference. A model is called worse when the test rejects and
+the interval lies below zero.
 Source: McNemar 1947; Tango 1998, "Equivalence test and confidence interval for the difference in proportions for the
 paired-sample design", Statistics in Medicine 17.
 """
@@ -24,7 +24,7 @@ class Compared:
 
     metric: "accuracy", "robust accuracy: pixels", "selection gap: sex". rows: which rows ("held out", "current", "held out,
     against the trusted release"). n: how many. champion, challenger: the values. difference: challenger less champion, with
-    low and high at `confidence`. p: two-sided, of as large a difference by chance; None where an interval alone is computed.
+    low and high at `confidence`. p: two-sided p-value of the test; None when only an interval is computed.
     higher: whether more is better.
     """
 
@@ -56,7 +56,7 @@ class Compared:
 
     @property
     def unexcluded(self) -> float:
-        """The largest loss that the interval does not exclude, 0 or more: what too few rows may hide."""
+        """The largest loss that the interval does not exclude, 0 or more: a loss that too few rows may hide."""
         return max(0.0, -self.low if self.higher else self.high)
 
     def to_json(self) -> dict[str, Any]:
@@ -77,7 +77,7 @@ class Compared:
 def paired(metric: str, rows: str, champion: Mask, challenger: Mask, *, confidence: float) -> Compared:
     """Compare two masks of (n,) right answers, n >= 1. confidence: of the interval, in (0, 1).
 
-    Raises InvalidInput for masks of other lengths or without a row.
+    Raises InvalidInput for masks of different lengths and for empty ones.
     """
     from scipy.stats import binomtest
 
@@ -105,7 +105,7 @@ def tango(won: int, lost: int, n: int, *, confidence: float) -> tuple[float, flo
     ends = []
     for end in (-1.0, 1.0):
         inner = end * (1 - 1e-12)
-        # At the edge of what can be, the score may stay within z: then the edge is the end.
+        # The score may stay within z up to the edge of the possible range: then the edge is the end.
         inside = found == end or beyond(inner) <= 0
         ends.append(end if inside else float(brentq(beyond, inner, found)))
     return ends[0], ends[1]

@@ -29,7 +29,7 @@ _CURVE_ROWS = 128
 class Besieged:
     """A model, the rows to attack it on, what the adversary may do, and the attacks in their order.
 
-    radius: of the budget, in the unit of the curve's x axis. notes: what is to be known of the model.
+    radius: of the budget, in the unit of the curve's x axis. notes: sentences on the model, for the evidence.
     """
 
     model: Model
@@ -72,7 +72,7 @@ class Attacked(Measurement):
     params=Params,
 )
 def run(inputs: Besieged, params: Params, *, rng: np.random.Generator, task: Task) -> Attacked:
-    """Attack the rows and return what came of it. Outputs: examples.json.
+    """Attack the rows and measure the result. Outputs: examples.json.
 
     Details: `partial`, why the campaign ended early, "" when it did not: an interrupt, or a service that went away, gives a
     partial result. Raises as `attacks.campaign`. Answers: how often these attacks succeed. Does not answer: stronger attacks.
@@ -171,10 +171,8 @@ def _findings(found: Campaign) -> tuple[Finding, ...]:
 
 def _notes(found: Campaign, inputs: Besieged) -> tuple[str, ...]:
     names = ", ".join(chosen.name for chosen in inputs.attacks)
-    told = (
-        f"{len(found.order)} of {found.wanted} rows were attacked by {names}, each those that no other had fooled"
-    )
-    notes = [f"{told} before it; stronger attacks may exist.", *inputs.notes, *found.warnings]
+    told = f"{len(found.order)} of {found.wanted} rows were attacked by {names}, each on the rows that none before it had fooled"
+    notes = [f"{told}; stronger attacks may exist.", *inputs.notes, *found.warnings]
     if found.partial:
         notes.insert(0, f"partial: {found.partial}")
     return tuple(notes)

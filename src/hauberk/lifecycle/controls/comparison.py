@@ -168,7 +168,7 @@ def _measured(compared: Sequence[Compared], left_out: Sequence[str]) -> Measurem
             f"the challenger is worse: {one}",
             Place(Kind.ROWS, one.rows),
             Severity.HIGH,
-            "The champion stays. Look at what the new rows changed, or train anew with --cold.",
+            "The champion stays. Look at what the new rows changed, or train from scratch with --cold.",
             value=one.difference,
             limit=0.0,
         )

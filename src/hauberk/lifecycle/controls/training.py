@@ -1,4 +1,4 @@
-"""Training: a model is trained plainly, hardened to a declared threat, gone on with, or taken as it was brought."""
+"""Training: a model is trained plainly, hardened to a declared threat, trained further, or taken as it was brought."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class Course:
     """Training rows x (n, *spec.shape) float32 with labels y (n,), and the way to a model.
 
     way: "build" trains what `build` returns; "train" calls the team's `function`; "weights" and "onnx" take the bytes in
-    `brought`. start: safetensors weights that training goes on from, in place of the way. hardening: None for a plain
-    model. checkpoint: a file that keeps a torch training's state, so that one that was killed goes on.
+    `brought`. start: safetensors weights that training starts from, in place of the way. hardening: None for a plain
+    model. checkpoint: a file with the state of a torch training, so that a killed run continues.
     """
 
     spec: training.Spec
@@ -54,7 +54,7 @@ class Params:
     threats: Sequence[str] | None = field(default=None, metadata={"help": "labels of the threats hardened against"})
     budgets: Sequence[str] | None = field(default=None, metadata={"help": "their budgets"})
     start: Mapping[str, Any] | None = field(
-        default=None, metadata={"help": "digest of the model that training goes on from, and its epochs"}
+        default=None, metadata={"help": "digest of the model that training starts from, and its epochs"}
     )
 
 

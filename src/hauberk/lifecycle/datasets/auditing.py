@@ -72,7 +72,7 @@ def audit(  # noqa: PLR0913 - what is audited, and how
     progress: Progress | None = None,
     listener: Callable[[Audited], None] | None = None,
 ) -> list[Audited]:
-    """Audit the registered sets of the project in `folder`, or those named; attest each. listener: told of each.
+    """Audit the registered sets of the project in `folder`, or the named ones, and attest each. listener: called with each.
 
     Raises InvalidInput for a name that is not registered and when nothing is, NotProven when the ledger or a manifest
     was tampered with. Files that are missing or cannot be read are findings.

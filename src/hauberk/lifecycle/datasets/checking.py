@@ -1,4 +1,4 @@
-"""Verify a proof about a row offline, in a written order, trusting nothing that an earlier step has not proven.
+"""Verify a proof about a row offline, in a fixed order; each step trusts only what an earlier one has proven.
 
 | step | holds | the attack that it stops |
 | --- | --- | --- |
@@ -11,8 +11,8 @@
 | 7 row | the row has the meaning that the event committed to | the same numbers under another meaning |
 | 8 claim | each claim holds in the committed tree | a row denied or invented |
 
-Does not answer: an owner who committed to other rows than the model learned from. Whoever is given the rows and the
-row tree can build it anew and compare roots.
+Does not answer: an owner who committed to other rows than the model learned from. Whoever receives the rows and the
+row tree can build it again and compare roots.
 """
 
 from __future__ import annotations
@@ -113,7 +113,7 @@ def check_proof(
 
 
 class _Run:
-    """What the steps hand on: each attribute is set by the step that proved it."""
+    """What the steps pass on: each attribute is set by the step that proved it."""
 
     def __init__(
         self, path: Path, ledger: Path | None, release: Path | None, key: str | None, seen: Seen | None
@@ -147,9 +147,11 @@ def _form(run: _Run) -> str:
         raise InvalidInput(f"cannot read {run.path}: {error.strerror}.") from error
     if not isinstance(value, dict) or value.get("_type") != TYPE or value.keys() != _FIELDS:
         found = value.get("_type") if isinstance(value, dict) else type(value).__name__
-        raise InvalidInput(f"{run.path} is no proof about a row: expected _type {TYPE}, found {str(found)[:80]!r}.")
+        raise InvalidInput(
+            f"{run.path} is not a proof about a row: expected _type {TYPE}, found {str(found)[:80]!r}."
+        )
     if not isinstance(value["claims"], list) or not isinstance(value["logged"], str):
-        raise InvalidInput(f"{run.path}: a field has another form than expected.")
+        raise InvalidInput(f"{run.path}: a field has an unexpected form.")
     try:
         run.envelope = base64.b64decode(value["event"], validate=True)
     except (binascii.Error, TypeError, ValueError) as error:

@@ -1,10 +1,10 @@
-"""Registered sets: data that a project's ledger knows by name, with the manifest of the state they were in.
+"""Registered sets: data that a project's ledger knows by name, each state with its manifest.
 
-`register` is the transaction `data.imported`. The manifest goes to the artifact store before the event is logged, so
-a kill leaves no event without its manifest; a manifest without an event is a few bytes that nobody reads.
+`register` logs the transaction `data.imported`. The manifest is stored before the event is logged: a kill leaves no event
+without its manifest; a manifest without an event wastes a few bytes.
 
-Of a table a sample of rows is kept as well, sealed under the data key: what later audits compare with for drift,
-when the rows of that time are long overwritten.
+For a table, a sample of rows is kept too, sealed under the data key. Later audits measure drift against it, when the rows of
+that time have been overwritten.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _SAMPLED = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Registered:
-    """A set in the state that the last transaction left it in. entry: that transaction's ledger index."""
+    """A set in its last recorded state. entry: ledger index of the transaction that recorded it."""
 
     name: str
     manifest: Manifest
@@ -42,13 +42,13 @@ class Registered:
     details: Mapping[str, Any]
 
     def places(self, folder: Path) -> list[str]:
-        """Return where its files are, for a project in `folder`."""
+        """Return the paths or URLs of its files, for a project in `folder`."""
         return [place if is_remote(place) else str(folder / place) for place in self.manifest.places]
 
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What an import came to. entry: None when this very state was registered before. changes: since the last state."""
+    """The result of an import. entry: None when this state was on record already. changes: since the last state."""
 
     state: Manifest
     entry: int | None
@@ -70,12 +70,12 @@ def register(  # noqa: PLR0913 - what is known of a set
     fast: bool = False,
     task: Task | None = None,
 ) -> Import:
-    """Register files as the set `name`, or the new state of a set of that name, in the ledger.
+    """Register files as the set `name`, or as the new state of that set, in the ledger.
 
     places: paths or URLs. folder: of the project; paths inside are kept relative to it, so that it may be moved.
     source: where they come from, in words. target: the column that is predicted, for audits to screen. schema: a
     schema file's bytes, for audits to verify. fast: see `manifest.building`. Raises as `build` does, and InvalidInput
-    for a name that is no name.
+    for a name that is empty, too long, or not printable.
     """
     if not name or not name.isprintable() or len(name) > 100:
         raise InvalidInput(f"a set's name is 1 to 100 printable characters, found {name[:100]!r}.")
@@ -107,7 +107,7 @@ def register(  # noqa: PLR0913 - what is known of a set
 
 
 def registered(transactions: Iterable[Transaction], artifacts: Artifacts) -> dict[str, Registered]:
-    """Return the sets by name, each in the state that the last transaction with a manifest left it in.
+    """Return the sets by name, each in its last recorded state.
 
     Raises NotProven when a manifest in the store was changed.
     """
@@ -127,7 +127,7 @@ def registered(transactions: Iterable[Transaction], artifacts: Artifacts) -> dic
 
 
 def sample_of(workshop: Workshop, known: Registered) -> TableSample | None:
-    """Return the sampled rows of a registered state, or None where none were kept."""
+    """Return the sampled rows of a registered state, or None when none were kept."""
     digest = str(known.details.get("sample", ""))
     if not digest:
         return None

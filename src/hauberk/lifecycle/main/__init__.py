@@ -1,1 +1,4 @@
-"""The stages of the main job, in its order: `data`, `models`, `assault`, `decision`. `job` is what they share."""
+"""The main job, a module for each stage in order: `data`, `poison`, `lineage`, `models`, `attack`, `decision`.
+
+`job` holds what the stages share; `running` runs a control as a step; `protect` is the job.
+"""

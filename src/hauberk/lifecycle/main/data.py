@@ -1,4 +1,4 @@
-"""Load, verify and seal the data. A finding does not stop the job: the gate decides, from what was measured."""
+"""Load, verify and seal the data. A finding does not stop the job: the gate decides, from the measurements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _NAMES = {".parquet": parquet.names, ".csv": delimited.names, ".tsv": delimited.
 
 
 def load_data(job: Job) -> About:
-    """Read the data and hold the project file against them: columns, kinds and budgets."""
+    """Read the data and check the project file against them: columns, kinds and budgets."""
 
     def work(_task: Task) -> Product:
         first = Path(job.project.data.files[0])
@@ -67,7 +67,7 @@ def load_data(job: Job) -> About:
 
 
 def verify_data(job: Job, about: About, *, again: bool = False) -> None:
-    """Run every registered check that is for this kind of data; `again` after rows were set aside."""
+    """Run every registered check for this kind of data; again: after rows were set aside."""
     step, title = ("verify-again", "Verify what is left") if again else ("verify", "Verify the data")
     for entry in CHECKS:
         if about.kind not in entry.kinds:
@@ -88,7 +88,7 @@ def verify_data(job: Job, about: About, *, again: bool = False) -> None:
 
 
 def seal_data(job: Job, about: About) -> None:
-    """Encrypt each data file at rest, under the data key, and prove once that it opens to the same bytes."""
+    """Encrypt each data file at rest under the data key, and show once that it opens to the same bytes."""
 
     def sealed(outputs: Mapping[str, str]) -> tuple[Subject, ...]:
         return tuple(Subject(name, digest) for name, digest in outputs.items())
@@ -113,7 +113,7 @@ def seal_data(job: Job, about: About) -> None:
 
 
 def _plain_files(job: Job, scratch: Path) -> list[tuple[Subject, Path]]:
-    """Return the data files; a set that ships inside a library is written out first, so that it is sealed too."""
+    """Return the data files; a set that a library ships is written to `scratch` first, so that it is sealed too."""
     spec = job.project.data
     paths = [Path(name) for name in (*spec.files, *spec.test_files) if ":" not in name]
     if paths:
@@ -134,5 +134,5 @@ def _named(files: tuple[Subject, ...]) -> list[list[str]]:
 
 def _spec(job: Job) -> dict[str, object]:
     spec = asdict(job.project.data)
-    # Where the files lie does not change what they hold, and a project may be moved.
+    # Paths are left out: a project may be moved, and the digests of the files are in the key already.
     return {name: value for name, value in spec.items() if name not in ("files", "test_files")}

@@ -20,7 +20,7 @@ from hauberk.release.card import card
 
 
 def decide(job: Job, about: About, models: Sequence[Trained], logged: Sequence[Logged]) -> gate.Verdict:
-    """Hold the project's rules against this run's attestations, and attest the verdict with all that it read."""
+    """Evaluate the project's rules over this run's attestations, and attest the verdict with everything that it read."""
     released = models[-1]
     subjects_of = _roles(about, models)
     exhibits = [

@@ -1,4 +1,4 @@
-"""Job: one run of the main job: the project, its open workshop, its steps, and the data once they are needed."""
+"""Job: one run of a job: the project, its open workshop, its steps, and the data, which are loaded at first use."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ DATA, PLAIN, HARDENED = "data", "plain", "hardened"
 
 @dataclass(frozen=True, slots=True)
 class About:
-    """What is known of the loaded data without loading them again.
+    """What the steps need to know about the data, so that a run with nothing to do loads none.
 
     digest: SHA-256 over the arrays and what they mean. shape: of one row. train, test: rows on each side.
     """
@@ -40,23 +40,28 @@ class About:
 
     @property
     def subject(self) -> Subject:
-        """The data set as evidence names it."""
+        """The data set, as evidence names it."""
         return Subject("dataset", self.digest)
 
 
 @dataclass
 class Job:
-    """One run. `split` loads the data at first use, so a run with nothing to do reads no data."""
+    """One run. `split` loads the data at first use.
+
+    source: the registered set whose files are read. rows: the commitment to each side's rows. aside: training rows that were
+    set aside as poison, by their number in the files. given: data to use in place of the project's files. current: (n_test,)
+    mask over test rows, rows from new batches; at least half of the attacked sample is drawn from them.
+    """
 
     project: Project
     workshop: Workshop
     steps: Steps
     disk: Disk = field(default_factory=Disk)
-    source: Subject | None = None  # the registered set that the data files are
-    rows: Mapping[str, Any] = field(default_factory=dict)  # what was committed to of each side's rows
-    aside: tuple[int, ...] = ()  # training rows that were found to be poison
-    given: Split | None = None  # in the stead of what the files of the project hold
-    current: Mask | None = None  # of the test rows, those that are not to be left out where few are attacked
+    source: Subject | None = None
+    rows: Mapping[str, Any] = field(default_factory=dict)
+    aside: tuple[int, ...] = ()
+    given: Split | None = None
+    current: Mask | None = None
 
     @cached_property
     def files(self) -> tuple[Subject, ...]:
@@ -72,12 +77,12 @@ class Job:
         return Split(split.train.take(~np.isin(split.train.rows, self.aside)), split.test, split.files)
 
     def set_aside(self, rows: Sequence[int]) -> None:
-        """Take training rows, by their place in the files, out of everything that comes after."""
+        """Remove training rows, by their number in the files, from `split` for all later steps."""
         self.aside = (*self.aside, *rows)
         self.__dict__.pop("split", None)
 
     def attacked(self, rows: int) -> Labels:
-        """Return which test rows are attacked: at most `rows`, and half of them current ones where there are as many."""
+        """Return the indices of the attacked test rows: at most `rows`, at least half of them current if there are enough."""
         order = self.generator("attacked rows").permutation(len(self.split.test))
         if self.current is None:
             return order[:rows]
@@ -90,7 +95,7 @@ class Job:
         return folder_digest(self.project.folder)
 
     def generator(self, purpose: str) -> np.random.Generator:
-        """Return a generator that depends on the project's seed and on what it is for, and on nothing else."""
+        """Return a generator that depends on the project's seed and on `purpose` alone."""
         return np.random.default_rng(self.seed(purpose))
 
     def seed(self, purpose: str) -> int:
@@ -99,7 +104,7 @@ class Job:
 
 
 def folder_digest(folder: Path) -> str:
-    """Return the SHA-256 over the names and bytes of the Python files under `folder`, hidden folders left out."""
+    """Return the SHA-256 over the names and bytes of the Python files under `folder`, except in hidden folders."""
     found: dict[str, str] = {}
     for path in sorted(folder.rglob("*.py")):
         name = path.relative_to(folder)

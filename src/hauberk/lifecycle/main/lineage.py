@@ -1,8 +1,8 @@
-"""The transactions of the main job: the files it read, the rows on each side, and what each model was trained on.
+"""The transactions of the main job: the files that it read, the rows of each side, and the rows each model learned from.
 
-Rows are committed to by row trees (`custody.rowtree`), so that `hauberk data prove` can show later that a row was, or
-was not, among them. The trees hold the secret that keeps the rows from being guessed: they are sealed under the data
-key and kept in the artifact store, so erasing that key also ends what can be proven.
+A row tree (`custody.rowtree`) commits to the rows of a side, so that `hauberk data prove` can show later that a row was, or
+was not, among them. The trees hold a secret without which the rows cannot be guessed. They are sealed under the data key
+and kept in the artifact store: once that key is erased, nothing can be proven any more.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SIDES = ("train", "test")
 
 
 def register_data(job: Job) -> None:
-    """Record the files as a set of the project, unless that very state of them was imported before."""
+    """Record the files as a set of the project, unless this state of them is on record already."""
 
     def work(task: Task) -> Product:
         spec = job.project.data
@@ -85,7 +85,7 @@ def commit_rows(job: Job, about: About) -> None:
 
 
 def used(job: Job, about: About, *, role: str, outputs: tuple[Subject, ...]) -> list[Statement]:
-    """Return the statement that a model was trained on the committed rows; nothing when none were committed."""
+    """Return the statement that a model was trained on the committed rows; [] when none were committed."""
     if not job.rows:
         return []
     inputs = (Subject("train rows", job.rows["train"]["root"]), about.subject)
@@ -94,7 +94,7 @@ def used(job: Job, about: About, *, role: str, outputs: tuple[Subject, ...]) -> 
 
 
 def tree_context(root: str) -> bytes:
-    """Return the associated data of a sealed row tree, so that one cannot be passed off as another."""
+    """Return the associated data of a sealed row tree; it binds the sealed bytes to this tree."""
     return b"hauberk row tree\0" + root.encode("ascii")
 
 
@@ -114,7 +114,7 @@ def _imported(job: Job, subject: Subject, **details: Any) -> Statement:  # noqa:
 
 
 def _known(job: Job, root: str) -> Subject | None:
-    """Return the set that was imported or repaired to this very state."""
+    """Return the recorded set with this root, or None."""
     question = Question(kinds=(lineage.IMPORTED, lineage.REPAIRED), subject=root)
     for one in job.workshop.records.find(question):
         for output in one.predicate["details"].get("outputs", []):

@@ -1,7 +1,7 @@
-"""Train the reference and the hardened model, or take the one that was brought, and prove the exported form.
+"""Train the plain and the hardened model, or take one that was brought, and prove the exported form.
 
-A trained model leaves its step as files (ONNX, and safetensors weights for torch) and comes back from them, so a
-run that continues works on the very bytes that an earlier run trained.
+A step stores its model as files (ONNX, and safetensors weights for torch), and later steps load these files. So a run that
+continues works on the same bytes that an earlier run trained.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ from hauberk.lifecycle.main.job import HARDENED, PLAIN, About, Job
 from hauberk.lifecycle.main.running import run_step
 from hauberk.models.port import Model
 from hauberk.project import Training
-from hauberk.records.running import Ran, told
+from hauberk.records.running import Ran, to_json
 from hauberk.records.steps import Product
 from hauberk.records.workshop import MODELS, versions
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """A model of this run by its role, as the files that its step made."""
+    """A model of this run: its role, and its files by name and digest."""
 
     role: str
     outputs: Mapping[str, str]
@@ -44,17 +44,17 @@ class Trained:
         return self.outputs[ONNX]
 
     def subjects(self, about: About) -> tuple[Subject, ...]:
-        """Return what a measurement of this model is about."""
+        """Return the subjects of a measurement of this model: its files and the data set."""
         return (*(Subject(name, digest) for name, digest in self.outputs.items()), about.subject)
 
 
 def train_models(
     job: Job, about: About, *, start: Trained | None = None, plain: bool = True, epochs: int | None = None
 ) -> list[Trained]:
-    """Return the plain model and, where there is an evasion threat and a way to harden, the hardened one.
+    """Return the plain model and, if an evasion threat is declared and the model can be hardened, the hardened one.
 
-    start: the last of them goes on from the weights of this model, for `epochs`. plain: whether the plain model is made also
-    where a hardened one is.
+    start: training of the last model starts from the weights of this one, for `epochs`. plain: whether the plain model is
+    trained beside a hardened one.
     """
     declared = job.project.training
     notes: tuple[str, ...] = ()
@@ -72,9 +72,9 @@ def train_models(
 
 
 def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Training, tuple[str, ...]]:
-    """Return the declared training with the method, epochs and patience that fit its minutes, and why these.
+    """Return the declared training with the method, epochs and patience that fit its minutes, and the reasons.
 
-    A step of its own: what is measured differs from run to run, and a run that goes on must not plan anew.
+    It is a step of its own: its timings differ from run to run, and a run that continues must not plan again.
     """
     declared, source = job.project.training, job.project.model
     assert declared.minutes is not None
@@ -116,7 +116,7 @@ def _planned(job: Job, about: About, budgets: tuple[Budget, ...]) -> tuple[Train
 
 
 def bring_back(job: Job, about: About, model: Trained) -> Model:
-    """Return a model of this run from its artifacts: with gradients when it has weights, else as a black box."""
+    """Load a model of this run from its artifacts: with gradients when it has weights, else as a black box."""
     source, spec = job.project.model, _spec(about)
     if WEIGHTS in model.outputs:
         build = training.load_callable(source.build, job.project.folder)
@@ -148,13 +148,13 @@ def prove_export(job: Job, about: About, model: Trained) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Warm:
-    """A model that training goes on from."""
+    """The model that training starts from."""
 
     model: Trained
     epochs: int | None
 
 
-def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
+def _trained(  # noqa: PLR0913 - what is trained, how, and with which notes
     job: Job,
     about: About,
     role: str,
@@ -177,7 +177,7 @@ def _trained(  # noqa: PLR0913 - what is trained, how, and what is told with it
         "brought": [[subject.name, subject.sha256] for subject in brought],
     }
     unfinished = job.workshop.folder / "unfinished"
-    key = canonical.digest({**depends, "parameters": told(params), "seed": seed})
+    key = canonical.digest({**depends, "parameters": to_json(params), "seed": seed})
     checkpoint = unfinished / f"{role}-{key[:32]}.safetensors"
 
     def inputs() -> Course:
@@ -279,7 +279,7 @@ def _options(declared: Training) -> training.Options:
 def _provenance(
     job: Job, about: About, trained: Trained, evidence: Statement, brought: tuple[Subject, ...]
 ) -> Statement:
-    """Return the SLSA provenance of the model's files: what was asked for, and every input by digest."""
+    """Return the SLSA provenance of the model's files: the parameters, and every input by digest."""
     told = evidence.predicate
     predicate = statements.provenance(
         build_type="https://hauberk.dev/training/v1",

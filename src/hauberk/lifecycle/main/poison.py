@@ -1,8 +1,8 @@
-"""What is done about poison that was found: the rows are set aside, the run is stopped, or it is only told.
+"""The project's policy for poison: set the suspect rows aside, stop the run, or report them.
 
-Set-aside rows are taken from the training side before anything learns from it, listed in an artifact with the reasons, and
-logged as a repair, so that what was removed, why, and what was kept can be told from the ledger alone. The checks then
-look again at what is left. Test rows are never removed: a model has to stand up to what comes.
+Rows that are set aside are removed from the training side before anything learns from it, listed in an artifact with the
+reasons, and logged as a repair: the ledger alone shows what was removed, why, and what was kept. The checks then run again
+on the remaining rows. Test rows are never removed: a model meets poisoned inputs in use, too.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ _STEP = "verify/poisoning"
 
 
 def answer_poison(job: Job, about: About) -> About:
-    """Do what the project's policy says, and return what is known of the data that are left.
+    """Apply the project's policy, and return the description of the remaining data.
 
     Raises Refused when the policy is to stop and poison was found; InvalidInput when a class would lose all its rows.
     """
-    told = told_of_poison(job)
+    told = poison_report(job)
     if not told.get("found") or job.project.poison == "report":
         return about
     suspects = [entry for entry in told["suspects"] if isinstance(entry, Mapping)]
@@ -49,8 +49,8 @@ def answer_poison(job: Job, about: About) -> About:
     return set_aside(job, about, suspects)
 
 
-def told_of_poison(job: Job) -> Mapping[str, Any]:
-    """Return what the poisoning check wrote about this run's data."""
+def poison_report(job: Job) -> Mapping[str, Any]:
+    """Return the document that the poisoning check wrote in this run, {} when it wrote none."""
     done = next((done for done in reversed(job.steps.done) if done.name == _STEP), None)
     if done is None or not done.logged:
         return {}
@@ -63,7 +63,7 @@ def told_of_poison(job: Job) -> Mapping[str, Any]:
 
 
 def set_aside(job: Job, about: About, suspects: Sequence[Mapping[str, Any]]) -> About:
-    """Take the training rows that `suspects` name by `row` out, list them with their reasons, log it, and verify the rest."""
+    """Remove the training rows that `suspects` name by `row`, list them with the reasons, log it, and verify the rest."""
     rows = sorted(int(entry["row"]) for entry in suspects)
 
     def work(_task: Task) -> Product:
@@ -93,9 +93,9 @@ def set_aside(job: Job, about: About, suspects: Sequence[Mapping[str, Any]]) -> 
 
 
 def without(split: Split, rows: Sequence[int]) -> Split:
-    """Return the split without these training rows, named by their place in the files.
+    """Return the split without these training rows, given by their numbers in the files.
 
-    Raises InvalidInput when a class would be left without a training row.
+    Raises InvalidInput when a class would lose its last training row.
     """
     left = Split(split.train.take(~np.isin(split.train.rows, rows)), split.test, split.files)
     lost = np.setdiff1d(np.unique(split.train.y), np.unique(left.train.y))

@@ -3,8 +3,8 @@
     load -> verify -> set poison aside -> seal -> train plainly -> train hardened -> attack both -> export -> gate ->
     release -> report
 
-Each arrow is a step that is signed and logged when it ends, and not done again while nothing that it depends on has
-changed. A refusal at the gate is a result, not an error: everything measured is kept, and there is no release.
+Each arrow is a step. It is signed and logged when it ends, and not repeated while nothing that it depends on has changed. A
+refusal at the gate is a result, not an error: all measurements are kept, and there is no release.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a run came to. release: the folder, None when the gate refused. report: the page."""
+    """The result of a run. release: the folder, None when the gate refused. report: the page."""
 
     project: Project
     verdict: Verdict
@@ -90,12 +90,12 @@ def protect(  # noqa: PLR0913 - all but the folder are for tests and other front
     seen: Seen | None = None,
     disk: Disk | None = None,
 ) -> Result:
-    """Run the main job on the project in `folder` and return what it came to.
+    """Run the main job on the project in `folder` and return the result.
 
     by: who runs it; evidence and events name it. passphrase: of the keyring; default: as `custody.keys.standing` finds
     it. listener: called with each step as it ends. Raises InvalidInput for a project, data or model that has to be
     changed, NotProven when ledger or store were tampered with, Unavailable for a full disk or a second run at the same
-    time. Whatever is raised, finished steps are kept and the ledger is sound; run it again to go on.
+    time. Whatever is raised, finished steps are kept and the ledger is sound; the same call continues.
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()

@@ -44,5 +44,5 @@ def run_step(  # noqa: PLR0913 - what is run, on what, as which step, and about 
         )
         return Product(outputs=ran.outputs, statements=[ran.statement, *then(ran)])
 
-    named = {**depends, "control": control.name, "parameters": running.told(params), "seed": seed, "role": role}
+    named = {**depends, "control": control.name, "parameters": running.to_json(params), "seed": seed, "role": role}
     return job.steps.do(step, title, named, work)

@@ -1,9 +1,9 @@
-"""Batches: new files as rows in the champion's terms, kept sealed, and known by digest from then on.
+"""Batches: new files, coded with the champion's columns and classes, kept sealed, and identified by digest.
 
-A model reads numbers: the code of a category, the index of a class. So new rows are coded by the columns and classes that
-the champion learned, not by their own. Rows with a value that it does not know cannot be read by it and are left out, with the
-reason. Which rows are held out is decided row by row, by a keyed hash of the inputs: equal rows are on one side, also
-across batches and against the declared data, so that nothing that is trained on is tested on.
+A model reads numbers: the code of a category, the index of a class. So new rows are coded with the columns and classes that
+the champion learned, not with their own. Rows with a value that the champion does not know are left out, with the reason. A
+keyed hash of the inputs decides for each row whether it is held out: equal rows are on the same side, across batches and
+against the declared data, so that no row is both trained and tested on.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _SHOWN = 5
 
 @dataclass(frozen=True, slots=True, eq=False)
 class New:
-    """New rows in the champion's terms. unread: place in the files to the reason why a row cannot be read."""
+    """New rows, coded with the champion's columns and classes. unread: row number in the files to the reason it is left out."""
 
     side: Dataset
     unread: Mapping[int, str]
@@ -42,7 +42,7 @@ class New:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Batch:
-    """Rows that came at one time. number: from 1. digest: of the rows. held: (n,) those that nothing learns from."""
+    """Rows that were offered together. number: from 1. digest: of the rows. held: (n,) mask of the held-out rows."""
 
     number: int
     digest: str
@@ -53,28 +53,28 @@ class Batch:
 
     @property
     def train(self) -> Dataset:
-        """The rows that may be learned from."""
+        """The training rows."""
         return self.side.take(~self.held)
 
     @property
     def test(self) -> Dataset:
-        """The rows that are held out."""
+        """The held-out rows."""
         return self.side.take(self.held)
 
     @property
     def subject(self) -> Subject:
-        """The batch as events name it."""
+        """The batch, as events name it."""
         return Subject(f"batch {self.number}", self.digest)
 
 
 def where(row: int) -> str:
-    """Return the words for a row's number: "batch 3 row 17"."""
+    """Return a row's place in words, from its number: "batch 3 row 17"."""
     number, place = row >> SHIFT, row & ((1 << SHIFT) - 1)
     return f"batch {number} row {place}" if number else f"row {place}"
 
 
 def read_new(spec: DataSpec, files: Sequence[str], base: Dataset) -> New:
-    """Return the rows of new files in the terms of `base`, the data that the champion learned from.
+    """Return the rows of new files, coded with the columns and classes of `base`, the data that the champion learned from.
 
     spec: how the project's own files are read. Raises InvalidInput for files that cannot be read, are empty, hold one class
     only, or have other columns, kinds of columns or sizes of pictures.
@@ -108,7 +108,7 @@ def read_new(spec: DataSpec, files: Sequence[str], base: Dataset) -> New:
 
 
 def _coded(codes: Labels, own: Sequence[str], known: Sequence[str]) -> Labels:
-    """Return codes into `known` for codes into `own`, -1 for what is not known."""
+    """Return codes into `known` for codes into `own`, -1 for a name that is not in `known`."""
     place = {name: index for index, name in enumerate(known)}
     table = np.array([place.get(name, -1) for name in own], np.int64)
     return table[codes]
@@ -144,7 +144,7 @@ def _columns(side: Dataset, known: Sequence[Column], names: str, unread: dict[in
 
 
 def keys_of(side: Dataset, *, labels: bool = False) -> list[bytes]:
-    """Return a digest of each row's inputs, with the label where asked: equal rows have equal ones. 2 µs a row."""
+    """Return a digest of each row's inputs, and of the label with `labels`: equal rows have equal digests. 2 µs a row."""
     rows = np.ascontiguousarray(side.x.reshape(len(side), -1) + np.float32(0), dtype="<f4")
     found = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in rows]
     return (
@@ -155,9 +155,9 @@ def keys_of(side: Dataset, *, labels: bool = False) -> list[bytes]:
 
 
 def hold_out(side: Dataset, known: Split, earlier: Sequence[Batch], *, share: float, seed: int) -> Mask:
-    """Return (n,) the rows that are held out: about `share` of them; groups and equal rows are never torn apart.
+    """Return (n,), the mask of held-out rows, about `share` of them; a group and equal rows stay on one side.
 
-    A row that equals one on record is on the side of that one. Raises InvalidInput when a side would be empty.
+    A row that equals a recorded one is on the same side as that one. Raises InvalidInput when a side would be empty.
     """
     sides = {key: True for part in (known.test, *(b.test for b in earlier)) for key in keys_of(part)}
     sides |= {key: False for part in (known.train, *(b.train for b in earlier)) for key in keys_of(part)}
@@ -168,7 +168,7 @@ def hold_out(side: Dataset, known: Split, earlier: Sequence[Batch], *, share: fl
     )
     if held.all() or not held.any():
         raise InvalidInput(
-            f"{len(side)} new rows are too few to learn from some and hold others out: wait until there are more."
+            f"{len(side)} new rows are too few to split into training and held-out rows: wait until there are more."
         )
     return held
 
@@ -187,19 +187,19 @@ def known_share(side: Dataset, known: Split, earlier: Sequence[Batch]) -> float:
 
 
 def offered(workshop: Workshop, history: Sequence[Transaction], base: Dataset) -> list[Batch]:
-    """Return every batch on record, unsealed and held against its digest. Raises NotProven."""
+    """Return every recorded batch, unsealed and checked against its digest. Raises NotProven."""
     return [_read(workshop, one, base) for one in history if one.event == lineage.OFFERED]
 
 
 def digest_of(new: New, held: Mask) -> str:
-    """Return what a batch is known by: its rows in their places, and which are held out."""
+    """Return the digest of a batch: over its rows, their numbers, and the mask of held-out rows."""
     return hashlib.sha256(f"{new.side.digest()} {np.packbits(held).tobytes().hex()}".encode()).hexdigest()
 
 
 def offer(  # noqa: PLR0913 - the rows, and what is said of them
     workshop: Workshop, new: New, held: Mask, *, number: int, share: float, source: str = ""
 ) -> Batch:
-    """Keep the rows sealed under the data key and log that they were offered. share: of rows that were on record."""
+    """Keep the rows sealed under the data key, and log the offer. share: of the rows, those on record already."""
     digest = digest_of(new, held)
     sealed = sealing.seal_bytes(_packed(new.side, held), workshop.keys, SEALING, associated=_context(digest))
     event = lineage.transaction(
@@ -239,7 +239,9 @@ def _read(workshop: Workshop, one: Transaction, base: Dataset) -> Batch:
     )
     held = found["held"]
     if digest_of(New(side, {}, ()), held) != subject.sha256:
-        raise NotProven(f"{what} are not those that entry {one.index} names, or the declared data changed since.")
+        raise NotProven(
+            f"{what} do not have the digest that entry {one.index} names, or the declared data changed since."
+        )
     return Batch(number, subject.sha256, one.index, one.time, _numbered(side, number), held)
 
 

@@ -1,4 +1,4 @@
-"""Before a challenger is trained: the batch taken in, put together with all that is known, vetted, and committed to."""
+"""Before a challenger is trained: read the batch, join it with the known rows, vet it, and commit to the rows."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ from hauberk.records.workshop import SEALING, Workshop
 
 
 def take_in(project: Project, workshop: Workshop, history: History, data: Sequence[str], source: str) -> Batch:
-    """Return the batch that these files are, put on record the first time that they come."""
+    """Return the batch of these files; record it unless it is on record already."""
     files = [name if ":" in name else str(Path(name).absolute()) for name in data]
     schema = project.update.schema
     if schema is not None:
-        _hold_against(schema, files)
+        _check_schema(schema, files)
     new = batching.read_new(project.data, files, history.base.train)
     share = batching.known_share(new.side, history.base, history.learned)
     if share == 1:
@@ -54,7 +54,7 @@ def take_in(project: Project, workshop: Workshop, history: History, data: Sequen
     return batching.offer(workshop, new, held, number=len(history.offered) + 1, share=share, source=source)
 
 
-def _hold_against(schema: Path, files: Sequence[str]) -> None:
+def _check_schema(schema: Path, files: Sequence[str]) -> None:
     from hauberk.data.verification.opening import opened
     from hauberk.data.verification.schema import load_schema
     from hauberk.data.verification.verifying import verify
@@ -73,7 +73,7 @@ def _hold_against(schema: Path, files: Sequence[str]) -> None:
 def job_of(  # noqa: PLR0913, PLR0917 - what a job is made of
     project: Project, workshop: Workshop, steps: Steps, disk: Disk, history: History, new: Sequence[Batch]
 ) -> Job:
-    """Return the job whose data are all that the challenger may learn from, and all that is held out."""
+    """Return the job whose training rows are all that the challenger may learn from, and whose test rows are all held out."""
     job = Job(replace(project, gate=(*project.gate, contest.RULE)), workshop, steps, disk)
     split = history.split(new)
     if split.train.columns:
@@ -103,7 +103,7 @@ def _about(job: Job) -> About:
 def vet(
     job: Job, history: History, new: Sequence[Batch], batch: Batch | None, data: Sequence[str]
 ) -> tuple[About, tuple[vetting.Vetted, ...]]:
-    """Check, screen and compare, and return what is left after the policy for poison. Raises Refused."""
+    """Check, screen and compare, apply the policy for poison, and return the remaining data. Raises Refused."""
     about = _about(job)
 
     def work(_task: Task) -> Product:
@@ -130,7 +130,7 @@ def vet(
 
 
 def extend(job: Job, about: About, history: History, new: Sequence[Batch]) -> None:
-    """Commit to the rows, prove that the batches open, and log what the new data set is made of."""
+    """Commit to the rows, show that the sealed batches open, and log which batches the new data set consists of."""
     commit_rows(job, about)
     learned = [*history.learned, *new]
 

@@ -1,8 +1,8 @@
-"""The update: from new rows to a release that is nowhere worse than the one it replaces, or to a reason why there is none.
+"""The update: from new rows to a release that is nowhere worse than the one it replaces, or to the reason for refusing it.
 
-    verify the champion -> read and offer the batch -> hold files against the schema -> checks, drift, slow drip ->
-    answer poison -> commit to rows -> train a challenger -> attack it, the champion and the trusted model -> compare ->
-    gate -> promote
+    verify the champion -> read and record the batch -> check files against the schema -> checks, drift, slow drip ->
+    apply the policy for poison -> commit to rows -> train a challenger -> attack it, the champion and the trusted model ->
+    compare -> gate -> promote
 
 Each arrow is a step of `steps`, signed and logged, as in the main job. A refusal keeps the champion and says which rule,
 metric or alarm caused it. The event that promotes or refuses names the batch, the reasons and both models.
@@ -48,13 +48,13 @@ from hauberk.records.steps import Done, Listener, Steps
 from hauberk.records.workshop import Clock, Logged, Workshop, utc_now
 
 PROMOTED, REFUSED = "update.promoted", "update.refused"
-ASKED = "asked"  # the reason of an update that nobody gave one for
+ASKED = "asked"  # the reason that is logged when none was given
 _EPOCHS, _WARM = 30, 3  # a warm start gets a third of the training's epochs
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """What an update came to. made: the new release, None where the champion stays. key_id: of the signer."""
+    """The result of an update. made: the new release, None when the champion stays. key_id: of the signer."""
 
     champion: Made
     made: Made | None
@@ -117,12 +117,12 @@ def update(  # noqa: PLR0913 - what is new, how to begin, and what tests and oth
 ) -> Updated:
     """Train a challenger with the rows in the files `data`, and release it if the gate passes and nothing regressed.
 
-    data: files in the form of the declared ones; () to train anew on what is known, which needs a reason. cold: train from the
-    beginning, whatever the project says. reasons: why, such as "schedule" or "incident:ID". source: where the rows come from.
+    data: files of the same form as the declared ones; () to train again on the known rows, which needs a reason. cold: train from
+    scratch, whatever the project says. reasons: why, such as "schedule" or "incident:ID". source: where the rows come from.
     by: who runs it; evidence and events name it.
     Raises InvalidInput for rows, a project or a history that cannot be used, Refused for files that break the schema and for
     poison where the policy is to stop, NotProven when release, ledger or store were tampered with, Unavailable as `protect`.
-    Whatever is raised, the champion is served, finished steps are kept, and the same call goes on.
+    Whatever is raised, the champion is served, finished steps are kept, and the same call continues.
     """
     project = projects.load(Path(folder))
     disk = disk or Disk()
@@ -191,9 +191,9 @@ def trust(  # noqa: PLR0913 - all but folder, reason and principal are for tests
     clock: Clock = utc_now,
     seen: Seen | None = None,
 ) -> int:
-    """Vouch for all rows that the served release learned from; return the ledger entry that says so. by: who vouches.
+    """Vouch for all rows that the served release learned from, and return the ledger entry that records it. by: who vouches.
 
-    From then on they are what new rows are held against. Nothing else moves the trusted state, so that no drip can. Raises as
+    New rows are compared with them from then on. Nothing else moves the trusted state, so a slow drip cannot. Raises as
     `update`, and InvalidInput when these rows are trusted already.
     """
     project = projects.load(Path(folder))
@@ -213,7 +213,7 @@ def trust(  # noqa: PLR0913 - all but folder, reason and principal are for tests
 
 @dataclass(frozen=True, slots=True)
 class _Told:
-    """What the event at the end of an update says whatever came of it."""
+    """What the event at the end of every update says, promoted or refused."""
 
     reasons: tuple[str, ...]
     batch: Batch | None
@@ -242,7 +242,7 @@ def _check(project: Project, history: History, data: Sequence[str], reasons: Seq
         )
     if not data and not reasons:
         raise InvalidInput(
-            "there is nothing new: name files with --data, or say with --reason why the model is trained anew on known rows."
+            "there is nothing new: name files with --data, or give a --reason to train again on the known rows."
         )
     base = history.base.train
     check_against(project, base.columns, base.classes, base.x.shape[1:])
@@ -251,15 +251,15 @@ def _check(project: Project, history: History, data: Sequence[str], reasons: Seq
 def _start(
     project: Project, workshop: Workshop, history: History, *, cold: bool
 ) -> tuple[Trained | None, tuple[str, ...]]:
-    """Return the model that training goes on from, None to begin anew, and why where it is not what was declared."""
+    """Return the model that training starts from, None for a cold start, and the reason when it differs from the declared."""
     if cold or project.update.start == "cold":
         return None, ()
     names = {subject.name for subject in history.champion.models}
     if WEIGHTS not in names:
-        return None, ("The champion is no torch model, so the challenger was trained from the beginning.",)
+        return None, ("The champion is no torch model, so the challenger was trained from scratch.",)
     if project.model.way == "train":
         return None, (
-            "The team's own training function decides how it begins: the challenger was trained by it anew.",
+            "The team's own training function has no warm start: the challenger was trained from scratch.",
         )
     return trained(workshop, project.folder / releases.FOLDER, history.champion, role=CHAMPION), ()
 
@@ -273,7 +273,7 @@ def _rivals(project: Project, workshop: Workshop, history: History) -> tuple[Tra
 
 
 def _asks_plain(project: Project) -> bool:
-    """Whether a rule of the gate reads the plain model, which is otherwise not trained again."""
+    """Whether a rule of the gate reads the plain model; without such a rule it is not trained again."""
     return any(rule.metric.startswith("plain.") for rule in project.gate)
 
 

@@ -1,8 +1,8 @@
-"""Vetting: drift and poison among the rows that came since the trusted state, this batch alone and all of them together.
+"""Vetting: drift and poison among the rows since the trusted state, in the new batch alone and in all batches together.
 
-What the checks of the main job found on all rows is read for the rows on probation alone, so that a large honest history does
-not dilute a small bad batch; and the slow drip is looked for by `data.drip`. What is found is answered by the project's
-policy for poison: set aside, stop, or report.
+The poisoning check screens all rows, but only its flags on rows that nobody has vouched for are counted, so that a large honest
+history does not dilute a small bad batch. The control `drip` looks for poison that is spread over batches. The project's
+policy for poison decides what follows: set aside, stop, or report.
 """
 
 from __future__ import annotations
@@ -18,24 +18,24 @@ from hauberk.lifecycle.controls import CONTROLS
 from hauberk.lifecycle.controls.drift import NewRows
 from hauberk.lifecycle.controls.drip import SUSPECTS, Params, Sequel
 from hauberk.lifecycle.main.job import DATA, About, Job
-from hauberk.lifecycle.main.poison import told_of_poison
+from hauberk.lifecycle.main.poison import poison_report
 from hauberk.lifecycle.main.running import run_step
 from hauberk.lifecycle.updating.batches import SHIFT, Batch, where
 from hauberk.lifecycle.updating.history import History
 
-_CHANCE = 1e-3  # of flagging as many rows, or more, among honest ones
+_CHANCE = 1e-3  # alarm below this probability that as many honest rows, or more, are flagged
 
 
 @dataclass(frozen=True, slots=True)
 class Vetted:
-    """What was found. suspects: rows to set aside, by `row`, with detector and reason. alarms: sentences."""
+    """The result of one test. suspects: rows to set aside, by `row`, with detector and reason. alarms: one sentence each."""
 
     suspects: tuple[Mapping[str, Any], ...]
     alarms: tuple[str, ...]
 
 
 def measure_drift(job: Job, about: About, history: History, batch: Batch) -> None:
-    """Attest how far the new rows are from the trusted ones; drift alone stops nothing, a rule of the gate may."""
+    """Attest the drift of the new rows from the trusted ones. Drift alone stops nothing, unless a rule of the gate says so."""
     run_step(
         job,
         CONTROLS["drift"],
@@ -51,9 +51,9 @@ def measure_drift(job: Job, about: About, history: History, batch: Batch) -> Non
 
 
 def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch]) -> Vetted:
-    """Compare all rows on probation with the trusted ones, attest it, and return the rows that make an alarm.
+    """Compare all rows on probation with the trusted ones, attest the result, and return the rows that raise an alarm.
 
-    Answers and does not answer what `data.drip` says.
+    Answers and does not answer: as `data.poison.drip`.
     """
     trusted = history.vouched
     done = run_step(
@@ -74,7 +74,7 @@ def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch
     )
     document = canonical.decode(job.workshop.artifacts.get(done.outputs[SUSPECTS]), what=SUSPECTS)
     alarms = tuple(
-        f"{one['name']}: {one['events']} of {one['rows']} rows since the trusted state are firmly contradicted by it, "
+        f"{one['name']}: the trusted rows firmly contradict {one['events']} of {one['rows']} rows since the trusted state, "
         f"against {one['trusted_events']} of {one['trusted_rows']} of its own (with weaker contradictions, by chance "
         f"{one['p']:.1e}; alarm at look {one['look']})"
         for one in document["streams"]
@@ -84,11 +84,11 @@ def watch_drip(job: Job, about: About, history: History, batches: Sequence[Batch
 
 
 def read_screening(job: Job, batches: Sequence[Batch], new: Batch | None) -> Vetted:
-    """Return the rows on probation that screening flagged, where they are more than honest rows would be.
+    """Return the rows on probation that screening flagged, if they are more than the false-alarm rate explains.
 
-    The new batch is judged by itself, and all batches together.
+    The new batch is judged alone, and all batches together.
     """
-    told = told_of_poison(job)
+    told = poison_report(job)
     learnable = {batch.number: len(batch.train) for batch in batches}
     flagged = [entry for entry in told.get("suspects", []) if int(entry["row"]) >> SHIFT in learnable]
     rate = float(told.get("false_alarms", 0.005))
@@ -105,14 +105,14 @@ def read_screening(job: Job, batches: Sequence[Batch], new: Batch | None) -> Vet
 
 
 def answer(job: Job, found: Sequence[Vetted]) -> list[Mapping[str, Any]]:
-    """Return the rows that the policy sets aside, each once. Raises Refused where it is to stop."""
+    """Return the rows that the policy sets aside, each once. Raises Refused when the policy is to stop."""
     alarms = [alarm for one in found for alarm in one.alarms]
     if not alarms or job.project.poison == "report":
         return []
     if job.project.poison == "stop":
         raise Refused(
             f'{"; ".join(alarms)}. The project says poison = "stop": nothing was learned from these rows, and what is served '
-            "stays. Look at them (drip.json and suspects.json in the evidence). If a person vouches for what came so far, "
+            "stays. Look at them (drip.json and suspects.json in the evidence). If a person vouches for all rows so far, "
             "`hauberk update --trust` makes it the trusted state."
         )
     by_row: dict[int, Mapping[str, Any]] = {}
