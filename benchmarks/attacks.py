@@ -2,13 +2,12 @@
 
     HAUBERK_DATA=... python benchmarks/attacks.py [--only WORD] [--rounds N] [--threads N] [--device cuda]
 
-Fashion-MNIST, a network of 166,406 parameters (two strided convolutions, two linear layers), plain and trained with
-PGD; both are trained once and kept in the temporary folder. Each row is one attack on the same rows with the same eps
-and steps; everyone's turn comes once a round, and the fastest round counts. `cpu` is processor time, which a busy machine
-hardly changes, and ratios are of it; `wall` is what passed, and ratios on a GPU are of that. A peer that is not installed
-is left out, and one that fails is named with its error. `left` is accuracy under attack and `dist` the median distance of
-what fooled, both judged here from the returned inputs alone; `out` counts rows that left the ball or the box by more than
-1e-4.
+Fashion-MNIST, a network of 166,406 parameters (two strided convolutions, two linear layers), plain and trained with PGD;
+both are trained once and stored in the temporary folder. Each line is one attack on the same rows with the same eps and
+steps. Each tool runs once a round, and the fastest round counts. `cpu` is processor time, which a busy machine hardly
+changes; ratios on the CPU use it. `wall` is elapsed time; ratios on a GPU use it. A peer that is not installed is skipped,
+and one that fails is listed with its error. `left` is accuracy under attack and `dist` the median distance of fooling rows,
+both computed here from the returned inputs only; `out` counts rows that left the ball or the box by more than 1e-4.
 """
 
 from __future__ import annotations

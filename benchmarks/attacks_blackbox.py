@@ -1,15 +1,15 @@
-"""Attacks that see no gradients: HopSkipJump beside ART's at equal queries, and tables by each search we have.
+"""Black-box attacks: HopSkipJump beside ART's at equal queries, and each attack on tables.
 
     HAUBERK_DATA=... python benchmarks/attacks_blackbox.py [--only pictures|claims|adult] [--rows N] [--rounds N]
 
-pictures: Fashion-MNIST, the plain and the robust network of benchmarks/attacks.py (trained once, kept in the temporary
-folder). ART runs first, every row it asks about is counted, and ours gets as many for each row. `cpu` is processor time
-of the fastest round, `L2` the median distance of rows that were fooled, judged here from the returned inputs alone;
-`failed` counts rows for which nothing was found. Where ART is not installed, ours runs alone with 5,000 queries a row.
+pictures: Fashion-MNIST, the plain and the robust network of benchmarks/attacks.py (trained once, stored in the temporary
+folder). ART runs first and its queries are counted; ours gets the same number for each row. `cpu` is processor time of the
+fastest round, `L2` the median distance of fooled rows, computed here from the returned inputs only; `failed` counts rows
+that were not fooled. Without ART, ours runs alone with 5,000 queries for each row.
 
-claims, adult: vehicle claims (boosted trees, who could get a fraudulent claim paid) and Adult (a small network), rows
-that are right as they are; each attack alone on the same rows. Every row is valid: the box's independent check, with
-the relations, ends the run otherwise. `fooled` is the share of rows, `cost` the median price of what fooled.
+claims, adult: vehicle claims (boosted trees; an adversary wants a fraudulent claim paid) and Adult (a small network), on
+rows that are classified correctly; each attack alone on the same rows. The box's independent check, relations included, ends
+the run if a row is invalid. `fooled` is the share of rows, `cost` the median cost of fooling rows.
 """
 
 from __future__ import annotations

@@ -59,7 +59,7 @@ def test_impossible_budgets_and_settings_are_refused(settings, words, linear):
 
 
 @pytest.mark.parametrize("targets", [np.zeros(3, np.int64), np.array([0, 1, 9, 9, 9, 9, 9, 9])])
-def test_targets_that_cannot_be_meant_are_refused(targets, linear):
+def test_impossible_targets_are_refused(targets, linear):
     model, x, y, _, _ = linear
     with pytest.raises(InvalidInput, match="target"):
         pgd(model, x[:8], y[:8], targets=targets)
@@ -158,7 +158,7 @@ def test_the_judge_believes_no_attack(linear):
     np.testing.assert_allclose(found.verdicts.margin[2:], expected, rtol=1e-5)
 
 
-def test_scores_that_lie_close_to_rounding_are_told_of(linear, linear_model):
+def test_scores_close_to_rounding_give_a_warning(linear, linear_model):
     model, x, y, _, _ = linear
     faint = linear_model(1e-6 * model.weights, 1e-6 * model.bias)
     assert any("close to rounding" in word for word in pgd(faint, x[:8], y[:8]).warnings)

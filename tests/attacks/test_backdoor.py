@@ -38,7 +38,7 @@ X = np.array([[0, 0], [1, 0], [2, 0], [0, 0]], np.float32)
 Y = np.array([0, 1, 2, 2])
 
 
-def test_success_leaves_out_rows_of_the_target_and_accuracy_is_of_clean_rows():
+def test_success_excludes_rows_of_the_target_and_accuracy_counts_clean_rows():
     found = effect(Rule(caught=True), X, Y, poison(1))
     assert (found.accuracy, found.success, found.asked) == (0.75, 1.0, 3)
     assert effect(Rule(caught=False), X, Y, poison(1)).success == 0
@@ -55,7 +55,7 @@ def test_a_poison_without_trigger_has_no_success():
         effect(Rule(caught=True), X, Y[:2], honest)
 
 
-def test_before_is_of_the_poisoned_rows_and_after_of_the_repaired():
+def test_before_measures_the_poisoned_rows_and_after_the_repaired_rows():
     dirty = poison(1)
     outcome = before_and_after(lambda _, y: Rule(caught=not len(y)), dirty, X, Y, X, Y)
     assert outcome.before.success == 1

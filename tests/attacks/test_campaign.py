@@ -25,7 +25,7 @@ def run(model, x, y, attacks=None, **options):
     return campaign(model, x, y, budgets=[BALL] * len(attacks), attacks=attacks, seed=0, **options)
 
 
-def test_what_stands_is_what_no_attack_fooled_and_the_closed_form_agrees(linear):
+def test_robust_rows_are_fooled_by_no_attack_and_the_closed_form_agrees(linear):
     model, x, y, weights, bias = linear
     found = run(model, x, y)
     falls = np.abs(x.reshape(len(x), -1) @ weights + bias) < 0.02 * np.abs(weights).sum()
@@ -57,7 +57,7 @@ def test_it_stops_once_the_interval_is_narrow_enough_and_not_before(linear):
     assert run(model, x[:200], y[:200], chosen("pgd", steps=5), precision=0.01).wanted == 200
 
 
-def test_looking_often_does_not_make_the_interval_wrong_more_often_than_it_says():
+def test_repeated_checks_keep_the_confidence_of_the_interval():
     """A fair coin under early stopping: the interval that ended it holds its truth in at least 90 of 100 runs."""
     rng = np.random.default_rng(5)
     wrong = 0
@@ -91,7 +91,7 @@ class Breaking:
     ("error", "told"),
     [(KeyboardInterrupt(), INTERRUPTED), (Unavailable("the service is gone."), "the service is gone.")],
 )
-def test_what_was_finished_is_kept_and_marked_partial(linear, error, told):
+def test_finished_batches_are_kept_and_marked_partial(linear, error, told):
     model, x, y, _, _ = linear
     attacks = chosen("square", queries=20)
     whole = run(model, x, y, attacks)

@@ -80,7 +80,7 @@ def test_repair_keeps_most_of_the_change():
     assert same.max() < 1e-3, "a change that breaks nothing is left as it is"
 
 
-def test_what_is_defined_follows_at_no_cost_and_within_its_range():
+def test_a_computed_column_costs_nothing_and_stays_in_its_range():
     box = ColumnBox(COLUMNS, (ColumnBudget("parts", by=30, cost=0.1),), 3, ("total = days + parts",))
     origin = np.array([[10, 50, 60, 0, 1, 1, 1, 1], [50, 90, 140, 0, 1, 1, 1, 1]], dtype=np.float32)
     found = box.project(origin + 25, origin)
@@ -93,7 +93,7 @@ def test_what_is_defined_follows_at_no_cost_and_within_its_range():
     assert not box.allows(immovable, origin).any(), "the parts moved and the total did not"
 
 
-def test_definitions_are_computed_in_the_order_of_what_they_are_made_of():
+def test_definitions_are_computed_in_the_order_of_their_dependencies():
     columns = tuple(Column(name, NUMBER, 0, 100) for name in ("net", "tax", "gross", "sum", "fee"))
     stated = ("sum = gross + fee", "gross = net + tax", "tax = 0.2 * net")
     box = ColumnBox(columns, (ColumnBudget("net", by=5),), 0, stated)
@@ -160,6 +160,6 @@ def test_a_range_and_choices_of_the_budget_bind_in_place_of_the_columns():
         (ColumnBudget("days", by=1), 'cover = "x" => days <= 3', "no category 'x'; known: full"),
     ],
 )
-def test_what_cannot_be_declared_is_told(budget, relation, message):
+def test_an_impossible_declaration_is_refused(budget, relation, message):
     with pytest.raises(InvalidInput, match=message):
         ColumnBox(COLUMNS, (budget,), 0, (relation,) if relation else ())

@@ -18,7 +18,7 @@ def draws(x, y, seed=7):
 
 @settings(max_examples=20, deadline=None)
 @given(st.integers(0, 99))
-def test_a_row_draws_the_same_in_any_company(seed):
+def test_a_rows_numbers_do_not_depend_on_the_other_rows(seed):
     x, y = rows(130)
     order = np.random.default_rng(seed).permutation(130)[:70]
     whole, some = draws(x, y), draws(x[order], y[order])
@@ -40,7 +40,7 @@ def test_seeds_steps_rows_and_labels_each_give_other_numbers():
         assert abs(np.corrcoef(first[0], other)[0, 1]) < 0.15
 
 
-def test_the_distributions_are_what_they_say():
+def test_the_distributions_have_their_moments():
     x, y = rows(64)
     numbers = draws(x, y)
     uniform, normal = numbers.uniform((2000,)).ravel(), numbers.normal((2000,), step=1).ravel()
@@ -55,7 +55,7 @@ def test_the_distributions_are_what_they_say():
     assert set(np.unique(numbers.integers(5, (50,)))) == set(range(5))
 
 
-def test_what_is_shared_depends_on_the_seed_and_the_step_alone():
+def test_shared_draws_depend_on_the_seed_and_the_step_only():
     x, y = rows(5)
     one, two = draws(x, y), draws(x[:2], y[:2])
     assert one.shared(4).random() == two.shared(4).random() != one.shared(5).random()

@@ -27,7 +27,7 @@ def measure(model, x, y, threat=THREAT, **options):
     return evaluate(model, x, y, threat=threat, **options)
 
 
-def test_robust_accuracy_is_what_the_closed_form_says(linear):
+def test_robust_accuracy_equals_the_closed_form(linear):
     model, x, y, weights, bias = linear
     reach = 0.02 * np.abs(weights).sum()
     expected = (np.abs(x.reshape(len(x), -1) @ weights + bias) > reach).mean()
@@ -137,7 +137,7 @@ class Masked:
         return self._model.logits(x).detach() + 1e-9 * x.flatten(1).sum(1, keepdim=True)
 
 
-def test_masked_gradients_are_found_out_by_the_black_box(linear):
+def test_the_black_box_attack_reveals_masked_gradients(linear):
     model, x, y, _, _ = linear
     measured = measure(Masked(model), x, y, attacks=[("pgd", {}), ("square", {"queries": 300})])
     assert any("masked" in finding.what for finding in measured.findings)
@@ -196,7 +196,7 @@ def test_no_rows_to_attack_is_bad_input(linear):
         measure(model, x[:0], y[:0])
 
 
-def test_tables_meet_the_strong_attacks_where_none_are_named():
+def test_tables_are_attacked_by_the_strong_defaults():
     """With gradients the constrained ascent as well, without them the searches; a row is robust under all of them."""
     torch = pytest.importorskip("torch")
     net = torch.nn.Linear(2, 2)

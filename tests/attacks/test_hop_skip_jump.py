@@ -72,7 +72,7 @@ def test_inside_a_radius_it_stops_early_and_stays_allowed(linear):
     assert found.verdicts.queries[fell].mean() < 0.5 * found.verdicts.queries[~fell].mean()
 
 
-def test_a_row_is_attacked_alike_in_any_company(linear):
+def test_the_attack_on_a_row_does_not_depend_on_the_other_rows(linear):
     model, x, y, _, _ = linear
     whole = evasion.hop_skip_jump(model, x[:20], y[:20], norm="linf", queries=300, generator=4)
     one = evasion.hop_skip_jump(model, x[7:8], y[7:8], norm="linf", queries=300, generator=4)
@@ -89,7 +89,7 @@ class Stubborn:
         return np.stack([1 - second, second], axis=1)
 
 
-def test_a_row_without_a_start_stands_and_the_others_go_on():
+def test_a_row_without_a_start_counts_as_robust_and_the_others_continue():
     rng = np.random.default_rng(0)
     x = rng.random((6, 1, 5, 5), dtype=np.float32)
     x[:2, 0, 0, 0] = 0.123

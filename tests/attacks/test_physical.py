@@ -71,7 +71,7 @@ def noise_patch(x, share, seed=0):
     return y
 
 
-def test_a_sticker_fools_where_one_of_noise_does_not(model, held_out):
+def test_an_optimised_sticker_fools_more_than_a_noise_sticker(model, held_out):
     x, y = held_out
     found = evasion.patch(model, x, y, share=0.15, steps=30)
     assert found.verdicts.allowed.all()
@@ -82,7 +82,7 @@ def test_a_sticker_fools_where_one_of_noise_does_not(model, held_out):
     assert found.robust < centre.robust, "where it sticks counts"
 
 
-def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, held_out):
+def test_views_make_a_sticker_that_fools_under_other_views(model, held_out):
     from hauberk.attacks.evasion.methods import _stickers
 
     x, y = held_out
@@ -104,7 +104,7 @@ def test_views_make_a_sticker_that_holds_when_it_is_seen_otherwise(model, held_o
     assert held(1.5) > held(0.0) + 0.02
 
 
-def test_one_sticker_for_all_is_one_and_fools_more_than_noise(model, held_out):
+def test_a_universal_sticker_is_the_same_everywhere_and_fools_more_than_noise(model, held_out):
     x, y = held_out
     found = evasion.patch(model, x, y, share=0.25, steps=40, universal=True)
     right = found.verdicts.right
@@ -127,7 +127,7 @@ def test_a_target_is_reached(model, held_out):
     np.testing.assert_array_equal(model.scores(found.x[fell]).argmax(axis=1), targets[fell])
 
 
-def test_turns_find_what_trying_each_finds_and_some_tries_find_some(model, held_out):
+def test_the_whole_grid_finds_the_worst_rotation_and_few_tries_find_less(model, held_out):
     x, y = held_out
     whole = evasion.spatial(model, x, y, degrees=20, pixels=1)
     assert whole.verdicts.allowed.all()
@@ -143,7 +143,7 @@ def test_turns_find_what_trying_each_finds_and_some_tries_find_some(model, held_
 
 @pytest.mark.parametrize("name", FAMILIES)
 @pytest.mark.parametrize("shape", [(1, 8, 8), (3, 32, 32)])
-def test_a_corruption_is_a_picture_that_grows_worse_and_can_be_made_again(name, shape):
+def test_a_corruption_is_a_valid_picture_grows_with_severity_and_is_reproducible(name, shape):
     x = np.random.default_rng(1).random((2, *shape), dtype=np.float32)
     x = (x + np.roll(x, 1, 2) + np.roll(x, 1, 3)) / 3  # smooth enough for blurs to have something to do
     budget = Corrupted(5, (name,))
@@ -177,7 +177,7 @@ def test_the_worst_corruption_is_worse_than_each(model, held_out):
         evasion.corruptions(model, x, y, severity=6)
 
 
-def test_what_fools_others_fools_a_hidden_model_more_than_noise_does(digits, model, held_out):
+def test_transferred_inputs_fool_a_hidden_model_more_than_noise_does(digits, model, held_out):
     x, y = held_out
     hidden, others = Hidden(model), [trained(digits, seed, 32) for seed in (1, 2)]
     one = evasion.transfer(hidden, x, y, surrogates=others[:1], norm="linf", eps=0.2)

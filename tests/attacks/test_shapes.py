@@ -39,7 +39,7 @@ def test_two_small_stickers_far_apart_are_no_sticker():
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 999), st.sampled_from([(1, 8, 8), (3, 9, 7), (1, 28, 28)]))
-def test_every_turn_of_the_grid_is_known_again_by_other_code(seed, shape):
+def test_the_judge_recognises_every_transformation_of_the_grid(seed, shape):
     budget = Affine(25.0, 2.0, angles=7, shifts=3)
     origin = pictures(seed, 3, shape)
     choice = budget.choices[seed % len(budget.choices)]
@@ -76,6 +76,6 @@ def test_the_first_choice_is_the_picture_as_it_is_and_a_whole_shift_moves_whole_
         lambda: Affine(pixels=np.inf),
     ],
 )
-def test_shapes_that_are_none_are_refused(make):
+def test_impossible_shapes_are_refused(make):
     with pytest.raises(InvalidInput):
         make()

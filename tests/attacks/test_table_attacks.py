@@ -141,7 +141,7 @@ def everything(row, cost):
 
 @pytest.mark.parametrize(("name", "least"), [("evolutionary", 0.95), ("capgd", 0.75)])
 @pytest.mark.parametrize("cost", [2.5, 4.0])
-def test_both_find_what_trying_everything_finds_where_a_column_follows_others(name, least, cost):
+def test_both_find_what_exhaustive_search_finds_with_a_computed_column(name, least, cost):
     rng = np.random.default_rng(1)
     x = np.stack([rng.integers(0, 11, 60), rng.uniform(-1, 1, 60), rng.integers(0, 3, 60)], axis=1)
     x = np.concatenate([x, x[:, :1] + x[:, 1:2]], axis=1).astype(np.float32)
@@ -158,7 +158,7 @@ def test_both_find_what_trying_everything_finds_where_a_column_follows_others(na
     assert found.verdicts.fooled[can].mean() >= least
 
 
-def test_what_was_not_needed_is_given_back(cancer, trees):
+def test_unneeded_changes_are_undone(cancer, trees):
     box, _, _, x, y = cancer
     loose = ColumnBox(box.columns, box.budgets)
     kept = evasion.evolutionary(trees, x[:60], y[:60], box=loose, generations=10, trim=False)
@@ -170,7 +170,7 @@ def test_what_was_not_needed_is_given_back(cancer, trees):
 
 
 @pytest.mark.parametrize("name", ["evolutionary", "capgd"])
-def test_a_row_is_attacked_alike_in_any_company(name, cancer, net):
+def test_the_attack_on_a_row_does_not_depend_on_the_other_rows(name, cancer, net):
     box, _, _, x, y = cancer
     x, y = x[:12], y[:12]
     whole = by_name(name, evasion_model(net), x, y, box)

@@ -38,7 +38,7 @@ def rows(n):
     return np.random.default_rng(0).random((n, 1, 2, 2), dtype=np.float32)
 
 
-def test_logits_are_given_as_they_are():
+def test_logits_are_returned_unchanged():
     model = OnnxModel(linear().SerializeToString(), SPEC)
     np.testing.assert_allclose(model.scores(rows(5)), rows(5).reshape(5, 4) @ WEIGHTS, rtol=1e-5)
     assert isinstance(model, Model)
@@ -104,7 +104,7 @@ def test_a_truncated_file_is_refused():
             OnnxModel(data[:stop], SPEC)
 
 
-def test_inputs_and_outputs_that_do_not_fit_the_data_are_told():
+def test_inputs_and_outputs_that_do_not_fit_the_data_are_refused():
     data = linear().SerializeToString()
     with pytest.raises(InvalidInput, match=r"expected one tensor\(float\) of shape \['batch', 3, 32, 32\]"):
         OnnxModel(data, Spec("image", (3, 32, 32), 3))
@@ -112,7 +112,7 @@ def test_inputs_and_outputs_that_do_not_fit_the_data_are_told():
         OnnxModel(data, Spec("image", (1, 2, 2), 5))
 
 
-def test_a_model_that_gives_nan_is_told():
+def test_a_model_that_returns_nan_is_refused():
     proto = linear(kind="Log")  # of negative numbers
     proto.graph.initializer[0].CopyFrom(numpy_helper.from_array(-1 - WEIGHTS, "w"))
     with pytest.raises(InvalidInput, match="the ONNX model returned NaN"):

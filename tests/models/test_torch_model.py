@@ -136,7 +136,7 @@ def test_a_tables_weights_bring_the_encoder_back_without_the_data(mixed):
     assert np.array_equal(again.scores(mixed.x_test), model.scores(mixed.x_test))
 
 
-def test_the_stored_names_are_the_teams_own(trained):
+def test_weights_are_stored_under_the_modules_own_names(trained):
     small(SPEC).load_state_dict(load(trained.weights()))
 
 
@@ -150,7 +150,7 @@ def test_weights_made_elsewhere_get_an_encoder_from_the_training_rows(mixed):
         training.load_weights(mlp, mixed.spec, data)
 
 
-def test_weights_that_do_not_fit_are_told_by_name(mixed):
+def test_weights_that_do_not_fit_are_named(mixed):
     state = mlp(mixed.spec).state_dict()
     cases = [
         ({k: v for k, v in state.items() if k != "2.bias"}, "lack '2.bias'"),
@@ -202,7 +202,7 @@ def test_a_module_that_cannot_work_says_so_before_it_is_trained(digits, what, sa
         training.train(lambda _: Strange(what), SPEC, digits.x, digits.y)
 
 
-def test_a_module_that_branches_on_values_is_told_when_it_is_exported(digits):
+def test_a_module_that_branches_on_values_cannot_be_exported(digits):
     model = training.train(lambda _: Strange("branch"), SPEC, digits.x, digits.y, options=Options(epochs=1)).model
     with pytest.raises(InvalidInput, match="cannot be exported to ONNX"):
         model.export_onnx()

@@ -104,7 +104,7 @@ class Rounded(torch.nn.Module):
         return self.net((x * 15).round() / 15 + 0 * x)
 
 
-def test_masked_gradients_are_told(pictures):
+def test_masked_gradients_give_a_warning(pictures):
     x, y = pictures.x[:60], pictures.y[:60]
     found = evasion.auto_attack(Rounded(pictures.net), x, y, norm="linf", eps=0.15)
     assert any("gradients may be masked" in warning for warning in found.warnings)
@@ -122,7 +122,7 @@ class Noisy(torch.nn.Module):
         return self.net(x + 0.2 * torch.randn_like(x))
 
 
-def test_a_model_that_answers_at_random_is_told_and_has_a_mode(pictures):
+def test_a_random_model_gives_a_warning_and_can_be_averaged(pictures):
     x, y = pictures.x[:20], pictures.y[:20]
     once = evasion.pgd(Noisy(pictures.net), x, y, norm="linf", eps=0.1, steps=5)
     assert any("when it is asked again" in warning for warning in once.warnings)
@@ -159,7 +159,7 @@ def test_the_l1_projection_is_that_by_sorting_where_the_box_does_not_bind():
 
 
 @pytest.mark.parametrize("norm", list(Norm))
-def test_the_way_to_a_plane_is_the_shortest_in_the_box(norm):
+def test_the_step_to_a_plane_is_the_shortest_in_the_box(norm):
     """Held against bisection over the multiplier, in float64 and one row at a time."""
     from hauberk.attacks.evasion.methods._minimal import lengths, to_plane
 
@@ -194,7 +194,7 @@ def shortest(slope, room, wanted, norm):
 
 
 @pytest.mark.parametrize("attack", [evasion.deepfool, evasion.fab, evasion.fmn])
-def test_large_logits_hide_no_find(attack, pictures):
+def test_large_logits_do_not_hide_a_success(attack, pictures):
     """A row counts as fallen when it is wrong by more than rounding, which grows with the logits."""
 
     class Louder(torch.nn.Module):

@@ -66,7 +66,7 @@ def test_the_same_seed_gives_the_same_rows_and_nothing_that_is_given_changes(nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_row_meets_the_same_attack_in_any_order_and_company(name, pictures):
+def test_the_attack_on_a_row_does_not_depend_on_order_or_other_rows(name, pictures):
     x, y = pictures.x[:24], pictures.y[:24]
     together = run(name, pictures.net, x, y).verdicts.fooled
     order = np.random.default_rng(1).permutation(24)
@@ -131,7 +131,7 @@ def test_scores_that_are_no_numbers_are_never_robust(name, pictures):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_an_attack_says_it_asked_is_what_was_asked(name, pictures):
+def test_the_reported_requests_are_the_actual_requests(name, pictures):
     x, y = pictures.x[:20], pictures.y[:20]
     right = as_model(pictures.net, classes=10).scores(x).argmax(1) == y
     counted = Counted(pictures.net)

@@ -91,7 +91,7 @@ def test_the_same_seed_gives_the_same_rows_and_nothing_that_is_given_changes(nam
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_a_row_meets_the_same_attack_in_any_order_and_company(name):
+def test_the_attack_on_a_row_does_not_depend_on_order_or_other_rows(name):
     together = run(name).verdicts.fooled
     order = np.random.default_rng(1).permutation(40)
     np.testing.assert_array_equal(run(name, x=X[order], y=Y[order]).verdicts.fooled, together[order])
