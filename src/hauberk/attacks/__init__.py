@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from hauberk.attacks.attack import ATTACKS as ATTACKS
+    from hauberk.attacks.backdoor import BeforeAfter as BeforeAfter
     from hauberk.attacks.backdoor import Effect as Effect
+    from hauberk.attacks.backdoor import before_and_after as before_and_after
     from hauberk.attacks.backdoor import effect as effect
     from hauberk.attacks.budget import Ball as Ball
     from hauberk.attacks.budget import Budget as Budget
@@ -37,10 +39,12 @@ _HOMES = {
     "Affine": "shapes",
     "AttackResult": "verdict",
     "Ball": "budget",
+    "BeforeAfter": "backdoor",
     "Budget": "budget",
     "Campaign": "campaign",
     "Chosen": "campaign",
     "ColumnBox": "columnbox",
+    "Effect": "backdoor",
     "Corrupted": "evasion.methods.corruptions",
     "POISONERS": "poisoning",
     "Params": "params",
@@ -49,6 +53,7 @@ _HOMES = {
     "Region": "budget",
     "Verdicts": "verdict",
     "Victim": "poisoning",
+    "before_and_after": "backdoor",
     "budget_of": "budget",
     "effect": "backdoor",
     "evaluate": "evaluation",

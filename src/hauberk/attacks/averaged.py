@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 
-class AveragedScores:
+class _AveragedScores:
     """Log of the mean class probabilities over `draws` answers of a model."""
 
     def __init__(self, model: Model, draws: int) -> None:
@@ -26,7 +26,7 @@ class AveragedScores:
         return mean
 
 
-class AveragedLogits(AveragedScores):
+class _AveragedLogits(_AveragedScores):
     """The same for a model with gradients: expectation over transformation (Athalye, Carlini, Wagner 2018)."""
 
     def __init__(self, model: Differentiable, draws: int) -> None:
@@ -45,7 +45,7 @@ def averaged(model: Model, draws: int) -> Model:
     """Return a model that averages over `draws` answers; for 1 the model itself."""
     if draws == 1:
         return model
-    return AveragedLogits(model, draws) if isinstance(model, Differentiable) else AveragedScores(model, draws)
+    return _AveragedLogits(model, draws) if isinstance(model, Differentiable) else _AveragedScores(model, draws)
 
 
 def _log_softmax(scores: Floats) -> Floats:

@@ -112,7 +112,7 @@ class Ball:
             length = _length(delta).clip(1e-12, None)
             delta = delta * rows((self.eps / length).clip(None, 1.0), delta)
         else:
-            return l1_project(x, origin, self.eps, self.low, self.high)
+            return _l1_project(x, origin, self.eps, self.low, self.high)
         return (origin + delta).clip(self.low, self.high)
 
     def step(self, gradient: Array, size: float) -> Array:
@@ -162,7 +162,7 @@ class Ball:
         return np.asarray(near & np.array(inside, dtype=np.bool_), dtype=np.bool_)
 
 
-def l1_project(x: Array, origin: Array, eps: float, low: float, high: float) -> Array:
+def _l1_project(x: Array, origin: Array, eps: float, low: float, high: float) -> Array:
     """Return the point nearest to `x`, in L2, of the L1 ball around `origin` cut to the box.
 
     Each coordinate moves towards the origin by one common threshold and is clipped to the box; bisection finds the
