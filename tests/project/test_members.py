@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from hauberk.training.adversarial import HARDENING
+
 from .texts import IMAGES, complaints, line_of
 
 
@@ -13,7 +15,7 @@ from .texts import IMAGES, complaints, line_of
         (
             '[training]\nmethod = "pdg"',
             'method = "pdg"',
-            "known: augment, fgsm-rs, ibp, mart, n-fgsm, noise, pgd, trades",
+            f"known: {', '.join(entry.name for entry in HARDENING)}",
         ),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nstep_size = 3', "[training.hardening]", "'step_size'"),
         ('[training]\nmethod = "pgd"\n[training.hardening]\nsteps = 0', "[training.hardening]", "steps"),
