@@ -52,7 +52,7 @@ class Records:
         """Return the attestations that answer a question in the order of the ledger, each one verified.
 
         newest: at most so many, the newest. Raises NotProven when ledger, store or a signature does not hold, InvalidInput
-        when an envelope is not in the store. Cost: about 0.4 ms a hit beside the search.
+        when an envelope is not in the store. Cost: 0.3 to 0.7 ms of processor time a hit beside the search.
         """
         return list(islice(self._hits(question), newest))[::-1]
 
