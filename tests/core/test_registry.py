@@ -181,4 +181,4 @@ def test_look_ups_are_recorded_for_whoever_asks(family):
     assert family["first"]
     named = registry.LookUp("family_package", "first", "family_package.first")
     every = registry.LookUp("family_package", "", "")
-    assert (outer, inner) == ([named, every], [every])
+    assert (outer, inner) == ([named, every, named], [every, named])

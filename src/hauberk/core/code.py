@@ -76,11 +76,11 @@ def _digest(modules: frozenset[str]) -> str | None:
 
 
 def members_of(package: str) -> frozenset[str]:
-    """Return the names of all modules that may register in a family: those of its package, and every plug-in's."""
+    """Return the names of the modules of a family's package, which register its members."""
     spec = find_spec(package) if not _is_ours(package) else None
     file = _file(package) if spec is None else Path(spec.origin or "")
     own = [] if file is None else [f"{package}.{one.name}" for one in pkgutil.iter_modules([str(file.parent)])]
-    return frozenset([package, *own, *(point.module for point in plug_ins())])
+    return frozenset([package, *own])
 
 
 def imported(module: str) -> frozenset[str]:

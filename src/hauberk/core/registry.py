@@ -173,7 +173,10 @@ class Registry(Generic[F]):
         """Iterate over all members by name. Raises Unavailable as `load`."""
         self.load()
         self._record("", "")
-        return iter([self._entries[name] for name in sorted(self._entries)])
+        found = [self._entries[name] for name in sorted(self._entries)]
+        for entry in found:
+            self._record(entry.name, entry.module)
+        return iter(found)
 
     def load(self) -> None:
         """Import the modules of the family's package and every plug-in, which register their members.

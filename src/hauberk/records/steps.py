@@ -23,7 +23,7 @@ from hauberk.core.code import code_digest, members_of
 from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError
 from hauberk.core.progress import Progress, Task
-from hauberk.core.registry import Entry, LookUp, look_ups
+from hauberk.core.registry import Entry, LookUp, look_ups, plug_ins
 from hauberk.custody.statements import Statement
 from hauberk.records.workshop import Logged, Workshop, versions
 
@@ -105,7 +105,12 @@ def _is_filled(cell: CellType) -> bool:
 def _code_of(used: Sequence[LookUp]) -> str | None:
     """Return the digest of the members that were looked up; None when the code of one cannot be read."""
     modules = {one.module for one in used if one.name}
-    return code_digest(modules.union(*(members_of(one.package) for one in used if not one.name)))
+    iterated = [one for one in used if not one.name]
+    code = code_digest(modules.union(*(members_of(one.package) for one in iterated)))
+    if code is None or not iterated:
+        return code
+    # A plug-in that is installed, removed or upgraded may change what an iteration over a family finds.
+    return canonical.digest([code, sorted(f"{p.value} {p.dist and p.dist.version}" for p in plug_ins())])
 
 
 class Steps:
