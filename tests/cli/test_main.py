@@ -66,7 +66,7 @@ def test_the_line_in_the_help_is_there_for_every_command(capsys):
 
 def test_verify_of_no_folder_is_bad_input(tmp_path, capsys):
     assert run(["verify", str(tmp_path / "absent"), "--json"]) == 2
-    assert "no release" in json.loads(capsys.readouterr().out)["error"]["message"]
+    assert "is not a release" in json.loads(capsys.readouterr().out)["error"]["message"]
 
 
 def _broken(monkeypatch, error):
