@@ -120,8 +120,10 @@ def check_role(role: str) -> None:
 
 
 def practice_table() -> str:
-    """Return the README's table of practices as Markdown: practice, command, status; one line for each practice."""
-    rows = [f"| {p.id} {_linked(p)}: {p.duty} | {p.command} | {p.status} |" for p in PRACTICES]
+    """Return the README's table as Markdown: a row for each practice that a command runs, one row for all others."""
+    rows = [f"| {p.id} {_linked(p)} | {p.command} | {p.status} |" for p in PRACTICES if p.command]
+    open_ = ", ".join(f"{p.id} {p.name}" for p in PRACTICES if not p.command)
+    rows.append(f"| {open_} | | no evidence yet |")
     return "\n".join(["| practice | command | status |", "| --- | --- | --- |", *rows]) + "\n"
 
 
