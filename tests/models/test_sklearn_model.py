@@ -7,8 +7,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.ensemble import ExtraTreesClassifier, GradientBoostingClassifier, RandomForestClassifier
 from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -96,6 +98,20 @@ def test_an_estimator_that_cannot_work_is_told_with_its_line(mixed, what, said):
 def test_an_estimator_without_an_onnx_form_is_told(mixed):
     model = training.train(lambda: Odd("fine"), mixed.spec, mixed.x, mixed.y).model
     with pytest.raises(InvalidInput, match="Odd cannot be exported to ONNX"):
+        model.export_onnx()
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [KNeighborsClassifier(weights="distance"), CalibratedClassifierCV(LogisticRegression(), method="isotonic")],
+    ids=["distance weights", "isotonic"],
+)
+@pytest.mark.parametrize("data", ["mixed", "cancer", "digits"])
+def test_an_estimator_that_is_converted_to_another_is_refused(request, data, estimator):
+    """skl2onnx 1.20 votes with uniform weights, and steps where isotonic calibration interpolates (findings/)."""
+    sample = request.getfixturevalue(data)
+    model = training.train(lambda: estimator, sample.spec, sample.x, sample.y).model
+    with pytest.raises(InvalidInput, match="differs from the model"):
         model.export_onnx()
 
 
