@@ -68,6 +68,6 @@ def verify(data: bytes, model: Model, spec: Spec) -> None:
     if apart > TOLERANCE:
         raise InvalidInput(
             f"the exported ONNX differs from the model: a class probability by {apart:.2g}, expected at most "
-            f"{TOLERANCE:g}. The model may depend on the batch, or be random in evaluation mode: remove that. Or the library that "
-            "converts this kind of model does not convert it exactly: use another estimator, or other settings of it."
+            f"{TOLERANCE:g}. The model may depend on the batch, or be random in evaluation mode: remove that. Or "
+            "the library that converts it does not convert it exactly: use another estimator, or other settings of it."
         )
