@@ -154,7 +154,8 @@ class Tree:
         """Return an entry, verified. Raises InvalidInput beyond the end, NotProven for an altered file."""
         if not 0 <= index < self.size:
             raise InvalidInput(f"there is no entry {index} in a log of {self.size} entries.")
-        return self.bundle(index // WIDTH)[index % WIDTH]
+        number, offset = divmod(index, WIDTH)
+        return self.bundle(number, only=offset)[offset]
 
     def entries(self, start: int, stop: int) -> Iterator[bytes]:
         """Yield the entries [start, stop), verified bundle by bundle."""
@@ -162,8 +163,11 @@ class Tree:
             first = number * WIDTH
             yield from self.bundle(number)[max(0, start - first) : stop - first]
 
-    def bundle(self, number: int) -> list[bytes]:
-        """Return the entries of a bundle, each compared with its leaf hash."""
+    def bundle(self, number: int, *, only: int | None = None) -> list[bytes]:
+        """Return the entries of a bundle, each compared with its leaf hash; only: compare this one and no other.
+
+        A leaf hash costs about 1 µs, so that one entry out of a bundle costs a hundredth of all of them.
+        """
         known = self.cache.bundles.get(number)
         if known is not None:
             return known[: self.size - number * WIDTH]
@@ -173,8 +177,8 @@ class Tree:
         for _ in range(_LOOKS):
             for file in candidates(self.folder, None, number, width):
                 with suppress(_Gone):
-                    entries = _checked(file, number, tile, width, exact=file == wanted)
-                    if width == WIDTH:
+                    entries = _checked(file, number, tile, width, exact=file == wanted, only=only)
+                    if width == WIDTH and only is None:
                         self.cache.keep_bundle(number, entries)
                     return entries
         raise missing(wanted)
@@ -268,7 +272,9 @@ def _edge_tile(folder: Path, level: int, index: int, width: int) -> Tile:
     raise missing(wanted)
 
 
-def _checked(file: Path, number: int, tile: Tile, width: int, *, exact: bool) -> list[bytes]:
+def _checked(  # noqa: PLR0913 - a file, and what it must hold
+    file: Path, number: int, tile: Tile, width: int, *, exact: bool, only: int | None
+) -> list[bytes]:
     fault = altered if exact else lambda file, expected: _Unfit(str(altered(file, expected)))
     try:
         entries = tiles.read_bundle(_read(file), None if exact else width)
@@ -278,8 +284,8 @@ def _checked(file: Path, number: int, tile: Tile, width: int, *, exact: bool) ->
         raise fault(file, f"{width} entries ({error})") from error
     if len(entries) != width:
         raise fault(file, f"{width} entries (it has {len(entries)})")
-    for offset, entry in enumerate(entries):
-        if leaf_hash(entry) != tile.node(0, offset):
+    for offset in range(width) if only is None else (only,):
+        if leaf_hash(entries[offset]) != tile.node(0, offset):
             raise fault(file, f"entry {number * WIDTH + offset} as it was logged")
     return entries
 
