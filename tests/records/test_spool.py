@@ -112,7 +112,7 @@ def test_what_was_done_to_an_attested_segment_is_noticed(workshop, home, what):
         "reordered": [lines[0], lines[2], lines[1], *lines[3:]],
         "inserted": [*lines[:2], _line({"n": 99}), *lines[2:]],
         "added": [*lines, _line({"n": 99})],
-        "header": [spool._header(place.segment, NOON + timedelta(days=1), 0), *lines[1:]],
+        "header": [spool._header(place.segment, NOON + timedelta(days=1)), *lines[1:]],
         "torn": [*lines, b"0000"],
     }
     path.write_bytes(b"".join(done[what]))
@@ -274,7 +274,8 @@ def test_a_segment_that_a_kill_left_is_attested_at_the_next_opening_without_its_
         assert workshop.ledger.size == 1
     assert read_segment(home, name) == _events(4)
     note = json.loads(_file(home, name).with_suffix(".attested").read_bytes())
-    assert workshop.recall(0, note["envelope"]).statement.predicate["details"]["torn_bytes"] == len(rest)
+    details = workshop.recall(0, note["envelope"]).statement.predicate["details"]
+    assert (details["torn_bytes"], details["recovered"]) == (len(rest), True)
     assert recover(workshop) == []
 
 
@@ -367,3 +368,37 @@ def test_what_another_process_is_writing_is_left_to_it(workshop, home):
         assert recover(workshop) == []
         assert not _file(home, place.segment).with_suffix(".attested").exists()
     assert read_segment(home, place.segment) == [{"n": 0}]
+
+
+def test_an_attested_segment_is_not_attested_again_with_other_events(workshop, home):
+    """Whoever removes the note and changes the events finds that the ledger remembers the segment by its name."""
+    (place, *_) = _spooled(workshop)
+    path = _file(home, place.segment)
+    path.with_suffix(".attested").unlink()
+    path.write_bytes(spool._header(place.segment, NOON) + _line({"n": 99}))
+    with pytest.raises(NotProven, match="was attested with other bytes"):
+        Spool(workshop, clock=Clock())
+    assert workshop.ledger.size == 1
+    with pytest.raises(InvalidInput):
+        read_segment(home, place.segment)
+
+
+def test_events_under_a_header_that_was_spoiled_are_not_removed(workshop, home):
+    name = _left(workshop, _events(3))
+    path = _file(home, name)
+    data = path.read_bytes()
+    path.write_bytes(b"X" + data[1:])
+    with pytest.raises(NotProven, match="header"):
+        recover(workshop)
+    assert path.read_bytes()[1:] == data[1:]
+
+
+def test_a_disk_that_fails_while_a_left_segment_is_attested_is_reported(workshop, home):
+    _left(workshop, _events(3))
+
+    class Full(Disk):
+        def write(self, path, data, *, mode=0o644):
+            raise Unavailable("no space left")
+
+    with pytest.raises(Unavailable, match="no space"):
+        recover(workshop, disk=Full())

@@ -10,19 +10,22 @@ import pytest
 from hauberk.core import code
 from hauberk.core.progress import Progress
 from hauberk.core.registry import Registry
+from hauberk.custody.seen import Seen
 from hauberk.records.steps import Product, Steps, modules_of
-
-
-class Shelf:
-    """As much of a workshop as steps need that make no artifacts and sign nothing."""
-
-    def __init__(self, folder) -> None:
-        self.folder = folder
+from hauberk.records.workshop import Workshop
 
 
 @pytest.fixture
-def steps(tmp_path) -> Steps:
-    return Steps(Shelf(tmp_path), progress=Progress(visible=False))
+def steps(tmp_path, cheap_keys) -> Steps:
+    uri = cheap_keys(tmp_path / ".hauberk" / "keyring")
+    workshop = Workshop.open(
+        tmp_path / ".hauberk",
+        name="test",
+        keys_uri=uri,
+        passphrase=lambda: b"correct horse",
+        seen=Seen(tmp_path / "seen"),
+    )
+    return Steps(workshop, progress=Progress(visible=False))
 
 
 def forget() -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import json
 import subprocess
 import sys
@@ -7,14 +8,16 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from hauberk.core import canonical
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Progress
+from hauberk.custody import dsse
 from hauberk.custody.seen import Seen
 from hauberk.records.reader import read_publics
 from hauberk.records.steps import Product, Steps
-from hauberk.records.workshop import Workshop, rfc3339
+from hauberk.records.workshop import LOGGING, Workshop, rfc3339
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
 DATA = Subject("dataset", "ab" * 32)
@@ -160,12 +163,36 @@ def test_what_a_step_left_outside_can_call_for_it_again(opens):
         assert work.times == 2
 
 
+@pytest.mark.parametrize("signed", ["not", "by the project before", "by another"])
+def test_a_record_that_was_forged_counts_as_none(opens, signed):
+    """Whoever may write the folder and has no key cannot have another model taken for the one that was trained."""
+    with opens() as workshop:
+        work = Work(workshop)
+        steps_of(workshop).do("make", "Make", {}, work)
+        file = workshop.folder / "steps" / "make.json"
+        written = dsse.decode(file.read_bytes(), what="record")
+        record = json.loads(written.payload)
+        record["outputs"]["thing"] = workshop.artifacts.put(b"another model")
+        payload = canonical.encode(record)
+        if signed == "not":
+            file.write_bytes(payload)
+        elif signed == "by another":
+            file.write_bytes(dsse.sign(payload, written.payload_type, [workshop.keys.signer(LOGGING)]))
+        else:
+            text = base64.b64encode(payload).decode()
+            file.write_text(json.dumps(json.loads(file.read_bytes()) | {"payload": text}))
+        steps_of(workshop).do("make", "Make", {}, work)
+        assert work.times == 2
+
+
 def test_a_record_cannot_point_to_evidence_that_was_not_logged(opens):
     with opens() as workshop:
         work = Work(workshop)
         steps_of(workshop).do("make", "Make", {}, work)
-        record = workshop.folder / "steps" / "make.json"
-        record.write_text(record.read_text().replace('"index":0', '"index":1'))
+        file = workshop.folder / "steps" / "make.json"
+        written = dsse.decode(file.read_bytes(), what="record")
+        payload = written.payload.replace(b'"index":0', b'"index":1')
+        file.write_bytes(dsse.sign(payload, written.payload_type, [workshop.signer]))
         steps_of(workshop).do("make", "Make", {}, work)
         assert work.times == 2
 

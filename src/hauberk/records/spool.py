@@ -10,11 +10,12 @@ checkpoint. The name holds the opening time and a random part, so any number of 
 process holds a lock on the segment that it writes.
 
 After a kill, the next `Spool` that is opened takes up segments that nobody holds: lines that are whole are kept, a torn
-rest is removed, and the segment is attested; the attestation says how many bytes were removed.
+rest is removed, and the segment is attested; the attestation says that it was recovered, and how many bytes were removed.
 
 Answers: events changed, removed, reordered or inserted in a segment (a running process signs the root over what it was
-given, not over what it reads back); kills and full disks at any moment. Does not answer: changes to the segment of a killed
-process before the next opening attests it; events that were never added.
+given, not over what it reads back; a segment is attested once); kills and full disks at any moment. Does not answer: a
+recovered segment, which whoever may write the folder could change or invent before the opening that attests it; events
+that were never added.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from hauberk.core.errors import HauberkError, InvalidInput, NotProven, Unavailab
 from hauberk.core.evidence import Subject
 from hauberk.custody import locks, statements
 from hauberk.custody.artifacts import Artifacts
-from hauberk.custody.entries import entry_of
+from hauberk.custody.entries import entry_of, read_entry
 from hauberk.custody.group import GroupCommit
 from hauberk.custody.keys.port import PublicKey
 from hauberk.custody.ledger import Ledger, VerifierKey, levels, merkle, tlogproof
@@ -80,12 +81,15 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Closed:
-    """What is attested of a segment: its file's name and SHA-256, the number of events, their root, removed bytes."""
+    """What is attested of a segment: its file's name and SHA-256, the number of events, their root, removed bytes,
+    and whether it was read back from a file that another process left.
+    """
 
     subject: Subject
     events: int
     root: bytes
     torn: int = 0
+    recovered: bool = False
 
 
 class Spool(AbstractContextManager["Spool"]):
@@ -200,7 +204,7 @@ class Spool(AbstractContextManager["Spool"]):
         name = f"{now.astimezone(UTC):%Y%m%dT%H%M%S%f}-{secrets.token_hex(8)}"
         path = self._folder / f"{name}{_EVENTS}"
         hidden = self._folder / f".{name}.tmp"
-        header = _header(name, now, self._workshop.ledger.size)
+        header = _header(name, now)
         try:
             # It gets its name when it is locked and has a header, so that nobody takes it for one that was left.
             descriptor = locks.take(hidden, wait=0, busy=f"{hidden} is held by another process.")
@@ -247,10 +251,16 @@ def recover(workshop: Workshop, *, disk: Disk | None = None) -> list[str]:
     for path in sorted((workshop.folder / FOLDER).glob(f"*{_EVENTS}")):
         if path.with_suffix(_ATTESTED).exists():
             continue
-        with suppress(Unavailable), locks.held(path, wait=0, busy=f"{path} is being written."):
+        try:
+            lock = locks.take(path, wait=0, busy=f"{path} is being written.")
+        except Unavailable:
+            continue
+        try:
             if path.exists() and not path.with_suffix(_ATTESTED).exists():
                 _attest(workshop, path, None, disk)
                 found.append(path.stem)
+        finally:
+            locks.release(lock)
     return found
 
 
@@ -339,8 +349,8 @@ def _line(event: bytes) -> bytes:
     return b"%08x %b\n" % (zlib.crc32(event), event)
 
 
-def _header(name: str, opened: datetime, size: int) -> bytes:
-    value = {"type": _HEADER, "version": _VERSION, "segment": name, "opened": rfc3339(opened), "ledger": size}
+def _header(name: str, opened: datetime) -> bytes:
+    value = {"type": _HEADER, "version": _VERSION, "segment": name, "opened": rfc3339(opened)}
     return _line(canonical.encode(value))
 
 
@@ -407,6 +417,11 @@ def _recovered(workshop: Workshop, path: Path, disk: Disk) -> Logged | None:
     """Attest what is whole of a segment that a killed process left. None: it held no event, and was removed."""
     data = _read(path)
     header, events, torn = _parse(data, path)
+    if header is None and b"\n" in data:
+        # The header is durable before the file gets its name: this is no kill, and events may follow.
+        raise NotProven(
+            f"{path} has no valid header: it was changed. Keep it as evidence, move it out of the folder, and run this again."
+        )
     if header is None or not events:
         disk.remove(path)  # nothing was acknowledged from it
         return None
@@ -414,8 +429,8 @@ def _recovered(workshop: Workshop, path: Path, disk: Disk) -> Logged | None:
         data = _line(canonical.encode(header)) + b"".join([_line(event) for event in events])
         disk.write(path, data)
     root = levels.root_of([merkle.leaf_hash(event) for event in events])
-    closed = _Closed(Subject(path.name, canonical.sha256(data)), len(events), root, torn)
-    return _already(workshop, closed, header.get("ledger", 0)) or workshop.attest(_statement(workshop, closed))
+    closed = _Closed(Subject(path.name, canonical.sha256(data)), len(events), root, torn, recovered=True)
+    return _already(workshop, closed) or workshop.attest(_statement(workshop, closed))
 
 
 def _statement(workshop: Workshop, closed: _Closed) -> Statement:
@@ -426,18 +441,31 @@ def _statement(workshop: Workshop, closed: _Closed) -> Statement:
         events=closed.events,
         root=closed.root.hex(),
         torn_bytes=closed.torn,
+        recovered=closed.recovered,
     )
 
 
-def _already(workshop: Workshop, closed: _Closed, start: int) -> Logged | None:
-    """Return the attestation of a process that was killed between logging it and noting where it is."""
-    workshop.ledger.refresh()
-    subject = {"name": closed.subject.name, "sha256": closed.subject.sha256}
-    for index, entry in enumerate(workshop.ledger.entries(start), start):
-        value = canonical.decode(entry, what=f"ledger entry {index}")
-        if value.get("kind") == SEGMENT_EVENT and value.get("subjects") == [subject]:
-            with suppress(HauberkError):
-                return workshop.recall(index, value["envelope"])
+def _already(workshop: Workshop, closed: _Closed) -> Logged | None:
+    """Return the attestation of a process that was killed between logging it and noting where it is.
+
+    Looks at the whole ledger, as nothing in the file can be trusted to say where to begin. Raises NotProven when the
+    segment was attested with other bytes: events were changed after that, and the note of it was removed.
+    """
+    ledger = workshop.records.ledger
+    name = canonical.encode(closed.subject.name)
+    for index, data in enumerate(ledger.entries()):
+        if name not in data:
+            continue
+        entry = read_entry(data, what=f"ledger entry {index}")
+        if entry.kind != SEGMENT_EVENT or [subject.name for subject in entry.subjects] != [closed.subject.name]:
+            continue
+        if entry.subjects != (closed.subject,):
+            raise NotProven(
+                f"segment {closed.subject.name} was attested with other bytes, by ledger entry {index}: it was changed since, "
+                "and the note of its attestation was removed. Keep it as evidence and restore it from a backup."
+            )
+        with suppress(HauberkError):
+            return workshop.recall(index, entry.envelope)
     return None
 
 

@@ -5,7 +5,8 @@ the code of the work (`core.code`). That is the module that defines the work, wh
 members and functions that the work holds on to, and the members that it looks up in a registry while it runs.
 
 The record of a step is written last, after artifacts and attestations are durable, so a record means that the step is
-finished; a kill before that costs only this step.
+finished; a kill before that costs only this step. The project's key signs it: a record that somebody else wrote, which
+could exchange a trained model for another one, counts as none.
 """
 
 from __future__ import annotations
@@ -24,8 +25,11 @@ from hauberk.core.disk import Disk
 from hauberk.core.errors import HauberkError
 from hauberk.core.progress import Progress, Task
 from hauberk.core.registry import Entry, LookUp, look_ups, plug_ins
+from hauberk.custody import dsse
 from hauberk.custody.statements import Statement
-from hauberk.records.workshop import Logged, Workshop, versions
+from hauberk.records.workshop import SIGNING, Logged, Workshop, versions
+
+_TYPE, _VERSION = "application/vnd.hauberk.step+json", 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,9 +174,12 @@ class Steps:
     def _recall(self, name: str, key: str) -> Done | None:
         """Return the recorded step, or None when it has to be done again: a record is only a cache."""
         try:
-            record = canonical.decode(self._record(name).read_bytes(), what=f"the record of step {name}")
+            envelope = dsse.decode(self._record(name).read_bytes(), what=f"the record of step {name}")
+            dsse.verify(envelope, self._workshop.keys.publics(SIGNING))
+            record = canonical.decode(envelope.payload, what=f"the record of step {name}")
             if (
-                record["version"] != 2
+                envelope.payload_type != _TYPE
+                or record["version"] != _VERSION
                 or record["key"] != key
                 or not all(self._workshop.artifacts.has(d) for d in record["outputs"].values())
             ):
@@ -190,7 +197,7 @@ class Steps:
     ) -> None:
         members = sorted({(one.package, one.name, one.module) for one in used})
         record = {
-            "version": 2,
+            "version": _VERSION,
             "key": key,
             "members": [list(one) for one in members],
             "members_code": _code_of(used),
@@ -198,4 +205,5 @@ class Steps:
             "logged": [{"index": entry.index, "envelope": entry.digest} for entry in logged],
             "values": dict(product.values),
         }
-        self._disk.write(self._record(name), canonical.encode(record))
+        signed = dsse.sign(canonical.encode(record), _TYPE, [self._workshop.signer])
+        self._disk.write(self._record(name), signed)

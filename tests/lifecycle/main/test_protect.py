@@ -15,6 +15,7 @@ from hauberk.cli.main import run
 from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.core.evidence import Subject
 from hauberk.core.progress import Progress
+from hauberk.custody import dsse
 from hauberk.custody.artifacts import Artifacts
 from hauberk.custody.keys import open_keys
 from hauberk.custody.ledger import Ledger
@@ -394,9 +395,8 @@ def test_minutes_choose_the_method_and_a_certificate_stands_beside_the_attack(pr
     extra = '[training]\nminutes = 0.02\npatience = 2\n\n[evaluation]\ncertify = "bounds"\n'
     file.write_text(file.read_text().replace("[evaluation]\n", extra))
     result = protect(folder, seen)
-    evidence = [json.loads(path.read_bytes()) for path in (folder / ".hauberk" / "steps").glob("plan.json")]
-    assert len(evidence) == 1
-    plan = evidence[0]["values"]
+    record = dsse.decode((folder / ".hauberk" / "steps" / "plan.json").read_bytes(), what="record")
+    plan = json.loads(record.payload)["values"]
     assert plan["method"] in [name for name, _ in methods.ladder()]
     assert "Planned for 0.02 minutes" in plan["notes"][0]
     assert plan["patience"] == 2  # as it was declared
