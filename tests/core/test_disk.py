@@ -56,3 +56,17 @@ def test_a_write_makes_folders_and_sets_the_mode(tmp_path):
 
 def test_an_unknown_error_keeps_its_words(tmp_path):
     assert "Input/output error" in str(explain(OSError(errno.EIO, "Input/output error"), tmp_path))
+
+
+@pytest.mark.parametrize("planted", ["link", "hard link", "pipe"])
+def test_filling_a_file_does_not_write_to_what_was_planted_under_its_name(tmp_path, planted):
+    victim, path = tmp_path / "victim", tmp_path / "intent"
+    victim.write_bytes(b"precious")
+    if planted == "link":
+        path.symlink_to(victim)
+    elif planted == "hard link":
+        path.hardlink_to(victim)
+    else:
+        os.mkfifo(path)
+    Disk().fill([(path, b"new")])
+    assert (victim.read_bytes(), path.read_bytes(), path.is_symlink()) == (b"precious", b"new", False)

@@ -51,3 +51,18 @@ def test_a_lock_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises((InvalidInput, Unavailable), match="file/lock"):
         locks.take(tmp_path / "file" / "lock", wait=0, busy="busy")
+
+
+@pytest.mark.parametrize("planted", ["a link to a file", "a link to nothing", "a pipe"])
+def test_a_link_or_pipe_planted_under_the_name_of_a_lock_is_refused(tmp_path, planted):
+    lock, victim = tmp_path / "lock", tmp_path / "victim"
+    if planted == "a pipe":
+        os.mkfifo(lock)
+    else:
+        lock.symlink_to(victim)
+    if planted == "a link to a file":
+        victim.write_text("precious")
+    before = victim.exists()
+    with pytest.raises(InvalidInput, match="remove it"):
+        locks.take(lock, wait=0, busy="busy")
+    assert victim.exists() == before

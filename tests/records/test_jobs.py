@@ -54,3 +54,13 @@ def test_a_place_that_cannot_be_written_is_named(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises((InvalidInput, Unavailable), match="file"), only_job(tmp_path / "file", "protect"):
         pass
+
+
+def test_a_link_under_the_name_of_the_lock_does_not_empty_what_it_leads_to(tmp_path):
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "job.lock").symlink_to(victim)
+    with pytest.raises(InvalidInput, match="is a link"), only_job(tmp_path / "home", "protect"):
+        pass
+    assert victim.read_text() == "precious"

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -393,12 +394,12 @@ def test_events_under_a_header_that_was_spoiled_are_not_removed(workshop, home):
     assert path.read_bytes()[1:] == data[1:]
 
 
-def test_a_disk_that_fails_while_a_left_segment_is_attested_is_reported(workshop, home):
+def test_a_disk_that_fails_while_a_left_segment_is_attested_is_reported(workshop):
     _left(workshop, _events(3))
 
     class Full(Disk):
-        def write(self, path, data, *, mode=0o644):
-            raise Unavailable("no space left")
+        def rename(self, source, target):  # noqa: ARG002 - of Disk
+            raise OSError(errno.ENOSPC, "no space left")
 
     with pytest.raises(Unavailable, match="no space"):
         recover(workshop, disk=Full())

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import stat
 import tempfile
 from collections.abc import Sequence
 from contextlib import suppress
@@ -28,6 +29,24 @@ def explain(error: OSError, path: Path) -> InvalidInput | Unavailable:
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return InvalidInput(f"cannot write {path}: {error.strerror}. Choose a folder that you may write to.")
     return Unavailable(f"cannot write {path}: {error.strerror or error}.")
+
+
+def _emptied(path: Path) -> int:
+    """Open a file for writing, empty, and return its descriptor."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW
+    try:
+        descriptor = os.open(path, flags | os.O_NONBLOCK, 0o644)  # or a pipe would wait for its reader
+    except OSError as error:
+        if error.errno not in (errno.ELOOP, errno.ENXIO):
+            raise
+    else:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_nlink == 1:
+            os.truncate(descriptor, 0)
+            return descriptor
+        os.close(descriptor)
+    path.unlink()
+    return os.open(path, flags | os.O_EXCL, 0o644)
 
 
 class Disk:
@@ -54,7 +73,10 @@ class Disk:
                 Path(name).unlink(missing_ok=True)
 
     def fill(self, files: Sequence[tuple[Path, bytes]]) -> None:
-        """Create or overwrite files in place and sync their bytes. The caller then calls `sync_folder` on their parents."""
+        """Create or overwrite files in place and sync their bytes. The caller then calls `sync_folder` on their parents.
+
+        Links, and whatever else is no regular file of its own, are replaced: nothing is written to where they lead.
+        """
         for start in range(0, len(files), _OPEN_AT_ONCE):
             self._fill(files[start : start + _OPEN_AT_ONCE])
 
@@ -64,7 +86,7 @@ class Disk:
         path = files[0][0]
         try:
             for path, data in files:
-                descriptors.append(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o644))
+                descriptors.append(_emptied(path))
                 self.store(descriptors[-1], data)
             for descriptor, (path, _) in zip(descriptors, files, strict=True):  # noqa: B007 - the handler names it
                 self.sync(descriptor)

@@ -81,8 +81,9 @@ class _Segment:
 
 @dataclass(frozen=True, slots=True)
 class _Closed:
-    """What is attested of a segment: its file's name and SHA-256, the number of events, their root, removed bytes,
-    and whether it was read back from a file that another process left.
+    """What is attested of a segment: its file's name and SHA-256, the number of events, their root, removed bytes.
+
+    recovered: it was read back from a file that another process left.
     """
 
     subject: Subject

@@ -329,3 +329,16 @@ def test_kill_9_of_some_writers_takes_nothing_from_the_others(folder, signer):
     with Ledger.open(folder, signer) as log:
         entries = _holds(log, [line for lines in told for line in lines])
         assert log.audit(signer.public).size == len(set(entries)) == len(entries)
+
+
+@pytest.mark.parametrize("planted", ["link", "pipe"])
+def test_what_is_planted_for_the_intent_neither_holds_a_writer_nor_leads_it_elsewhere(folder, signer, planted):
+    victim, intent = folder / "victim", folder / "intent"
+    victim.write_bytes(b"precious")
+    if planted == "link":
+        intent.symlink_to(victim)
+    else:
+        os.mkfifo(intent)
+    with Ledger.open(folder, signer) as ledger:
+        ledger.append(b"one")
+    assert (victim.read_bytes(), intent.is_symlink(), intent.is_file()) == (b"precious", False, True)

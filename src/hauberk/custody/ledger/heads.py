@@ -56,7 +56,7 @@ def read_small(file: Path) -> bytes:
 
     Every commit reads two of these, so it does without the buffers of `open`: about 5 µs.
     """
-    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a planted pipe must not hold us
     try:
         data = os.read(descriptor, _ONE_READ)
         while len(data) <= notes.MOST_BYTES and (more := os.read(descriptor, _ONE_READ)):
