@@ -461,5 +461,5 @@ def test_ctrl_c_half_way_leaves_a_partial_result_and_its_evidence(odd):
         entry = json.loads(ledger.entry(found["ledger_entry"]))
     envelope = json.loads(Artifacts(odd / ".hauberk" / "store").get(entry["envelope"]))
     told = json.loads(base64.b64decode(envelope["payload"]))["predicate"]
-    assert told["parameters"]["partial"] == "interrupted"
+    assert told["details"]["partial"] == "interrupted"
     assert told["metrics"]["rows"] == found["metrics"]["rows"]

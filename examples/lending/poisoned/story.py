@@ -15,6 +15,7 @@ import hauberk
 from hauberk.attacks.backdoor import effect
 from hauberk.attacks.poisoning import POISONERS, Victim
 from hauberk.core.columns import ColumnKind
+from hauberk.core.progress import Quiet
 from hauberk.data.reading.loading import DataSpec, load
 from hauberk.training import OnnxModel, Spec
 
@@ -39,7 +40,8 @@ def poison(work, rng):
     split = load(DataSpec("table", *paths, target="income", drop=DROP, source="branch"), seed=0)
     side = split.train
     entry = POISONERS["table-trigger"]
-    found = entry.run(Victim(side.x, side.y, 2, side.columns), entry.make({"share": 0.01, "target": 1}), rng=rng)
+    victim = Victim(side.x, side.y, 2, side.columns)
+    found = entry.run(victim, entry.make({"share": 0.01, "target": 1}), rng=rng, task=Quiet())
     frame = pl.read_parquet(work / "train.parquet")
     rows = pl.Series(np.isin(np.arange(frame.height), side.rows[found.poison]))
     changed = [i for i in range(len(side.columns)) if (found.x[:, i] != side.x[:, i]).any()]

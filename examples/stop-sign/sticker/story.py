@@ -13,6 +13,7 @@ import numpy as np
 import hauberk
 from hauberk.attacks.backdoor import effect
 from hauberk.attacks.poisoning import POISONERS, Victim
+from hauberk.core.progress import Quiet
 from hauberk.training import OnnxModel, Spec
 
 HERE = Path(__file__).parent
@@ -25,9 +26,8 @@ def poisoned(rng):
     arrays = dict(np.load(Path(os.environ["HAUBERK_DATA"]) / "gtsrb-32x32.npz"))
     x = arrays["x_train"].transpose(0, 3, 1, 2).astype(np.float32) / 255
     entry = POISONERS["patch"]
-    found = entry.run(
-        Victim(x, arrays["y_train"].astype(np.int64), 43), entry.make({"share": SHARE, "target": TARGET}), rng=rng
-    )
+    victim = Victim(x, arrays["y_train"].astype(np.int64), 43)
+    found = entry.run(victim, entry.make({"share": SHARE, "target": TARGET}), rng=rng, task=Quiet())
     sources = rng.choice(SUPPLIERS, len(x))
     sources[found.poison] = "contractor"
     arrays["x_train"] = (found.x * 255).round().astype(np.uint8).transpose(0, 2, 3, 1)
