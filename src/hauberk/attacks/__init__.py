@@ -7,8 +7,9 @@ poisoned model has learned. The names below are the room's public surface; they 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from hauberk.core.lifting import lifted
 
 if TYPE_CHECKING:
     from hauberk.attacks.attack import ATTACKS as ATTACKS
@@ -62,6 +63,4 @@ __all__ = sorted(_HOMES)  # noqa: PLE0605 - the table is the list
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - one of the names above
-    if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}; it has: {', '.join(__all__)}.")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return lifted(__name__, _HOMES, name)

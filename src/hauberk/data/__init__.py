@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from hauberk.core.lifting import lifted
+
 if TYPE_CHECKING:
     from hauberk.data.manifest.diffing import Difference, diff
     from hauberk.data.manifest.model import Manifest
@@ -88,11 +90,7 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401 - a public name of any type
-    if name in _HOMES:
-        import importlib
-
-        return getattr(importlib.import_module(f"{__name__}.{_HOMES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return lifted(__name__, _HOMES, name)
 
 
 def __dir__() -> list[str]:
