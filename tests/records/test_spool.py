@@ -403,3 +403,70 @@ def test_a_disk_that_fails_while_a_left_segment_is_attested_is_reported(workshop
 
     with pytest.raises(Unavailable, match="no space"):
         recover(workshop, disk=Full())
+
+
+def test_a_segments_name_is_durable_before_an_event_in_it_is_acknowledged(workshop):
+    steps = []
+
+    class Noting(Disk):
+        def rename(self, source, target):
+            super().rename(source, target)
+            steps.append("renamed")
+
+        def sync_folder(self, path):
+            super().sync_folder(path)
+            steps.append(f"synced {path.name}")
+
+        def store(self, descriptor, data):
+            super().store(descriptor, data)
+            steps.append("stored")
+
+        def sync(self, descriptor):
+            super().sync(descriptor)
+            steps.append("synced")
+
+    with Spool(workshop, clock=Clock(), disk=Noting()) as written:
+        steps.clear()
+        written.add({"n": 1})
+        assert steps == ["stored", "synced", "renamed", "synced", "synced spool", "stored", "synced"]
+
+
+def test_callers_that_share_a_commit_get_each_the_places_of_their_own_events(workshop):
+    with Spool(workshop, clock=Clock(), most=4) as written:
+        batch = [tuple(canonical.encode(event) for event in _events(count)) for count in (2, 3, 0, 1)]
+        places = written._commit(batch)
+    assert [len(each) for each in places] == [2, 3, 0, 1]
+    flat = [place for each in places for place in each]
+    assert [place.index for place in flat] == [0, 1, 2, 3, 0, 1]
+    assert len({place.segment for place in flat}) == 2
+
+
+@pytest.mark.parametrize("index", [-1, 5])
+def test_an_event_beyond_its_segment_is_refused(workshop, home, index):
+    (place, *_) = _spooled(workshop)
+    with pytest.raises(InvalidInput, match="has 5 events"):
+        prove(home, Place(place.segment, index))
+
+
+@pytest.mark.parametrize("moved", ["index", "index and envelope"])
+def test_a_note_that_names_another_attestation_is_noticed(workshop, home, moved):
+    (place, *_) = _spooled(workshop)
+    details = {"segment": place.segment, "events": 5, "root": "00" * 32}
+    logged = workshop.attest(workshop.event("something.else", (Subject("x", "ab" * 32),), **details))
+    note = _file(home, place.segment).with_suffix(".attested")
+    value = json.loads(note.read_bytes())
+    value["index"] = logged.index
+    if moved != "index":
+        value["envelope"] = logged.digest
+    note.write_bytes(canonical.encode(value))
+    expected = "is not the attestation of segment" if moved == "index" else "not of a segment of events"
+    with pytest.raises(NotProven, match=expected):
+        read_segment(home, place.segment)
+
+
+def test_the_largest_event_is_taken_and_one_byte_more_is_refused(workshop):
+    most = spool.LARGEST_EVENT - len(b'{"x":""}')
+    with Spool(workshop, clock=Clock()) as written:
+        assert written.add({"x": "a" * most}).index == 0
+        with pytest.raises(InvalidInput, match="at most 65535 bytes"):
+            written.add({"x": "a" * (most + 1)})

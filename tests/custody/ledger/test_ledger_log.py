@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 
 from hauberk.core.disk import Disk
 from hauberk.core.errors import InvalidInput, NotProven
-from hauberk.custody.ledger import Ledger, merkle, notes, parse_vkey, tiles, tlogproof, vkey
+from hauberk.custody.ledger import Ledger, heads, merkle, notes, parse_vkey, tiles, tlogproof, vkey
 from hauberk.custody.ledger.frontier import Frontier, extend
+from hauberk.custody.ledger.merkle import EMPTY_ROOT
+from hauberk.custody.ledger.notes import Checkpoint
 
 
 @pytest.fixture
@@ -466,3 +468,33 @@ def test_tile_names_are_those_of_the_specification(index, path):
     assert tiles.number(index) == path
     assert tiles.path(0, index, 112) == f"tile/0/{path}.p/112"
     assert tiles.path(None, index) == f"tile/entries/{path}"
+
+
+def test_checkpoints_of_two_logs_are_never_one_history():
+    root = bytes(32)
+    with pytest.raises(NotProven, match="two logs"):
+        heads.check_consistent(Checkpoint("a.example/x", 1, root), Checkpoint("b.example/x", 1, root), [])
+
+
+def test_an_empty_checkpoint_with_another_root_than_the_empty_one_is_refused(log):
+    log.append(b"entry")
+    new = Checkpoint(log.origin, 1, log.root())
+    heads.check_consistent(Checkpoint(log.origin, 0, EMPTY_ROOT), new, [])
+    with pytest.raises(NotProven):
+        heads.check_consistent(Checkpoint(log.origin, 0, b"\1" * 32), new, [])
+
+
+def test_a_checkpoint_by_an_older_key_still_shows_a_roll_back(log, signer, another_signer):
+    log.append(b"entry")
+    old = log.checkpoint()
+    with Ledger.open(log.folder, another_signer, publics=[another_signer.public, signer.public]) as rotated:
+        rotated.append(b"by the newer key")
+        rotated.check_extends(old, another_signer.public, signer.public)
+        with pytest.raises(NotProven, match="not a checkpoint of this key"):
+            rotated.check_extends(old, another_signer.public)
+
+
+def test_a_planted_file_that_is_too_large_is_not_read_whole(tmp_path):
+    planted = tmp_path / "checkpoint"
+    planted.write_bytes(b"x" * (notes.MOST_BYTES + (1 << 20)))
+    assert len(heads.read_small(planted)) <= notes.MOST_BYTES + 4096

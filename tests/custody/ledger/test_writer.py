@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from hauberk.core.disk import Disk
-from hauberk.core.errors import NotProven, Unavailable
+from hauberk.core.errors import InvalidInput, NotProven, Unavailable
 from hauberk.custody.ledger import Ledger
 
 BATCHES = (1, 2, 251, 1, 1, 1, 600, 3, 2)
@@ -342,3 +342,41 @@ def test_what_is_planted_for_the_intent_neither_holds_a_writer_nor_leads_it_else
     with Ledger.open(folder, signer) as ledger:
         ledger.append(b"one")
     assert (victim.read_bytes(), intent.is_symlink(), intent.is_file()) == (b"precious", False, True)
+
+
+def test_an_intent_of_another_history_is_not_completed(place, origin, signer):
+    logs = {}
+    for name, entries in (("one", [b"a"]), ("other", [b"b", b"c"])):
+        logs[name] = place / name
+        with Ledger.create(logs[name], origin, signer) as log:
+            log.append_many(entries)
+    before = (logs["one"] / "checkpoint").read_bytes()
+    shutil.copytree(logs["other"] / "tile", logs["one"] / "tile", dirs_exist_ok=True)
+    shutil.copy(logs["other"] / "intent", logs["one"] / "intent")
+    with pytest.raises(NotProven, match="fork"):
+        Ledger.open(logs["one"], signer)
+    assert (logs["one"] / "checkpoint").read_bytes() == before
+
+
+def test_no_log_is_begun_where_an_intent_remains(folder, origin, signer):
+    with Ledger.open(folder, signer) as log:
+        log.append(b"entry")
+    shutil.rmtree(folder / "tile")
+    (folder / "checkpoint").unlink()
+    with pytest.raises(NotProven, match="a ledger was here"):
+        Ledger.create(folder, origin, signer)
+
+
+def test_a_child_of_a_fork_does_not_append_with_its_parents_log(folder, signer):
+    with Ledger.open(folder, signer) as log:
+        child = os.fork()
+        if child == 0:
+            code = 0
+            try:
+                log.append(b"of the child")
+            except InvalidInput:
+                code = 7
+            finally:
+                os._exit(code)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert log.append(b"of the parent") == 0
