@@ -200,7 +200,7 @@ def test_a_page_that_cannot_be_written_costs_nothing_else(capsys):
     [
         (["nothing.onnx"], "cannot read"),
         (["model.pkl"], "opened nowhere"),
-        (["model:build", "--threat", "linf:0.1"], "for others"),
+        (["model:build", "--threat", "linf:0.1"], "columns an attacker can change"),
         (["model:missing"], "there is no 'missing'"),
         (["model:build", "--class", "mild"], "benign, malignant"),
         (["model:build", "--attack", "pgd"], "black-box"),

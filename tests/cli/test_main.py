@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 
@@ -37,6 +38,15 @@ def test_each_error_has_its_exit_code_and_message(monkeypatch, capsys, error, co
         assert document["error"]["exit_code"] == code
     else:
         assert out == ""
+
+
+def test_output_that_nobody_reads_to_its_end_is_neither_success_nor_a_verdict():
+    reader, writer = os.pipe()
+    os.close(reader)
+    code = "import sys; from hauberk.cli.main import run; sys.exit(run(['controls', '--json']))"
+    done = subprocess.run([sys.executable, "-c", code], stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 @pytest.mark.parametrize("arguments", [["nosuch"], ["verify"], ["verify", "x", "--nosuch"]])

@@ -1,8 +1,8 @@
 """The `hauberk` command: a table of commands, each in its own file and imported only when it is called.
 
 Exit codes: 0 fine, 1 not proven or hostile, 2 bad usage or bad input, 3 refused by the gate, 4 an extra or a
-service is missing, 70 a fault in Hauberk itself, 130 interrupted. Errors go to standard error, and under `--json` to
-standard output as well, as one document.
+service is missing, 70 a fault in Hauberk itself, 130 interrupted, 141 output closed early. Errors go to
+standard error, and under `--json` to standard output as well, as one document.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from hauberk.core.text import visible, without_secrets
 from hauberk.core.version import VERSION
 
 _FAULT = 70  # EX_SOFTWARE of sysexits.h: no branch of the error tree has this code
+_PIPE = 141  # 128 + SIGPIPE, as shells report it: the result was not read, so it is neither 0 nor 1
 _ISSUES = "https://github.com/hauberk/hauberk/issues"
 
 # command: (module, attribute, one line for `hauberk --help`). The help lines are here so that help imports no command.
@@ -93,9 +94,8 @@ def _answer(arguments: list[str]) -> int:
         return _fail(
             arguments, "Interrupted", "interrupted. Finished work is kept; run the same command to continue.", 130
         )
-    except BrokenPipeError:
-        sys.stderr.close()
-        return 0
+    except SystemExit:  # commands return their codes; click and rich exit, with 1, when the output's reader is gone
+        return _PIPE
     return result if isinstance(result, int) else 0
 
 

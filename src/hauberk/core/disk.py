@@ -28,7 +28,7 @@ def explain(error: OSError, path: Path) -> InvalidInput | Unavailable:
         return Unavailable(f"no space left while writing {path}. Free some and run the same command again.")
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return InvalidInput(f"cannot write {path}: {error.strerror}. Choose a folder that you may write to.")
-    return Unavailable(f"cannot write {path}: {error.strerror or error}.")
+    return Unavailable(f"cannot write {path}: {error.strerror or error}. Choose another place, or repair this one.")
 
 
 def _emptied(path: Path) -> int:

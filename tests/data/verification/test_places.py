@@ -51,6 +51,7 @@ def test_remote_files_are_read_from_a_copy_that_is_gone_afterwards():
     ("place", "error", "words"),
     [
         ("", InvalidInput, "name is empty"),
+        ("/dev/null", InvalidInput, "a pipe or a device"),
         ("/nowhere/*.csv", InvalidInput, "holds no files"),
         ("memory://absent/a.csv", InvalidInput, "nothing to read"),
         ("nosuch://a", InvalidInput, "nothing to read"),

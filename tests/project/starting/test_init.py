@@ -7,6 +7,7 @@ import errno
 import json
 from pathlib import Path
 
+import numpy as np
 import polars
 import pytest
 import torch
@@ -326,3 +327,24 @@ def test_a_number_column_with_gaps_is_left_out_and_said_so(tmp_path):
     assert any("weight" in note for note in proposal.seen.notes)
     init.write(tmp_path / "new", proposal)
     assert load(tmp_path / "new").data.drop == ("weight",)
+
+
+def test_a_column_of_dates_is_left_out_and_said_so(tmp_path):
+    days = polars.date_range(polars.date(2024, 1, 1), polars.date(2024, 3, 20), eager=True)
+    polars.DataFrame({"a": range(80), "opened": days, "label": ["u", "v"] * 40}).write_parquet(
+        tmp_path / "d.parquet"
+    )
+    proposal = init.propose(tmp_path / "new", files=[str(tmp_path / "d.parquet")])
+    assert proposal.seen.drop == ("opened",)
+    assert any("opened" in note for note in proposal.seen.notes)
+    init.write(tmp_path / "new", proposal)
+    assert load(tmp_path / "new").data.drop == ("opened",)
+
+
+@pytest.mark.parametrize(("shape", "kind"), [((80, 4), "table"), ((80, 1, 4, 4), "image")])
+def test_the_kind_of_an_archive_is_that_of_its_arrays(tmp_path, shape, kind):
+    x = np.random.default_rng(0).random(shape, np.float32)
+    np.savez(tmp_path / "a.npz", x=x, y=np.arange(80) % 2)
+    proposal = init.propose(tmp_path / "new", files=[str(tmp_path / "a.npz")])
+    init.write(tmp_path / "new", proposal)
+    assert load(tmp_path / "new").data.kind == proposal.seen.kind == kind

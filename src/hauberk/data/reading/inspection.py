@@ -18,6 +18,7 @@ from hauberk.data.reading import formats, limits
 from hauberk.data.reading.dataset import Kind
 from hauberk.data.reading.formats import shipped
 from hauberk.data.reading.raw import RawImages, RawTable, Read, Wanted
+from hauberk.data.reading.tables import usable
 
 if TYPE_CHECKING:
     import polars as pl
@@ -58,7 +59,8 @@ class Guess:
 
     kind: of the data. rows: number of training rows. test_rows: number of rows of a test side inside the files. shape: of one
     row. classes: (name, number of rows); () without a target. columns: all columns of a table. target, group: proposals, ""
-    without one. drop: columns that cannot be used because numbers are missing. notes: what was guessed, and why.
+    without one. drop: columns that cannot be used: numbers are missing, or values are neither numbers nor
+    text. notes: what was guessed, and why.
     """
 
     kind: Kind
@@ -128,6 +130,14 @@ def _table(read: Read, raw: RawTable, target: str, group: str) -> Guess:
     )
     if drop:
         notes.append(f"values are missing in {', '.join(drop)}: fill them in, or leave the columns out.")
+    other = tuple(
+        name
+        for name in raw.frame.columns
+        if name not in {target, group, *drop} and not usable(raw.frame[name].dtype)
+    )
+    if other:
+        notes.append(f"{', '.join(other)}: neither numbers nor text. Convert the values, or leave the columns out.")
+    drop += other
     classes: tuple[tuple[str, int], ...] = ()
     if target in raw.frame.columns:
         counted = raw.frame[target].value_counts().drop_nulls()

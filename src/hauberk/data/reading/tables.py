@@ -113,6 +113,12 @@ def _joined(train: RawTable, test: RawTable | None) -> tuple[polars.DataFrame, L
     return joined, lambda row: train.locate(row) if row < rows else test.locate(row - rows)
 
 
+def usable(dtype: polars.DataType) -> bool:
+    """Return whether a column of this type can be a feature: numbers, booleans, categories or text."""
+    polars = need("polars")
+    return dtype.is_numeric() or dtype in (polars.Boolean, polars.Categorical, polars.Enum, polars.String)
+
+
 def _column(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Column]:
     polars = need("polars")
     dtype = series.dtype
@@ -123,7 +129,7 @@ def _column(series: polars.Series, locate: Locate) -> tuple[npt.NDArray[Any], Co
     elif dtype == polars.Null:
         raise InvalidInput("has no value in any row")
     elif dtype != polars.String:
-        raise InvalidInput(f"holds {dtype} values: turn them into numbers or text first")
+        raise InvalidInput(f"holds {dtype} values: convert them to numbers or text, such as days since a date")
     text = series.fill_null(MISSING)
     categories = sorted(text.unique().to_list())
     codes = text.replace_strict(categories, list(range(len(categories))), return_dtype=polars.Float32)
@@ -157,7 +163,7 @@ def _complaint(name: str, problems: Sequence[str], features: Sequence[str]) -> s
     lines = "".join(f"\n  column {problem}" for problem in problems)
     many = f"{len(problems)} of {len(features)} columns"
     return (
-        f"{name}: {many} cannot be used:{lines}\nFill in these values, or leave the columns out: drop = [{listed}]."
+        f"{name}: {many} cannot be used:{lines}\nCorrect these values, or leave the columns out: drop = [{listed}]."
     )
 
 

@@ -71,6 +71,8 @@ def _local(place: str) -> tuple[Part, ...]:
         matched = [Path(name) for name in glob.glob(place, recursive=True)]  # noqa: PTH207 - absolute patterns too
         root = Path(*path.parts[: next((at for at, part in enumerate(path.parts) if glob.has_magic(part)), -1)])
         parts = _parts(root, [name for name in matched if name.is_file()])
+    if not parts and path.exists() and not path.is_dir():
+        raise InvalidInput(f"{place} is a pipe or a device, which cannot be read twice: save it to a file first.")
     if not parts:
         raise InvalidInput(
             f"{place} holds no files: expected a file, a pattern such as 'part-*.parquet', or a folder."

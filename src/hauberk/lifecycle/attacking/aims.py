@@ -76,8 +76,13 @@ def aim_of(declared: Declared, *, kind: str, columns: Sequence[Column]) -> Aim:
             f"{declared.label!r} is a threat of kind {threat.kind!r}: attacks on inputs need an evasion threat."
         )
     if (threat.norm is None) == (kind == "image"):
-        wanted = "a norm and a radius" if kind == "image" else "a file with [[threats]] that have `columns`"
-        raise InvalidInput(f"the data are {kind}s, and the threat {declared.label!r} is for others: name {wanted}.")
+        advice = (
+            "changes columns of a table, and the data are images: name a norm and a radius, such as --threat linf:8/255."
+            if kind == "image"
+            else "is a norm and a radius for images, and the data are a table: declare which columns an attacker can "
+            "change, as `columns` under [[threats]] in a TOML file, and name it: --threat FILE.toml#label."
+        )
+        raise InvalidInput(f"the threat {declared.label!r} {advice}")
     return Aim(declared.label, threat, budget_of(threat, columns), describe(declared, threat), threat.eps or 1.0)
 
 

@@ -38,13 +38,16 @@ def look(
     for path in (*paths, *tests):
         if not path.startswith(BUILT_IN) and not Path(path).exists():
             raise InvalidInput(f"there is no file {path}. Name the data with --data.")
-    chosen = kind or _kind(paths[0])
-    guess = _proposed(paths, target) if chosen == "table" and not paths[0].startswith(BUILT_IN) else None
+    chosen = kind or _kind(paths, target or "")
+    guess = _proposed(paths, target) if _has_columns(paths[0], chosen) else None
+    key = (
+        "y" if chosen == "table" and paths[0].endswith(".npz") else ""
+    )  # an archive's labels, unless another is named
     spec = DataSpec(
         kind="image" if chosen == "image" else "table",
         files=tuple(paths),
         test_files=tuple(tests),
-        target=guess.target if guess else target or "",
+        target=guess.target if guess else target or key,
         group=guess.group if guess else "",
         drop=guess.drop if guess else (),
     )
@@ -84,11 +87,19 @@ def _absolute(text: str) -> str:
     return text if text.startswith(BUILT_IN) else str(Path(text).expanduser().absolute())
 
 
-def _kind(path: str) -> str:
+def _kind(paths: Sequence[str], target: str) -> str:
+    path = paths[0]
     if path.startswith(BUILT_IN):
         return "image" if path.removeprefix(BUILT_IN) in _PICTURES else "table"
     name = Path(path).name.removesuffix(".gz")
-    return "table" if name.endswith((".parquet", ".csv", ".tsv")) else "image"
+    if name.endswith((".parquet", ".csv", ".tsv")):
+        return "table"
+    return inspect(paths, target=target).kind if name.endswith(".npz") else "image"  # an archive holds either
+
+
+def _has_columns(path: str, kind: str) -> bool:
+    """Return whether the file names its columns, so that the target is one of them; an archive's target is a key."""
+    return kind == "table" and not path.startswith(BUILT_IN) and not path.endswith(".npz")
 
 
 def _proposed(paths: Sequence[str], target: str | None) -> Guess:
