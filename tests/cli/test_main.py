@@ -151,12 +151,17 @@ def test_help_imports_nothing_heavy():
     assert "click" in done.stderr.split()
 
 
-def test_the_command_prepares_torch_and_keeps_what_the_user_has_set(monkeypatch):
+@pytest.mark.parametrize(("policy", "spins"), [(None, "1000"), ("ACTIVE", None)])
+def test_the_command_prepares_torch_and_keeps_what_the_user_has_set(monkeypatch, policy, spins):
     monkeypatch.setattr(main, "run", lambda _: 0)
-    monkeypatch.setenv("OMP_WAIT_POLICY", "ACTIVE")
-    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
-    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
+    for name, value in (("OMP_WAIT_POLICY", policy), ("GOMP_SPINCOUNT", None), ("CUBLAS_WORKSPACE_CONFIG", None)):
+        monkeypatch.setenv(name, "")  # so that what the command sets is taken back after the test
+        if value is None:
+            monkeypatch.delenv(name)
+        else:
+            monkeypatch.setenv(name, value)
     with pytest.raises(SystemExit):
         main.main()
-    assert main.os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    assert main.os.environ.get("OMP_WAIT_POLICY") == policy
+    assert main.os.environ.get("GOMP_SPINCOUNT") == spins
     assert main.os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
