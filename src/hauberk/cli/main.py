@@ -64,7 +64,8 @@ def _prepare_torch() -> None:
     Idle OpenMP threads spin for long by default: two processes on the same cores then slow each other down, from seconds
     to minutes. Threads that sleep at once make small networks wait for the kernel, at twice the time. A short spin has
     neither fault: `hauberk protect` on digits took 34 s alone and 82 s beside a second one on 2 cores, where a spin of
-    20,000 rounds took 28 s and 468 s, and sleeping at once 51 s alone. cuBLAS needs a fixed workspace for results that repeat to the bit.
+    20,000 rounds took 28 s and 468 s, and sleeping at once 51 s alone. cuBLAS needs a fixed workspace for results that repeat
+    to the bit.
     """
     if "OMP_WAIT_POLICY" not in os.environ:
         os.environ.setdefault("GOMP_SPINCOUNT", "1000")
