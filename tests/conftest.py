@@ -35,6 +35,9 @@ build = "model:build"
 """
 
 
+_TWINS = Path(__file__).parent / "vectors"
+
+
 def _folder(variable: str) -> Path:
     name = os.environ.get(variable)
     if not name:
@@ -56,6 +59,18 @@ def _a_home_of_our_own(tmp_path_factory):
 @pytest.fixture(scope="session")
 def vectors() -> Path:
     return _folder("HAUBERK_VECTORS")
+
+
+@pytest.fixture(scope="session", params=["twins", "published"])
+def either(request) -> Path:
+    """The committed twins of the published vectors (tests/vectors), then the published ones where they are."""
+    return _TWINS if request.param == "twins" else _folder("HAUBERK_VECTORS")
+
+
+@pytest.fixture(scope="session")
+def enough(either):
+    """Whether a set of vectors is as large as it has to be: `least` cases of the published one, a few of its twin."""
+    return lambda count, least: count >= (3 if either == _TWINS else least)
 
 
 @pytest.fixture(scope="session")

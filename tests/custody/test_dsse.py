@@ -28,13 +28,13 @@ def signer(seed=1):
 # Published vectors
 
 
-def test_the_protocols_own_vector(vectors):
-    vector = json.loads((vectors / "dsse/protocol/vector.json").read_text())
+def test_the_protocols_own_vector(either):
+    vector = json.loads((either / "dsse/protocol/vector.json").read_text())
     payload = vector["serialized_body"].encode()
     assert dsse.pae(vector["payload_type"], payload) == vector["pae"].encode()
 
-    key = PublicKey.from_pem((vectors / "dsse/protocol/public-key.pem").read_bytes())
-    envelope = dsse.decode((vectors / "dsse/protocol/envelope.json").read_bytes(), what="envelope.json")
+    key = PublicKey.from_pem((either / "dsse/protocol/public-key.pem").read_bytes())
+    envelope = dsse.decode((either / "dsse/protocol/envelope.json").read_bytes(), what="envelope.json")
     assert dsse.verify(envelope, (key,)) == key
     assert (envelope.payload, envelope.payload_type) == (payload, vector["payload_type"])
     with pytest.raises(NotProven):

@@ -61,8 +61,8 @@ def test_the_specifications_examples_parse_where_they_are_whole(vectors):
     assert all(re.search("sha256 must be 64|has no sha256", reason) for reason in refused.values())
 
 
-def test_slsas_provenance_is_carried_as_a_predicate_and_its_builder_and_inputs_are_read(vectors):
-    predicate = json.loads((vectors / "in-toto/slsa/slsa_predicate_v1_0.json").read_text())
+def test_slsas_provenance_is_carried_as_a_predicate_and_its_builder_and_inputs_are_read(either):
+    predicate = json.loads((either / "in-toto/slsa/slsa_predicate_v1_0.json").read_text())
     found = statements.parse(statement(predicate_type=statements.PROVENANCE, predicate=predicate).to_bytes())
     assert found.predicate == predicate
     ours = statements.provenance(
@@ -95,16 +95,16 @@ def names_in(proto, message):
     return {given or re.sub(r"_(\w)", lambda m: m[1].upper(), name) for name, given in fields}
 
 
-def test_our_summary_has_the_fields_of_slsas_message_and_one_extension(vectors):
-    folder = vectors / "in-toto/protos/in_toto_attestation/predicates/vsa/v1"
+def test_our_summary_has_the_fields_of_slsas_message_and_one_extension(either):
+    folder = either / "in-toto/protos/in_toto_attestation/predicates/vsa/v1"
     known = names_in((folder / "vsa.proto").read_text(), "VerificationSummary")
     ours = set(summary())
     assert known - ours == {"dependencyLevels", "slsaVersion"}  # both optional
     assert ours - known == {statements.RULINGS}
 
 
-def test_our_provenance_has_fields_of_slsas_messages_only(vectors):
-    folder = vectors / "in-toto/protos/in_toto_attestation/predicates/provenance/v1"
+def test_our_provenance_has_fields_of_slsas_messages_only(either):
+    folder = either / "in-toto/protos/in_toto_attestation/predicates/provenance/v1"
     proto = (folder / "provenance.proto").read_text()
     ours = statements.provenance(
         build_type="https://hauberk.dev/training/v1",

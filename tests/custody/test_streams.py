@@ -73,9 +73,9 @@ def swapped(sealed, a, b):
 # --- the format ------------------------------------------------------------------------------------------------
 
 
-def test_tinks_published_vectors_open_and_come_out_byte_for_byte_when_sealed_with_their_header(vectors):
-    cases = json.loads((vectors / "aead" / "tink-aes-gcm-hkdf-streaming.json").read_text())["vectors"]
-    assert len(cases) == 8
+def test_tinks_published_vectors_open_and_come_out_byte_for_byte_when_sealed_with_their_header(either, enough):
+    cases = json.loads((either / "aead" / "tink-aes-gcm-hkdf-streaming.json").read_text())["vectors"]
+    assert enough(len(cases), 8)
     for case in cases:
         parameters = Parameters(
             case["key_size"], case["hkdf_hash"], case["derived_key_size"], case["ciphertext_segment_size"]
@@ -99,8 +99,8 @@ def test_tinks_published_vectors_open_and_come_out_byte_for_byte_when_sealed_wit
         assert bytes(again) == sealed
 
 
-def test_every_bit_of_tinks_vectors_matters(vectors):
-    cases = json.loads((vectors / "aead" / "tink-aes-gcm-hkdf-streaming.json").read_text())["vectors"]
+def test_every_bit_of_tinks_vectors_matters(either):
+    cases = json.loads((either / "aead" / "tink-aes-gcm-hkdf-streaming.json").read_text())["vectors"]
     for case in cases:
         parameters = Parameters(
             case["key_size"], case["hkdf_hash"], case["derived_key_size"], case["ciphertext_segment_size"]
@@ -369,9 +369,9 @@ def test_the_reader_gives_out_nothing_of_a_changed_segment_however_often_it_is_a
 # --- the primitives beneath ------------------------------------------------------------------------------------
 
 
-def test_hkdf_agrees_with_wycheproof(vectors):
+def test_hkdf_agrees_with_wycheproof(either, enough):
     for name in ("SHA1", "SHA256", "SHA512"):
-        groups = json.loads((vectors / "aead" / "wycheproof" / f"hkdf_{name.lower()}_test.json").read_text())
+        groups = json.loads((either / "aead" / "wycheproof" / f"hkdf_{name.lower()}_test.json").read_text())
         seen = 0
         for case in (case for group in groups["testGroups"] for case in group["tests"]):
             ikm, salt, info = (bytes.fromhex(case[field]) for field in ("ikm", "salt", "info"))
@@ -381,11 +381,11 @@ def test_hkdf_agrees_with_wycheproof(vectors):
                 with pytest.raises(ValueError, match="larger"):
                     derive(ikm, salt, info, size=case["size"], hash=name)
             seen += 1
-        assert seen > 50
+        assert enough(seen, 51)
 
 
-def test_aes_gcm_in_place_agrees_with_wycheproof(vectors):
-    groups = json.loads((vectors / "aead" / "wycheproof" / "aes_gcm_test.json").read_text())["testGroups"]
+def test_aes_gcm_in_place_agrees_with_wycheproof(either):
+    groups = json.loads((either / "aead" / "wycheproof" / "aes_gcm_test.json").read_text())["testGroups"]
     seen = 0
     for group in groups:
         if group["ivSize"] != 96 or group["tagSize"] != 128:

@@ -63,17 +63,17 @@ def test_the_518_proof_vectors_are_all_of_the_four_families(vectors):
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_a_proof_vector_is_refused_exactly_when_it_wants_an_error(vectors, refused, family):
+def test_a_proof_vector_is_refused_exactly_when_it_wants_an_error(either, refused, family):
     wrong = []
-    for file in sorted((vectors / "merkle/rfc6962-proofs" / family).rglob("*.json")):
+    for file in sorted((either / "merkle/rfc6962-proofs" / family).rglob("*.json")):
         case = json.loads(file.read_text())
         if refused(FAMILIES[family], case) != case["wantErr"]:
             wrong.append(str(file))
     assert not wrong
 
 
-def test_the_classic_eight_leaves_give_the_published_nodes_and_roots(vectors):
-    case = json.loads((vectors / "merkle/rfc6962-tree.json").read_text())
+def test_the_classic_eight_leaves_give_the_published_nodes_and_roots(either):
+    case = json.loads((either / "merkle/rfc6962-tree.json").read_text())
     leaves = [bytes.fromhex(value) for value in case["leaf_inputs_hex"]]
     hashes = [merkle.leaf_hash(leaf) for leaf in leaves]
     for size, root in enumerate(case["root_hashes_hex_by_tree_size"]):
@@ -144,8 +144,8 @@ def test_a_mirrors_cosignature_holds_over_its_time_and_the_tiles_give_the_root(v
 
 
 @pytest.mark.parametrize("number", [1, 2])
-def test_a_witness_cosignature_holds_and_other_signatures_are_passed_over(vectors, number):
-    folder = vectors / "merkle/notes"
+def test_a_witness_cosignature_holds_and_other_signatures_are_passed_over(either, number):
+    folder = either / "merkle/notes"
     key = parse_vkey((folder / f"cosigned-checkpoint-{number}.witness-vkey.txt").read_text())
     note = notes.open_note((folder / f"cosigned-checkpoint-{number}.txt").read_bytes(), [key])
     assert notes.parse_checkpoint(note.text).size == 300
@@ -158,8 +158,8 @@ def test_a_witness_cosignature_holds_and_other_signatures_are_passed_over(vector
         )
 
 
-def test_an_rfc_6962_signature_is_not_read_as_ed25519(vectors, signer):
-    folder = vectors / "merkle/notes"
+def test_an_rfc_6962_signature_is_not_read_as_ed25519(either, signer):
+    folder = either / "merkle/notes"
     data = (folder / "cosigned-checkpoint-1.txt").read_bytes()
     assert json.loads((folder / "cosigned-checkpoint-1.ct-log.json").read_text())["key"].startswith("MFkw")
     for kind in (notes.SIGNATURE, notes.COSIGNATURE):
