@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-import polars as pl
 import pytest
 
 from hauberk.data.manifest import build
@@ -11,17 +9,6 @@ from hauberk.data.manifest import build
 
 def made(*places, **how):
     return build([str(place) for place in places], **how).manifest
-
-
-@pytest.fixture
-def table(tmp_path):
-    rng = np.random.default_rng(3)
-    frame = pl.DataFrame({"a": rng.integers(0, 9, 4000), "b": rng.normal(size=4000)})
-    folder = tmp_path / "set"
-    folder.mkdir()
-    for part in range(3):
-        frame[part * 1000 : part * 1000 + 1000].write_parquet(folder / f"part-{part}.parquet", row_group_size=100)
-    return folder
 
 
 def test_parts_are_the_row_groups_that_pyarrow_sees(table):
