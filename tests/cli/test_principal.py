@@ -11,3 +11,9 @@ def test_the_option_comes_before_the_variable_and_that_before_the_user():
     own = principal(None, {"HAUBERK_PRINCIPAL": "  "})
     assert own.known is Known.SYSTEM
     assert "@" in own.id
+
+
+def test_the_system_is_asked_for_the_user_not_the_environment(monkeypatch):
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.setenv(name, "ceo")
+    assert not principal(environ={}).id.startswith("ceo@")

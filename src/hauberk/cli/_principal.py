@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
+import pwd
 import socket
 from collections.abc import Mapping
 
@@ -22,7 +22,7 @@ def principal(option: str | None = None, environ: Mapping[str, str] | None = Non
     if said.strip():
         return Principal.named(said)
     try:
-        user = getpass.getuser()
-    except (KeyError, OSError):
-        user = "unknown"
+        user = pwd.getpwuid(os.getuid()).pw_name  # not LOGNAME or USER, which anybody may set
+    except KeyError:  # a user without an entry, as in some containers
+        user = str(os.getuid())
     return Principal(f"{user}@{socket.gethostname()}"[:200], known=Known.SYSTEM)
