@@ -1,6 +1,7 @@
 """Make the small twins of the published vectors, from the standards and without Hauberk. See README.md beside this.
 
-`python tests/vectors/make.py` writes the files.
+`python tests/vectors/make.py` writes the files; `logs(folder)` writes the logs, which the tests call when they run,
+because a log of 70,000 entries is too large to commit.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import hashlib
 import hmac
 import io
 import json
+import tempfile
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -76,11 +78,10 @@ def tink_primitive(kind, proto, tink_pb2, secret_key_access, wanted):
 
 
 class _Keep(io.BytesIO):
-    """A sink that keeps its bytes when it is closed, since Tink closes what it writes to."""
+    """A sink whose content survives being closed, since Tink closes what it writes to."""
 
     def close(self):
-        if not self.closed:
-            self.data = self.getvalue()
+        self.data = self.getvalue()
         super().close()
 
 
@@ -90,7 +91,7 @@ def streams():
         ("SHA1", 16, 16, 64, 100),
         ("SHA256", 16, 16, 64, 0),
         ("SHA256", 32, 16, 128, 1),
-        ("SHA256", 32, 32, 64, 24 - 16 + 0),
+        ("SHA256", 32, 32, 64, 24 - 16),
         ("SHA512", 32, 32, 128, 300),
         ("SHA512", 64, 16, 64, 16 + 48),
     ]
@@ -155,11 +156,14 @@ def hkdf(name, ikm, salt, info, size):
 def hkdf_cases():
     for name in ("sha1", "sha256", "sha512"):
         length, cases = hashlib.new(name).digest_size, []
-        for size in (1, 16, 32, length, length + 1, 200, 255 * length):
+        for size in (1, 16, 32, length, length + 1, 200):
             for salt, info in ((b"", b""), (b"salt", b""), (b"", b"info"), (bytes(range(80)), bytes(range(80)))):
                 ikm = hashlib.sha512(b"%d" % size).digest()[: 16 + size % 40]
                 fields = {"ikm": ikm, "salt": salt, "info": info, "size": size}
                 cases.append(((f"{size} bytes", "valid"), fields | {"okm": hkdf(name, ikm, salt, info, size)}))
+        size = 255 * length
+        fields = {"ikm": b"ikm", "salt": b"", "info": b"", "size": size, "okm": hkdf(name, b"ikm", b"", b"", size)}
+        cases.append((("the most that RFC 5869 allows", "valid"), fields))
         for size in (255 * length + 1, 256 * length):
             fields = {"ikm": b"ikm", "salt": b"", "info": b"", "size": size, "okm": b""}
             cases.append((("more than RFC 5869 allows", "invalid"), fields))
@@ -541,6 +545,53 @@ def entries(size):
     return [hashlib.sha256(str(index).encode()).digest()[: index % 32] for index in range(size)]
 
 
+def put(path, data):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+
+
+def tile(folder, name, items, widths):
+    """Write the tiles of one level: each full one, and the last as a partial tile of each of `widths`."""
+    for number in range(len(items) // 256):
+        put(folder / f"tile/{name}/{number:03}", b"".join(items[256 * number : 256 * number + 256]))
+    full, last = divmod(len(items), 256)
+    for width in widths or ([last] if last else []):
+        put(folder / f"tile/{name}/{full:03}.p/{width}", b"".join(items[256 * full : 256 * full + width]))
+
+
+def log(folder, name, size, *, marks=(), widths=(), bundles=True):
+    """Write a log as tlog-tiles lays it out. Returns the text of its checkpoint; `marks` get one of their own."""
+    key, data = Key(name), entries(size)
+    if bundles:
+        tile(folder, "entries", [len(entry).to_bytes(2, "big") + entry for entry in data], widths)
+    row, level = [leaf(entry) for entry in data], 0
+    leaves = row
+    while row:
+        tile(folder, str(level), row, widths if level == 0 else ())
+        row = [mth(row[place : place + 256]) for place in range(0, len(row) - 255, 256)]
+        level += 1
+    for mark in marks:
+        text = checkpoint(name, mark, mth(leaves[:mark]))
+        put(folder / f"checkpoint.{mark}", f"{text}\n{key.line(text)}".encode())
+    text = checkpoint(name, size, mth(leaves))
+    put(folder / "checkpoint", f"{text}\n{key.line(text)}".encode())
+    put(folder / "log.vkey.txt", (key.vkey + "\n").encode())
+    return text
+
+
+def logs(folder):
+    """Write the twins of the published logs below `folder`, under their names. Returns each one's root, base64."""
+    small = log(folder / "tlog-tessera-15", "twin.example/small", 15, marks=range(16), widths=range(1, 16))
+    marks = (1, 255, 256, 257, 65535, 65536, 65537, 69999)
+    large = log(folder / "tlog-generated-70000", "twin.example/large", 70000, marks=marks)
+    mirror = folder / "tlog-sunlight-mirror-300"
+    text = log(mirror, LOG, 300, bundles=False)
+    key = Key("mirror.example.org", 4)
+    put(mirror / "checkpoint", f"{text}\n{key.line(text, 1767139200)}".encode())
+    put(mirror / "mirror.vkey.txt", (key.vkey + "\n").encode())
+    return {path: text.splitlines()[2] for path, text in (("small", small), ("large", large), ("mirror", text))}
+
+
 def proof():
     """One offline proof, of entry 200 among 300, as c2sp.org/tlog-proof lays it out."""
     data, key = entries(300), Key("twin.example/proof")
@@ -622,6 +673,8 @@ def main():
     ):
         step()
     in_toto()
+    with tempfile.TemporaryDirectory() as folder:
+        write("merkle/roots.json", logs(Path(folder)))
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import importlib.util
 import os
 import shutil
 import tempfile
@@ -220,3 +221,21 @@ def filled(tmp_path_factory):
             log.append_many([b"entry %d" % index for index in range(start, stop)])
             checkpoints.append(log.checkpoint())
     return folder, signer, checkpoints
+
+
+@pytest.fixture(scope="session")
+def made_logs(tmp_path_factory):
+    """The twins of the published logs, written by tests/vectors/make.py: their folder and their roots."""
+    source = Path(__file__).parents[2] / "vectors/make.py"
+    spec = importlib.util.spec_from_file_location("made_vectors", source)
+    make = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(make)
+    folder = tmp_path_factory.mktemp("logs")
+    return folder, make.logs(folder)
+
+
+@pytest.fixture(scope="session")
+def logs(either, request):
+    """The folder of logs: ours, then the published ones."""
+    ours = either.resolve() == Path(__file__).resolve().parents[2] / "vectors"
+    return request.getfixturevalue("made_logs")[0] if ours else either / "merkle"
